@@ -1,1 +1,10 @@
-"""."""
+"""The Kubernetes API of Modelscaler: its types, its words, and its CustomResourceDefinition."""
+
+GROUP = "modelscaler.dev"
+KIND = "ModelDeployment"
+PLURAL = "modeldeployments"
+PAUSED_ANNOTATION = f"{GROUP}/paused"
+DEPLOYMENT_LABEL = f"{GROUP}/deployment"
+POOL_LABEL = f"{GROUP}/pool"
+MANAGED_BY_LABEL = "app.kubernetes.io/managed-by"
+MANAGED_BY = "modelscaler"

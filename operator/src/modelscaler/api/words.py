@@ -1,0 +1,84 @@
+"""Condition types and reasons: one word each, the same in status, events, logs, metrics and tests."""
+
+from enum import StrEnum
+
+
+class ConditionType(StrEnum):
+    """The types of `status.conditions`."""
+
+    ACCEPTED = "Accepted"
+    READY = "Ready"
+    METRICS_AVAILABLE = "MetricsAvailable"
+    FORECAST_HEALTHY = "ForecastHealthy"
+    SLO_MET = "SLOMet"
+    SCALING_LIMITED = "ScalingLimited"
+    ACCELERATOR_AVAILABLE = "AcceleratorAvailable"
+    FALLBACK = "Fallback"
+    PAUSED = "Paused"
+
+
+class ConditionReason(StrEnum):
+    """Why a condition has its status."""
+
+    VALID = "Valid"
+    INVALID_SPEC = "InvalidSpec"
+    PROFILE_UNAVAILABLE = "ProfileUnavailable"
+    WORKLOAD_CONFLICT = "WorkloadConflict"
+    ENOUGH_READY = "EnoughReplicasReady"
+    STARTING = "ReplicasStarting"
+    NOT_STARTED = "NoReplicaReady"
+    MODEL_FAILED = "ModelFailedToStart"
+    SERIES_PRESENT = "SeriesPresent"
+    SERIES_ABSENT = "SeriesAbsent"
+    SERIES_STALE = "SeriesStale"
+    SOURCE_ERROR = "SourceError"
+    LEARNED = "LearnedModelServes"
+    BASELINE = "BaselineServes"
+    SHORT_HISTORY = "HistoryTooShort"
+    NO_HISTORY = "NoHistory"
+    WITHIN_OBJECTIVE = "WithinObjective"
+    OVER_OBJECTIVE = "OverObjective"
+    NO_TRAFFIC = "NoTraffic"
+    UNKNOWN = "Unknown"
+    WITHIN_LIMITS = "WithinLimits"
+    SCHEDULABLE = "Schedulable"
+    UNSCHEDULABLE = "Unschedulable"
+    NOT_REQUESTED = "NotRequested"
+    METRICS_PRESENT = "MetricsPresent"
+    METRICS_MISSING = "MetricsMissing"
+    ANNOTATED = "Annotated"
+    NOT_PAUSED = "NotPaused"
+
+
+class DecisionReason(StrEnum):
+    """Why the planner chose what it chose; also the reason of the event that announces it."""
+
+    FIRST_PLAN = "FirstPlan"
+    FORECAST_DEMAND = "ForecastDemand"
+    MEASURED_DEMAND = "MeasuredDemand"
+    DEMAND_FELL = "DemandFell"
+    CHEAPER_CHOICE = "CheaperChoice"
+    SPEC_CHANGED = "SpecChanged"
+    CANDIDATE_UNAVAILABLE = "CandidateUnavailable"
+    FAILBACK = "Failback"
+    STEADY = "Steady"
+    METRICS_MISSING = "MetricsMissing"
+    FALLBACK = "Fallback"
+    PAUSED = "Paused"
+    INFEASIBLE = "Infeasible"
+
+
+class Binding(StrEnum):
+    """The constraint that stopped the plan from being smaller or cheaper, or from being larger."""
+
+    DEMAND = "Demand"
+    MIN_REPLICAS = "MinReplicas"
+    MAX_REPLICAS = "MaxReplicas"
+    MAX_HOURLY_COST = "MaxHourlyCost"
+    AVAILABILITY = "Availability"
+    STABILIZATION = "StabilizationWindow"
+    SCALE_UP_RATE = "ScaleUpRate"
+    SCALE_DOWN_RATE = "ScaleDownRate"
+    SWITCH_COST = "SwitchCost"
+    METRICS = "Metrics"
+    PAUSED = "Paused"

@@ -1,0 +1,406 @@
+"""The records that observe, forecast, plan and render hand to each other: frozen, with units in their names.
+
+Nothing here reads a clock or a network. Rates are requests per second, durations seconds, money per hour in the user's
+currency, times UTC-aware.
+"""
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import Enum
+from typing import Literal, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from modelscaler.api.words import Binding, DecisionReason
+
+Floats: TypeAlias = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class WorkloadKey:
+    """A ModelDeployment by namespace and name."""
+
+    namespace: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.namespace}/{self.name}"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class PoolKey:
+    """A pool of like replicas: one placement running one variant."""
+
+    placement: str
+    variant: str
+
+    def __str__(self) -> str:
+        return f"{self.placement}-{self.variant}"
+
+
+# --- readings: absence never looks like zero -------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """A positive, finite, fresh sample."""
+
+    value: float
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Zero:
+    """A fresh sample that is truly zero."""
+
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Absent:
+    """The source answered, and has no such series."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stale:
+    """The newest sample is too old to speak of now."""
+
+    age_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class SourceError:
+    """The source failed, or answered NaN, an infinity, a negative rate or garbage."""
+
+    message: str
+
+
+Reading: TypeAlias = Value | Zero | Absent | Stale | SourceError
+
+
+def known(reading: Reading) -> float | None:
+    """Return the number of a value or a true zero; None for everything that is not knowledge."""
+    match reading:
+        case Value(value=value):
+            return value
+        case Zero():
+            return 0.0
+        case _:
+            return None
+
+
+# --- what the user asked for ------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class VariantOption:
+    """A variant that may serve; `accuracy` between 0 and 1."""
+
+    name: str
+    accuracy: float
+
+
+@dataclass(frozen=True, slots=True)
+class PlacementOption:
+    """A placement that may be used.
+
+    `max_replicas` None: only the workload's own maximum. `accelerator` None: needs none.
+    """
+
+    name: str
+    hourly_cost: float
+    start_seconds: float
+    max_replicas: int | None = None
+    accelerator: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Objective:
+    """`percentile` in (0, 1): that share of requests within `latency_seconds`; no answer below `min_accuracy`."""
+
+    percentile: float
+    latency_seconds: float
+    min_accuracy: float
+
+
+@dataclass(frozen=True, slots=True)
+class ReplicaCapacity:
+    """Speed of one replica: a batch of n takes `overhead_seconds + n * per_request_seconds`, n up to `max_batch`."""
+
+    pool: PoolKey
+    per_request_seconds: float
+    overhead_seconds: float
+    max_batch: int
+    source: Literal["Spec", "Profile"]
+
+
+@dataclass(frozen=True, slots=True)
+class RateLimit:
+    """At most `value` replicas (or percent of them) of change within `period_seconds`."""
+
+    kind: Literal["Pods", "Percent"]
+    value: int
+    period_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class DirectionRules:
+    """How fast replicas may change in one direction (HorizontalPodAutoscaler behavior)."""
+
+    stabilization_seconds: float
+    limits: tuple[RateLimit, ...] = ()
+    select: Literal["Max", "Min", "Disabled"] = "Max"
+
+
+@dataclass(frozen=True, slots=True)
+class ForecastSettings:
+    """`quantile` in (0, 1) is planned for; `season_seconds` is the period that repeats."""
+
+    quantile: float
+    lookback_seconds: float
+    season_seconds: float
+    model: Literal["Auto", "Baselines"]
+
+
+@dataclass(frozen=True, slots=True)
+class FallbackRule:
+    """After `failure_threshold` ticks without metrics hold at least `replicas`."""
+
+    failure_threshold: int
+    replicas: int
+
+
+@dataclass(frozen=True, slots=True)
+class Workload:
+    """A ModelDeployment's spec as the planner sees it. `max_hourly_cost` None: no budget."""
+
+    key: WorkloadKey
+    generation: int
+    variants: tuple[VariantOption, ...]
+    placements: tuple[PlacementOption, ...]
+    objective: Objective
+    capacities: tuple[ReplicaCapacity, ...]
+    min_replicas: int
+    max_replicas: int
+    max_hourly_cost: float | None
+    scale_up: DirectionRules
+    scale_down: DirectionRules
+    fallback: FallbackRule | None
+    forecast: ForecastSettings
+    start_deadline_seconds: float
+    recommend_only: bool = False
+    paused: bool = False
+
+    def placement(self, name: str) -> PlacementOption:
+        """Return the placement of that name; KeyError when the spec has none."""
+        return {p.name: p for p in self.placements}[name]
+
+    def variant(self, name: str) -> VariantOption:
+        """Return the variant of that name; KeyError when the spec has none."""
+        return {v.name: v for v in self.variants}[name]
+
+
+# --- what is seen -----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class LoadWindow:
+    """Offered load on a regular grid, oldest first.
+
+    `rps` has shape (n,), float64, NaN where nothing is known; the last value belongs to `end`.
+    """
+
+    step_seconds: float
+    end: datetime
+    rps: Floats
+
+    @property
+    def span_seconds(self) -> float:
+        """Length of the window in seconds."""
+        return self.step_seconds * len(self.rps)
+
+
+@dataclass(frozen=True, slots=True)
+class QuantileForecast:
+    """Quantiles of offered load at `made_at` + step, + 2 steps, …
+
+    `rps` has shape (steps, quantiles), float64, not below zero, not decreasing along either `quantiles` axis.
+    `peak_rps` has the same shape: quantiles of the *maximum* over all steps up to that one.
+    """
+
+    made_at: datetime
+    step_seconds: float
+    quantiles: tuple[float, ...]
+    rps: Floats
+    peak_rps: Floats
+    method: str
+    learned: bool
+    note: str = ""
+
+    def peak(self, quantile: float, horizon_seconds: float) -> float:
+        """Return the `quantile` of the peak within `horizon_seconds`, interpolated between the quantiles at hand."""
+        row = min(max(int(np.ceil(horizon_seconds / self.step_seconds)) - 1, 0), len(self.peak_rps) - 1)
+        return float(np.interp(quantile, self.quantiles, self.peak_rps[row]))
+
+
+@dataclass(frozen=True, slots=True)
+class PoolObservation:
+    """A pool's Deployment and pods as the API server has them.
+
+    `unschedulable` pods are those the scheduler could not place; `failing` those that crash, cannot be pulled or exit.
+    `failure` is the reason of the first of either, None when there is none. `start_seconds` is the measured 90th
+    percentile of pod created → ready, None before one was seen.
+    """
+
+    pool: PoolKey
+    replicas: int
+    ready: int
+    starting: int = 0
+    unschedulable: int = 0
+    failing: int = 0
+    failure: str | None = None
+    start_seconds: float | None = None
+    terminating: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """Everything a plan may look at besides the forecast. `latency` is in seconds at the objective's percentile."""
+
+    now: datetime
+    offered: Reading
+    queued: Reading
+    latency: Reading
+    pools: tuple[PoolObservation, ...] = ()
+
+    def pool(self, key: PoolKey) -> PoolObservation:
+        """Return what was seen of a pool; an empty pool when it does not exist."""
+        return next((p for p in self.pools if p.pool == key), PoolObservation(key, 0, 0))
+
+
+# --- what is remembered -----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Outage:
+    """A pool that could not start: left alone until `until`."""
+
+    pool: PoolKey
+    until: datetime
+    failures: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Switch:
+    """A make-before-break switch under way towards `target`."""
+
+    target: PoolKey
+    started_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyState:
+    """What a decision must remember; it lives in the ModelDeployment's status, so it survives a restart.
+
+    `recommendations` and `changes` are (time, replicas) and (time, change), oldest first. `cheaper_since` is when another
+    choice started to be cheaper than the serving one, None when none is.
+    """
+
+    active: PoolKey | None = None
+    switch: Switch | None = None
+    outages: tuple[Outage, ...] = ()
+    recommendations: tuple[tuple[datetime, int], ...] = ()
+    changes: tuple[tuple[datetime, int], ...] = ()
+    missing_ticks: int = 0
+    cheaper_since: datetime | None = None
+    planned_generation: int = 0
+
+
+# --- what is decided --------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """One candidate: so many replicas of a pool, what they cost and carry, and what latency they promise.
+
+    `latency_seconds` is inf when the choice cannot carry the demand. `shortfall_rps` is the demand it cannot carry.
+    """
+
+    pool: PoolKey
+    replicas: int
+    hourly_cost: float
+    accuracy: float
+    latency_seconds: float
+    shortfall_rps: float = 0.0
+
+    @property
+    def feasible(self) -> bool:
+        """Whether the whole demand is carried within the objective."""
+        return self.shortfall_rps <= 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Demand:
+    """What the plan is for: `planned_rps`. `measured_rps` None: unknown; `forecast_rps` None: no forecast."""
+
+    measured_rps: float | None
+    forecast_rps: float | None
+    planned_rps: float
+    horizon_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A decision as a value: the target, one word and one sentence why, what bound it and what came second."""
+
+    target: Choice
+    reason: DecisionReason
+    message: str
+    binding: Binding
+    demand: Demand
+    runner_up: Choice | None = None
+    why_not_runner_up: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PoolTarget:
+    """How many replicas a pool shall have now; a pool that shall go away has `delete` set once it is drained."""
+
+    pool: PoolKey
+    replicas: int
+    delete: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """The next safe step towards a plan.
+
+    Replicas per pool, the pool the Service selects (None: leave the Service as it is), the state to remember, and what
+    happened on the way, as (reason, sentence) pairs for events.
+    """
+
+    pools: tuple[PoolTarget, ...]
+    serving: PoolKey | None
+    state: PolicyState
+    notes: tuple[tuple[DecisionReason, str], ...] = field(default=())
+
+
+class SloVerdict(Enum):
+    """Whether the latency objective is met now."""
+
+    MET = "met"
+    MISSED = "missed"
+    NO_TRAFFIC = "no traffic"
+    UNKNOWN = "unknown"
+
+
+def is_out(state: PolicyState, pool: PoolKey, now: datetime) -> bool:
+    """Tell whether a pool is still left alone after failing to start."""
+    return any(outage.pool == pool and outage.until > now for outage in state.outages)
+
+
+def backoff(failures: int) -> timedelta:
+    """Return how long a pool that failed `failures` times in a row is left alone: 30 s doubling to 10 minutes."""
+    return timedelta(seconds=min(30.0 * 2 ** (max(failures, 1) - 1), 600.0))
