@@ -1,0 +1,50 @@
+"""Connect to the API server, in a pod or by kubeconfig, with bounded waits."""
+
+from typing import Any
+
+from kubernetes import client
+from kubernetes import config as untyped_config
+
+config: Any = untyped_config  # its functions carry no annotations
+
+CONNECT_SECONDS = 5.0
+READ_SECONDS = 30.0
+TIMEOUT = (CONNECT_SECONDS, READ_SECONDS)
+POOL_CONNECTIONS = 8
+
+
+class ConnectionSettingsError(Exception):
+    """No usable way to reach an API server."""
+
+
+def connect(kubeconfig: str | None = None, context: str | None = None) -> client.ApiClient:
+    """Return an API client.
+
+    Args:
+        kubeconfig: Path of a kubeconfig; None: the pod's service account when there is one, else the default kubeconfig.
+        context: Context within the kubeconfig; None: its current context.
+
+    Raises:
+        ConnectionSettingsError: When neither works, saying what to do.
+    """
+    configuration = client.Configuration()
+    configuration.connection_pool_maxsize = POOL_CONNECTIONS
+    try:
+        if kubeconfig is None and context is None and _in_pod():
+            config.load_incluster_config(client_configuration=configuration)
+        else:
+            config.load_kube_config(config_file=kubeconfig, context=context, client_configuration=configuration)
+    except config.ConfigException as error:
+        raise ConnectionSettingsError(
+            f"no API server to talk to: {error}. Run inside a pod with a service account, or pass --kubeconfig FILE"
+        ) from error
+    configuration.retries = 0
+    return client.ApiClient(configuration)
+
+
+def _in_pod() -> bool:
+    try:
+        config.load_incluster_config(client_configuration=client.Configuration())
+    except config.ConfigException:
+        return False
+    return True
