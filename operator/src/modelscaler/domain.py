@@ -223,7 +223,7 @@ class LoadWindow:
 
 @dataclass(frozen=True, slots=True)
 class QuantileForecast:
-    """Quantiles of offered load at `made_at` + step, + 2 steps, …
+    """Quantiles of offered load one step after `made_at`, two steps after, and so on.
 
     `rps` has shape (steps, quantiles), float64, not below zero, not decreasing along either `quantiles` axis.
     `peak_rps` has the same shape: quantiles of the *maximum* over all steps up to that one.
@@ -250,7 +250,8 @@ class PoolObservation:
 
     `unschedulable` pods are those the scheduler could not place; `failing` those that crash, cannot be pulled or exit.
     `failure` is the reason of the first of either, None when there is none. `start_seconds` is the measured 90th
-    percentile of pod created → ready, None before one was seen.
+    percentile of pod created → ready, None before one was seen. `unready_seconds` is how long the oldest pod that is not
+    ready has existed, 0 when all are ready.
     """
 
     pool: PoolKey
@@ -262,6 +263,7 @@ class PoolObservation:
     failure: str | None = None
     start_seconds: float | None = None
     terminating: int = 0
+    unready_seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

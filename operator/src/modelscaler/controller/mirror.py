@@ -1,0 +1,158 @@
+"""Our own caches of ModelDeployments and their children, fed by watches, by lists and by the answers to our writes.
+
+A list-diff drops what a watch lost (after 410 Gone, Kopf relists but never drops what was deleted in the gap). Versions
+decide what is newer, so the feeds may arrive in any order.
+"""
+
+from collections import defaultdict, deque
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+from typing import Any, Literal, Protocol, TypeAlias
+
+from modelscaler.controller.summaries import (
+    Body,
+    DeploymentSummary,
+    Entry,
+    PodSummary,
+    ServiceSummary,
+    deployment_from,
+    entry_from,
+    pod_from,
+    service_from,
+    version_of,
+)
+from modelscaler.domain import PoolKey, WorkloadKey
+
+MirroredKind: TypeAlias = Literal["ModelDeployment", "Deployment", "Service", "Pod"]
+ObjectName: TypeAlias = tuple[str, str]
+STARTS_KEPT = 20
+TOMBSTONES_KEPT = 10_000
+
+
+class _Summary(Protocol):
+    @property
+    def version(self) -> int: ...
+
+
+class Mirror:
+    """What we believe the API server has. `on_change` is told of every ModelDeployment that something changed for."""
+
+    def __init__(self, on_change: Callable[[WorkloadKey], None]) -> None:
+        self._on_change = on_change
+        self._entries: dict[ObjectName, Entry] = {}
+        self._deployments: dict[WorkloadKey, dict[str, DeploymentSummary]] = defaultdict(dict)
+        self._services: dict[WorkloadKey, dict[str, ServiceSummary]] = defaultdict(dict)
+        self._pods: dict[WorkloadKey, dict[str, PodSummary]] = defaultdict(dict)
+        self._starts: dict[tuple[WorkloadKey, str], deque[float]] = defaultdict(lambda: deque(maxlen=STARTS_KEPT))
+        self._dropped: dict[tuple[str, str, str], int] = {}
+
+    # --- reading
+
+    def keys(self) -> list[WorkloadKey]:
+        """Return every ModelDeployment's key."""
+        return [entry.key for entry in self._entries.values()]
+
+    def entry(self, key: WorkloadKey) -> Entry | None:
+        """Return a ModelDeployment; None when there is none."""
+        return self._entries.get((key.namespace, key.name))
+
+    def deployments(self, key: WorkloadKey) -> list[DeploymentSummary]:
+        """Return the child Deployments of a ModelDeployment."""
+        return list(self._deployments.get(key, {}).values())
+
+    def service(self, key: WorkloadKey) -> ServiceSummary | None:
+        """Return the child Service of a ModelDeployment; None when there is none."""
+        return next(iter(self._services.get(key, {}).values()), None)
+
+    def pods(self, key: WorkloadKey) -> list[PodSummary]:
+        """Return the pods of a ModelDeployment."""
+        return list(self._pods.get(key, {}).values())
+
+    def starts_seconds(self, key: WorkloadKey, pool: PoolKey) -> list[float]:
+        """Return the newest measured starts of a pool's pods, in seconds."""
+        return list(self._starts.get((key, str(pool)), ()))
+
+    # --- feeding
+
+    def absorb(self, kind: MirroredKind, body: Body) -> None:
+        """Take in an object as the API server has it, unless a newer one, or its deletion, is known."""
+        meta = body["metadata"]
+        name = (meta["namespace"], meta["name"])
+        if version_of(body) <= self._dropped.get((kind, *name), -1):
+            return
+        if kind == "ModelDeployment":
+            self._absorb_entry(name, entry_from(body))
+        elif summary := _SUMMARISE[kind](body):
+            self._absorb_child(self._table(kind)[summary.owner], meta["name"], summary)
+
+    def drop(self, kind: MirroredKind, body: Body) -> None:
+        """Forget an object that was deleted."""
+        meta = body["metadata"]
+        self._dropped[kind, meta["namespace"], meta["name"]] = version_of(body)
+        while len(self._dropped) > TOMBSTONES_KEPT:
+            self._dropped.pop(next(iter(self._dropped)))
+        self._forget(kind, (meta["namespace"], meta["name"]))
+
+    def replace(self, kind: MirroredKind, items: Iterable[Body], list_version: int) -> int:
+        """Bring a kind in line with a full list; return how many objects had to be dropped."""
+        kept = set()
+        for body in items:
+            kept.add((body["metadata"]["namespace"], body["metadata"]["name"]))
+            self.absorb(kind, body)
+        ghosts = [name for name, version in self._known(kind) if name not in kept and version <= list_version]
+        for name in ghosts:
+            self._forget(kind, name)
+        return len(ghosts)
+
+    def _absorb_entry(self, name: ObjectName, new: Entry) -> None:
+        old = self._entries.get(name)
+        if old is not None and old.uid == new.uid and old.version >= new.version:
+            return
+        self._entries[name] = new
+        unchanged = old and (old.uid, old.generation, old.paused) == (new.uid, new.generation, new.paused)
+        if not unchanged:
+            self._on_change(new.key)
+
+    def _absorb_child(self, siblings: dict[str, Any], name: str, new: Any) -> None:
+        old = siblings.get(name)
+        if old is not None and old.version >= new.version:
+            return
+        siblings[name] = new
+        if isinstance(new, PodSummary):
+            self._note_start(old, new)
+        if old is None or replace(old, version=0) != replace(new, version=0):
+            self._on_change(new.owner)
+
+    def _note_start(self, old: PodSummary | None, new: PodSummary) -> None:
+        if new.start_seconds is not None and (old is None or old.start_seconds is None):
+            self._starts[new.owner, new.pool].append(new.start_seconds)
+
+    def _forget(self, kind: MirroredKind, name: ObjectName) -> None:
+        if kind == "ModelDeployment":
+            entry = self._entries.pop(name, None)
+            if entry:
+                self._starts = defaultdict(
+                    self._starts.default_factory, {k: v for k, v in self._starts.items() if k[0] != entry.key}
+                )
+                self._on_change(entry.key)
+            return
+        for owner, siblings in self._table(kind).items():
+            if owner.namespace == name[0] and siblings.pop(name[1], None) is not None:
+                self._on_change(owner)
+
+    def _known(self, kind: MirroredKind) -> Iterator[tuple[ObjectName, int]]:
+        if kind == "ModelDeployment":
+            yield from [(name, entry.version) for name, entry in self._entries.items()]
+            return
+        for siblings in self._table(kind).values():
+            yield from [((child.namespace, child.name), child.version) for child in siblings.values()]
+
+    def _table(self, kind: MirroredKind) -> dict[WorkloadKey, dict[str, Any]]:
+        return {"Deployment": self._deployments, "Service": self._services, "Pod": self._pods}[kind]
+
+
+_SUMMARISE: dict[str, Callable[[Body], Any]] = {
+    "Deployment": deployment_from,
+    "Service": service_from,
+    "Pod": pod_from,
+}

@@ -1,0 +1,244 @@
+"""Small summaries of what the API server has, and what a pool looks like from them. Pure.
+
+Only these are kept, never whole bodies: at 5,000 ModelDeployments that is the difference between 150 MB and 2 GB.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, TypeAlias
+
+from modelscaler.api import DEPLOYMENT_LABEL, POOL_LABEL
+from modelscaler.api.v1alpha1 import ModelDeployment, ModelDeploymentStatus
+from modelscaler.domain import PoolKey, PoolObservation, WorkloadKey
+from modelscaler.render import TEMPLATE_DIGEST_ANNOTATION
+from modelscaler.workload import InvalidSpec, parse_resource, parse_status
+
+Body: TypeAlias = Mapping[str, Any]
+
+FAILING_WAITS = frozenset(
+    {
+        "CrashLoopBackOff",
+        "CreateContainerConfigError",
+        "CreateContainerError",
+        "ErrImagePull",
+        "ImagePullBackOff",
+        "InvalidImageName",
+        "RunContainerError",
+    }
+)
+START_PERCENTILE = 0.9
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A ModelDeployment as last seen: its resource, or why it cannot be used; its status either way."""
+
+    key: WorkloadKey
+    uid: str
+    generation: int
+    version: int
+    resource: ModelDeployment | None
+    error: InvalidSpec | None
+    status: ModelDeploymentStatus
+    paused: bool
+
+
+@dataclass(frozen=True, slots=True)
+class DeploymentSummary:
+    """A child Deployment. `replicas` is what is asked for, `present` the pods that exist."""
+
+    namespace: str
+    name: str
+    uid: str
+    version: int
+    owner: WorkloadKey
+    pool: PoolKey
+    replicas: int
+    present: int
+    template_digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceSummary:
+    """A child Service and the pool it selects ("" for none)."""
+
+    namespace: str
+    name: str
+    version: int
+    owner: WorkloadKey
+    selected_pool: str
+    template_digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class PodSummary:
+    """A pod of a pool. `ready_at` None: never ready yet. `waiting` is the first container's waiting reason, "" for none."""
+
+    namespace: str
+    name: str
+    version: int
+    owner: WorkloadKey
+    pool: str
+    created_at: datetime
+    ready_at: datetime | None
+    ready: bool
+    unschedulable: bool
+    waiting: str
+    restarts: int
+    deleting: bool
+
+    @property
+    def failing(self) -> bool:
+        """Whether the pod cannot start: it crashes, or its image or configuration cannot be had."""
+        return self.waiting in FAILING_WAITS or (self.restarts > 1 and not self.ready)
+
+    @property
+    def start_seconds(self) -> float | None:
+        """Seconds from created to ready; None before that, or after a restart (it would not be a cold start)."""
+        if self.ready_at is None or self.restarts:
+            return None
+        return max((self.ready_at - self.created_at).total_seconds(), 0.0)
+
+
+def entry_from(body: Body) -> Entry:
+    """Summarise a ModelDeployment; an unusable spec becomes the entry's error, never an exception."""
+    meta = body["metadata"]
+    resource: ModelDeployment | None = None
+    error: InvalidSpec | None = None
+    try:
+        resource = parse_resource(body)
+    except InvalidSpec as invalid:
+        error = invalid
+    return Entry(
+        key=WorkloadKey(meta["namespace"], meta["name"]),
+        uid=meta["uid"],
+        generation=int(meta.get("generation") or 1),
+        version=version_of(body),
+        resource=resource,
+        error=error,
+        status=resource.status if resource else parse_status(body.get("status")),
+        paused=resource.paused if resource else False,
+    )
+
+
+def deployment_from(body: Body) -> DeploymentSummary | None:
+    """Summarise a child Deployment; None when its labels are not ours."""
+    meta = body["metadata"]
+    owner, pool = _owner(meta), _pool(meta)
+    if owner is None or pool is None:
+        return None
+    return DeploymentSummary(
+        namespace=meta["namespace"],
+        name=meta["name"],
+        uid=meta["uid"],
+        version=version_of(body),
+        owner=owner,
+        pool=pool,
+        replicas=int(body.get("spec", {}).get("replicas", 0)),
+        present=int(body.get("status", {}).get("replicas", 0)),
+        template_digest=(meta.get("annotations") or {}).get(TEMPLATE_DIGEST_ANNOTATION, ""),
+    )
+
+
+def service_from(body: Body) -> ServiceSummary | None:
+    """Summarise a child Service; None when its labels are not ours."""
+    meta = body["metadata"]
+    owner = _owner(meta)
+    if owner is None:
+        return None
+    return ServiceSummary(
+        namespace=meta["namespace"],
+        name=meta["name"],
+        version=version_of(body),
+        owner=owner,
+        selected_pool=(body.get("spec", {}).get("selector") or {}).get(POOL_LABEL, ""),
+        template_digest=(meta.get("annotations") or {}).get(TEMPLATE_DIGEST_ANNOTATION, ""),
+    )
+
+
+def pod_from(body: Body) -> PodSummary | None:
+    """Summarise a pod of a pool; None when its labels are not ours."""
+    meta, status = body["metadata"], body.get("status") or {}
+    owner, pool = _owner(meta), (meta.get("labels") or {}).get(POOL_LABEL)
+    if owner is None or pool is None:
+        return None
+    conditions = {c["type"]: c for c in status.get("conditions") or ()}
+    containers = status.get("containerStatuses") or ()
+    ready = conditions.get("Ready", {})
+    scheduled = conditions.get("PodScheduled", {})
+    return PodSummary(
+        namespace=meta["namespace"],
+        name=meta["name"],
+        version=version_of(body),
+        owner=owner,
+        pool=pool,
+        created_at=moment(meta["creationTimestamp"]),
+        ready_at=moment(ready["lastTransitionTime"]) if _is_true(ready) and ready.get("lastTransitionTime") else None,
+        ready=_is_true(ready) and not meta.get("deletionTimestamp"),
+        unschedulable=scheduled.get("status") == "False" and scheduled.get("reason") == "Unschedulable",
+        waiting=next((w for c in containers if (w := (c.get("state", {}).get("waiting") or {}).get("reason"))), ""),
+        restarts=max((int(c.get("restartCount", 0)) for c in containers), default=0),
+        deleting=bool(meta.get("deletionTimestamp")),
+    )
+
+
+def observe_pool(
+    deployment: DeploymentSummary, pods: Iterable[PodSummary], starts_seconds: Iterable[float], now: datetime
+) -> PoolObservation:
+    """Say what a pool looks like.
+
+    Args:
+        deployment: The pool's Deployment.
+        pods: Its pods.
+        starts_seconds: Measured starts of this pool's pods, in seconds, the newest few.
+        now: The time.
+    """
+    mine = [pod for pod in pods if pod.pool == str(deployment.pool)]
+    alive = [pod for pod in mine if not pod.deleting]
+    unready = [pod for pod in alive if not pod.ready]
+    stuck = [pod for pod in unready if pod.unschedulable]
+    failing = [pod for pod in unready if pod.failing]
+    return PoolObservation(
+        pool=deployment.pool,
+        replicas=deployment.replicas,
+        ready=sum(pod.ready for pod in alive),
+        starting=len(unready) - len(stuck) - len(failing),
+        unschedulable=len(stuck),
+        failing=len(failing),
+        failure="Unschedulable" if stuck else (failing[0].waiting or "Restarting" if failing else None),
+        start_seconds=percentile(list(starts_seconds), START_PERCENTILE),
+        terminating=len(mine) - len(alive),
+        unready_seconds=max(((now - pod.created_at).total_seconds() for pod in unready), default=0.0),
+    )
+
+
+def percentile(values: list[float], share: float) -> float | None:
+    """Return the nearest-rank percentile; None of nothing."""
+    ordered = sorted(values)
+    return ordered[min(int(share * len(ordered)), len(ordered) - 1)] if ordered else None
+
+
+def version_of(body: Body) -> int:
+    """Return metadata.resourceVersion as the ordered integer that it is (KEP-5504); 0 when absent."""
+    text = body["metadata"].get("resourceVersion") or "0"
+    return int(text) if str(text).isdigit() else 0
+
+
+def moment(text: str) -> datetime:
+    """Parse an RFC 3339 time as the API server writes it."""
+    return datetime.fromisoformat(text.replace("Z", "+00:00"))
+
+
+def _owner(meta: Body) -> WorkloadKey | None:
+    name = (meta.get("labels") or {}).get(DEPLOYMENT_LABEL)
+    return WorkloadKey(meta["namespace"], name) if name else None
+
+
+def _pool(meta: Body) -> PoolKey | None:
+    placement, _, variant = (meta.get("labels") or {}).get(POOL_LABEL, "").rpartition("-")
+    return PoolKey(placement, variant) if placement and variant else None
+
+
+def _is_true(condition: Body) -> bool:
+    return condition.get("status") == "True"
