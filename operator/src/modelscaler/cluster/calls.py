@@ -90,6 +90,13 @@ class ClusterCalls:
         items = tuple(item for page in pages for item in page.get("items", ()))
         return Listing(items, int(pages[-1]["metadata"].get("resourceVersion") or 0))
 
+    def model_deployment(self, namespace: str, name: str) -> Body:
+        """Return one ModelDeployment."""
+        return _answer(
+            f"read ModelDeployment {namespace}/{name}",
+            lambda: self._custom.get_namespaced_custom_object(GROUP, VERSION, namespace, PLURAL, name, **_RAW),
+        )
+
     def config_map(self, namespace: str, name: str) -> dict[str, str] | None:
         """Return a ConfigMap's data; None when there is no such ConfigMap."""
         try:

@@ -1,0 +1,162 @@
+"""The command line: run | validate | explain | crd."""
+
+import argparse
+import asyncio
+import json
+import logging
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from modelscaler import __version__
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line; return the exit status: 0 fine, 1 refused, 2 wrong usage."""
+    arguments = _parser().parse_args(argv)
+    status: int = arguments.handler(arguments)
+    return status
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="modelscaler", description="Forecast-driven scaling of model servers.")
+    parser.add_argument("--version", action="version", version=__version__)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    _add_run(commands.add_parser("run", help="run the operator"))
+    _add_validate(commands.add_parser("validate", help="check ModelDeployment files without a cluster"))
+    _add_explain(commands.add_parser("explain", help="say what a ModelDeployment's last decision was, and why"))
+    _add_crd(commands.add_parser("crd", help="print the CustomResourceDefinition"))
+    return parser
+
+
+def _add_run(parser: argparse.ArgumentParser) -> None:
+    parser.set_defaults(handler=_run)
+    parser.add_argument("--prometheus-url", required=True, help="base address of Prometheus, e.g. http://prometheus:9090")
+    parser.add_argument("--interval", type=_positive, default=15.0, metavar="SECONDS", help="between ticks (15)")
+    parser.add_argument("--rate-window", type=_positive, default=60.0, metavar="SECONDS", help="of rate() (60)")
+    parser.add_argument("--history-step", type=_positive, default=60.0, metavar="SECONDS", help="of the load history (60)")
+    parser.add_argument("--stale-after", type=_positive, default=60.0, metavar="SECONDS", help="a sample older than this is stale (60)")
+    parser.add_argument("--status-refresh", type=_positive, default=30.0, metavar="SECONDS", help="least time between refreshes of figures in status (30)")
+    parser.add_argument("--server-image", default="ghcr.io/modelscaler/modelserver:" + __version__, help="image of the servers")
+    parser.add_argument("--bind", default="0.0.0.0", help="address for health (8081) and metrics (8080)")  # noqa: S104 - a pod's own
+    parser.add_argument("--namespace", default=None, help="manage only this namespace")
+    parser.add_argument("--lease-namespace", default=None, help="namespace of the leader lease (the pod's own, else default)")
+    parser.add_argument("--lease-name", default="modelscaler", help="name of the leader lease")
+    parser.add_argument("--kubeconfig", default=None, help="kubeconfig, when not in a pod")
+    parser.add_argument("--context", default=None, help="context in the kubeconfig")
+    parser.add_argument("--log-level", choices=("debug", "info", "warning", "error"), default="info")
+    parser.add_argument("--log-format", choices=("text", "json"), default="text")
+
+
+def _add_validate(parser: argparse.ArgumentParser) -> None:
+    parser.set_defaults(handler=_validate)
+    parser.add_argument("files", nargs="+", type=Path, help="YAML files; documents of other kinds are passed over")
+
+
+def _add_explain(parser: argparse.ArgumentParser) -> None:
+    parser.set_defaults(handler=_explain)
+    parser.add_argument("name", help="name of the ModelDeployment")
+    parser.add_argument("--namespace", "-n", default="default")
+    parser.add_argument("--kubeconfig", default=None)
+    parser.add_argument("--context", default=None)
+
+
+def _add_crd(parser: argparse.ArgumentParser) -> None:
+    parser.set_defaults(handler=_crd)
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    from modelscaler.cluster.connection import ConnectionSettingsError  # noqa: PLC0415 - keep `validate` fast
+    from modelscaler.controller.run import Operator  # noqa: PLC0415
+
+    _log(arguments.log_level, arguments.log_format)
+    try:
+        asyncio.run(_operate(arguments))
+    except ConnectionSettingsError as error:
+        return _refuse(str(error))
+    return 0
+
+
+async def _operate(arguments: argparse.Namespace) -> None:
+    from modelscaler.controller.run import Operator, RunSettings, identity, own_namespace  # noqa: PLC0415
+
+    await Operator(
+        RunSettings(
+            prometheus_url=arguments.prometheus_url,
+            interval_seconds=arguments.interval,
+            rate_window_seconds=arguments.rate_window,
+            history_step_seconds=arguments.history_step,
+            stale_after_seconds=arguments.stale_after,
+            status_refresh_seconds=arguments.status_refresh,
+            server_image=arguments.server_image,
+            bind=arguments.bind,
+            namespace=arguments.namespace,
+            lease_namespace=arguments.lease_namespace or own_namespace(),
+            lease_name=arguments.lease_name,
+            identity=identity(),
+            kubeconfig=arguments.kubeconfig,
+            context=arguments.context,
+        )
+    ).run()
+
+
+def _validate(arguments: argparse.Namespace) -> int:
+    from modelscaler.workload import check_file  # noqa: PLC0415
+
+    complaints = [complaint for path in arguments.files for complaint in check_file(path.read_text(), str(path))]
+    for complaint in complaints:
+        print(complaint, file=sys.stderr)
+    if not complaints:
+        print(f"{len(arguments.files)} file(s): fine")
+    return 1 if complaints else 0
+
+
+def _explain(arguments: argparse.Namespace) -> int:
+    from modelscaler.cluster.calls import ClusterCalls  # noqa: PLC0415
+    from modelscaler.cluster.connection import connect  # noqa: PLC0415
+    from modelscaler.cluster.errors import ApiCallError  # noqa: PLC0415
+    from modelscaler.explain import explain  # noqa: PLC0415
+    from modelscaler.workload import parse_status  # noqa: PLC0415
+
+    try:
+        calls = ClusterCalls(connect(arguments.kubeconfig, arguments.context))
+        body = calls.model_deployment(arguments.namespace, arguments.name)
+    except ApiCallError as error:
+        return _refuse(str(error))
+    print(explain(f"{arguments.namespace}/{arguments.name}", parse_status(body.get("status"))))
+    return 0
+
+
+def _crd(_: argparse.Namespace) -> int:
+    from modelscaler.api.crd import crd_yaml  # noqa: PLC0415
+
+    print(crd_yaml(), end="")
+    return 0
+
+
+def _refuse(message: str) -> int:
+    print(f"modelscaler: {message}", file=sys.stderr)
+    return 1
+
+
+def _positive(text: str) -> float:
+    value = float(text)
+    if not 0 < value < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r}: expected a number of seconds above 0")
+    return value
+
+
+class _JsonFormatter(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        fields = {"time": self.formatTime(record), "level": record.levelname, "logger": record.name}
+        if record.exc_info:
+            fields["exception"] = self.formatException(record.exc_info)
+        return json.dumps({**fields, "message": record.getMessage()})
+
+
+def _log(level: str, style: str) -> None:
+    handler = logging.StreamHandler()
+    text = logging.Formatter("%(asctime)s %(levelname)-7s %(name)s: %(message)s")
+    handler.setFormatter(_JsonFormatter() if style == "json" else text)
+    logging.basicConfig(level=level.upper(), handlers=[handler])
+    logging.getLogger("kopf").setLevel(max(logging.WARNING, logging.getLevelName(level.upper())))

@@ -1,0 +1,90 @@
+"""Turn an outcome into writes, and only into those that change something."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from modelscaler.cluster.calls import Body, ClusterCalls
+from modelscaler.cluster.writes import Priority, Result, Write
+from modelscaler.controller.mirror import MirroredKind, Mirror
+from modelscaler.controller.summaries import Entry
+from modelscaler.domain import WorkloadKey
+from modelscaler.render import TEMPLATE_MANAGER, Rendering, Scale
+
+STATUS_MANAGER = "modelscaler-status"
+SCALE_MANAGER = "modelscaler-scale"
+
+
+class Applier:
+    """Compares what is wanted with the mirror and makes the writes; their answers go back into the mirror."""
+
+    def __init__(self, calls: ClusterCalls, mirror: Mirror) -> None:
+        self._calls = calls
+        self._mirror = mirror
+
+    def children(self, key: WorkloadKey, rendering: Rendering) -> list[Write]:
+        """Return the writes that bring the children of a ModelDeployment in line."""
+        live = {d.name: d for d in self._mirror.deployments(key)}
+        writes = []
+        for manifest in rendering.templates:
+            name = manifest["metadata"]["name"]
+            if name not in live or live[name].template_digest != digest_of(manifest):
+                writes.append(self._apply(manifest, TEMPLATE_MANAGER, Priority.CREATE))
+        for scale in rendering.scales:
+            # A Deployment that is just being created is scaled by the pass that its creation triggers.
+            if scale.name in live and live[scale.name].replicas != scale.replicas:
+                writes.append(self._scale(key, scale))
+        service = self._mirror.service(key)
+        if rendering.service and (service is None or service.template_digest != digest_of(rendering.service)):
+            writes.append(self._apply(rendering.service, TEMPLATE_MANAGER, Priority.CREATE))
+        writes += [self._delete(key, live[name].name, live[name].uid) for name in rendering.deletions if name in live]
+        return writes
+
+    def status(self, entry: Entry, body: Body) -> Write:
+        """Return the write of a status."""
+        key = entry.key
+        return Write(
+            slot=("ModelDeployment", key.namespace, key.name, STATUS_MANAGER),
+            priority=Priority.STATUS,
+            call=partial(self._calls.apply_status, key.namespace, key.name, body, STATUS_MANAGER),
+            done=self._absorb("ModelDeployment"),
+        )
+
+    def event(self, key: WorkloadKey, body: Body) -> Write:
+        """Return the write of an event."""
+        return Write(
+            slot=("Event", key.namespace, body["metadata"]["name"]),
+            priority=Priority.EVENT,
+            call=partial(self._calls.post_event, body),
+        )
+
+    def _apply(self, manifest: Body, manager: str, priority: Priority) -> Write:
+        meta = manifest["metadata"]
+        return Write(
+            slot=(manifest["kind"], meta["namespace"], meta["name"], manager),
+            priority=priority,
+            call=partial(self._calls.apply, manifest, manager),
+            done=self._absorb(manifest["kind"]),
+        )
+
+    def _scale(self, key: WorkloadKey, scale: Scale) -> Write:
+        return self._apply(scale.manifest(key.namespace), SCALE_MANAGER, Priority.SCALE)
+
+    def _delete(self, key: WorkloadKey, name: str, uid: str) -> Write:
+        return Write(
+            slot=("Deployment", key.namespace, name, "delete"),
+            priority=Priority.DELETE,
+            call=partial(self._calls.delete_deployment, key.namespace, name, uid),
+        )
+
+    def _absorb(self, kind: MirroredKind) -> Callable[[Result], None]:
+        def absorb(result: Result) -> None:
+            if result is not None:
+                self._mirror.absorb(kind, result)
+
+        return absorb
+
+
+def digest_of(manifest: dict[str, Any]) -> str:
+    """Return the digest that render wrote into a manifest."""
+    return str(manifest["metadata"]["annotations"]["modelscaler.dev/template-digest"])

@@ -1,0 +1,118 @@
+"""What the last tick knows of the whole fleet: metrics, forecasts and history. Feeds decisions, makes none."""
+
+import logging
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import TypeAlias
+
+from modelscaler.api.v1alpha1 import ModelDeployment
+from modelscaler.controller.mirror import Mirror
+from modelscaler.controller.summaries import Entry, observe_pool
+from modelscaler.domain import ForecastSettings, Observation, PoolKey, QuantileForecast, WorkloadKey, known
+from modelscaler.forecast.service import Forecasting
+from modelscaler.metrics.source import FleetMetrics, MetricsSource
+from modelscaler.status import ForecastHealth
+
+log = logging.getLogger(__name__)
+
+Requests: TypeAlias = Mapping[WorkloadKey, tuple[ForecastSettings, float]]
+
+
+class Fleet:
+    """Reads the fleet's metrics once a tick, keeps its history, and forecasts it in one batch."""
+
+    def __init__(
+        self, source: MetricsSource, forecasting: Forecasting, mirror: Mirror, interval_seconds: float, step_seconds: float
+    ) -> None:
+        self._source = source
+        self._forecasting = forecasting
+        self._mirror = mirror
+        self._interval_seconds = interval_seconds
+        self._step_seconds = step_seconds
+        self._metrics: FleetMetrics | None = None
+        self._forecasts: dict[WorkloadKey, QuantileForecast | None] = {}
+        self._remembered: set[WorkloadKey] = set()
+
+    @property
+    def read_once(self) -> bool:
+        """Whether metrics were asked for at least once."""
+        return self._metrics is not None
+
+    def read(self, now: datetime) -> None:
+        """Ask the source for everything it knows now; blocking."""
+        self._metrics = self._source.read(now)
+
+    def remember(self, entries: Sequence[Entry], now: datetime) -> None:
+        """Read the history of ModelDeployments that have none yet, all in one go; blocking. A failure is retried."""
+        new = [entry for entry in entries if entry.resource and entry.key not in self._remembered]
+        if not new:
+            return
+        lookback = max(float(e.resource.spec.scaling.forecast.lookback_seconds) for e in new if e.resource)
+        history = self._source.history(now - timedelta(seconds=lookback), now, self._step_seconds)
+        if history.error is not None:
+            log.warning("no history yet: %s", history.error.message)
+            return
+        for entry in new:
+            if entry.key in history.windows:
+                self._forecasting.load_history(entry.key, history.windows[entry.key])
+        self._remembered |= {entry.key for entry in new}
+
+    def requests(self, entries: Sequence[Entry]) -> Requests:
+        """Say what to forecast: the settings and the horizon in seconds of every usable ModelDeployment."""
+        return {e.key: (forecast_settings(e.resource), self._horizon_seconds(e)) for e in entries if e.resource}
+
+    def advance(self, requests: Requests, now: datetime) -> None:
+        """Add this tick's readings to the history and forecast every ModelDeployment in one batch; takes CPU time."""
+        assert self._metrics is not None  # noqa: S101 - the loop reads first
+        self._forecasting.poll()
+        for key in requests:
+            self._forecasting.observe(key, now, known(self._metrics.offered(key)))
+        self._forecasts = self._forecasting.forecast(now, requests)
+
+    def forget(self, key: WorkloadKey) -> None:
+        """Drop what is known of a ModelDeployment that is gone."""
+        self._forecasting.forget(key)
+        self._forecasts.pop(key, None)
+        self._remembered.discard(key)
+
+    def observation(self, entry: Entry, now: datetime) -> Observation:
+        """Say what is seen of one ModelDeployment now."""
+        assert self._metrics is not None and entry.resource is not None  # noqa: S101 - callers checked
+        objective = entry.resource.spec.slo.latency.percentile / 100.0
+        pods = self._mirror.pods(entry.key)
+        return Observation(
+            now=now,
+            offered=self._metrics.offered(entry.key),
+            queued=self._metrics.queued(entry.key),
+            latency=self._metrics.latency(entry.key, objective),
+            pools=tuple(
+                observe_pool(deployment, pods, self._mirror.starts_seconds(entry.key, deployment.pool), now)
+                for deployment in sorted(self._mirror.deployments(entry.key), key=lambda d: d.name)
+            ),
+        )
+
+    def forecast(self, key: WorkloadKey) -> tuple[QuantileForecast | None, ForecastHealth]:
+        """Return the last forecast of a ModelDeployment and how healthy forecasting is for it."""
+        return self._forecasts.get(key), ForecastHealth(*self._forecasting.healthy(key))
+
+    def _horizon_seconds(self, entry: Entry) -> float:
+        assert entry.resource is not None  # noqa: S101 - the caller checked
+        longest = max(float(p.start_seconds) for p in entry.resource.spec.placements)
+        measured = [s for pool in self._pools(entry) for s in self._mirror.starts_seconds(entry.key, pool)]
+        seconds = max([longest, *measured]) + self._interval_seconds
+        return math.ceil(seconds / self._step_seconds) * self._step_seconds
+
+    def _pools(self, entry: Entry) -> Iterable[PoolKey]:
+        return (deployment.pool for deployment in self._mirror.deployments(entry.key))
+
+
+def forecast_settings(resource: ModelDeployment) -> ForecastSettings:
+    """Return a resource's forecast settings as numbers."""
+    asked = resource.spec.scaling.forecast
+    return ForecastSettings(
+        quantile=float(asked.quantile),
+        lookback_seconds=float(asked.lookback_seconds),
+        season_seconds=float(asked.season_seconds),
+        model=asked.model,
+    )

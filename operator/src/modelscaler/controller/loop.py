@@ -1,0 +1,202 @@
+"""The control loop: one tick for all, and early passes over only what changed in between."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable, Iterable
+from datetime import UTC, datetime
+
+from modelscaler.cluster.calls import ClusterCalls
+from modelscaler.cluster.errors import ApiCallError
+from modelscaler.cluster.writes import WriteQueue
+from modelscaler.controller.apply import Applier
+from modelscaler.controller.conflicts import Target, conflict, scaled_elsewhere
+from modelscaler.controller.decide import Inputs, Outcome, Settings, Trouble, decide
+from modelscaler.controller.events import announcements, event_body
+from modelscaler.controller.fleet import Fleet
+from modelscaler.controller.mirror import MirroredKind, Mirror
+from modelscaler.controller.profiles import Profiles
+from modelscaler.controller.summaries import Entry
+from modelscaler.controller.telemetry import Telemetry
+from modelscaler.domain import WorkloadKey
+from modelscaler.render import pool_names
+from modelscaler.status import settle, status_body
+
+log = logging.getLogger(__name__)
+
+LIST_DIFF_SECONDS = 300.0
+CONFLICT_CHECK_SECONDS = 60.0
+DEBOUNCE_SECONDS = 0.1
+
+
+class Loop:
+    """Runs observe → forecast → plan → render → apply over every ModelDeployment."""
+
+    def __init__(
+        self,
+        calls: ClusterCalls,
+        mirror: Mirror,
+        fleet: Fleet,
+        profiles: Profiles,
+        writes: WriteQueue,
+        telemetry: Telemetry,
+        settings: Settings,
+        child_selector: str,
+        reporter: str,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._calls = calls
+        self._mirror = mirror
+        self._fleet = fleet
+        self._profiles = profiles
+        self._writes = writes
+        self._applier = Applier(calls, mirror)
+        self._telemetry = telemetry
+        self._settings = settings
+        self._child_selector = child_selector
+        self._reporter = reporter
+        self._clock = clock
+        self._monotonic = monotonic
+        self._dirty: set[WorkloadKey] = set()
+        self._woken = asyncio.Event()
+        self._scaled: dict[Target, str] = {}
+        self._listed_at = self._checked_at = float("-inf")
+        self._known: set[WorkloadKey] = set()
+        self.ticked_at: float | None = None
+
+    def touch(self, key: WorkloadKey) -> None:
+        """Ask for an early pass over one ModelDeployment."""
+        self._dirty.add(key)
+        self._woken.set()
+
+    async def run(self) -> None:
+        """Tick until cancelled. An error in a tick is logged and counted; the next tick tries again."""
+        while True:
+            started_at = self._monotonic()
+            await self._guarded("tick", self.tick())
+            await self._until(started_at + self._settings.interval_seconds)
+
+    async def tick(self) -> None:
+        """Make one full pass: lists when due, metrics and forecasts for all, a decision for each."""
+        with self._telemetry.tick_seconds.labels("full").time():
+            await self._relist_when_due()
+            now = self._clock()
+            entries = self._entries(self._mirror.keys())
+            await asyncio.to_thread(self._fleet.read, now)
+            await asyncio.to_thread(self._fleet.remember, entries, now)
+            await asyncio.to_thread(self._fleet.advance, self._fleet.requests(entries), now)
+            await asyncio.to_thread(self._profiles.refresh, self._profiles.due(entries))
+            self._dirty.clear()
+            self._pass(self._mirror.keys())
+        self.ticked_at = self._monotonic()
+
+    async def _until(self, due_at: float) -> None:
+        while (left := due_at - self._monotonic()) > 0:
+            try:
+                await asyncio.wait_for(self._woken.wait(), left)
+            except TimeoutError:
+                return
+            await asyncio.sleep(min(DEBOUNCE_SECONDS, max(due_at - self._monotonic(), 0)))
+            await self._guarded("early pass", self._early_pass())
+
+    async def _early_pass(self) -> None:
+        self._woken.clear()
+        keys, self._dirty = self._dirty, set()
+        if not self._fleet.read_once:
+            return
+        with self._telemetry.tick_seconds.labels("early").time():
+            await asyncio.to_thread(self._profiles.refresh, self._profiles.due(self._entries(keys)))
+            self._pass(keys)
+
+    async def _guarded(self, where: str, work: Awaitable[None]) -> None:
+        try:
+            await work
+        except Exception:
+            self._telemetry.errors.labels(where).inc()
+            log.exception("%s failed", where)
+
+    async def _relist_when_due(self) -> None:
+        if self._monotonic() - self._listed_at >= LIST_DIFF_SECONDS:
+            for kind in ("ModelDeployment", "Deployment", "Service", "Pod"):
+                await self._relist(kind)
+            self._listed_at = self._monotonic()
+        if self._monotonic() - self._checked_at >= CONFLICT_CHECK_SECONDS:
+            await self._check_conflicts()
+
+    async def _relist(self, kind: MirroredKind) -> None:
+        selector = "" if kind == "ModelDeployment" else self._child_selector
+        listing = await asyncio.to_thread(self._calls.list, kind, selector)
+        ghosts = self._mirror.replace(kind, listing.items, listing.resource_version)
+        if ghosts:
+            log.info("dropped %d %s objects that the watch had missed", ghosts, kind)
+
+    async def _check_conflicts(self) -> None:
+        try:
+            listing = await asyncio.to_thread(self._calls.list, "HorizontalPodAutoscaler", "")
+        except ApiCallError as error:
+            self._telemetry.errors.labels("conflict check").inc()
+            log.warning("cannot check for other autoscalers, keeping the last answer: %s", error)
+        else:
+            self._scaled = scaled_elsewhere(listing.items)
+        self._checked_at = self._monotonic()
+
+    def _pass(self, keys: Iterable[WorkloadKey]) -> None:
+        for key in sorted(keys):
+            try:
+                self._one(key)
+            except Exception:
+                self._telemetry.errors.labels("decision").inc()
+                log.exception("%s: no decision", key)
+        known = set(self._mirror.keys())
+        for gone in self._known - known:
+            self._fleet.forget(gone)
+            self._telemetry.forget(gone)
+        self._known = known
+        self._telemetry.workloads.set(len(known))
+
+    def _one(self, key: WorkloadKey) -> None:
+        entry = self._mirror.entry(key)
+        if entry is None:
+            return
+        outcome = decide(self._inputs(entry), self._settings)
+        if outcome.rendering is not None:
+            for write in self._applier.children(key, outcome.rendering):
+                self._writes.submit(write)
+        self._report(entry, outcome)
+
+    def _inputs(self, entry: Entry) -> Inputs:
+        profile, trouble = self._profiles.of(entry)
+        forecast, health = self._fleet.forecast(entry.key)
+        now = self._clock()
+        return Inputs(
+            entry=entry,
+            profile=profile,
+            trouble=trouble or self._conflict(entry),
+            observation=self._fleet.observation(entry, now),
+            forecast=forecast,
+            forecast_health=health,
+        )
+
+    def _conflict(self, entry: Entry) -> Trouble | None:
+        if entry.resource is None or not self._scaled:
+            return None
+        return conflict(((entry.key.namespace, name) for name in pool_names(entry.resource)), self._scaled)
+
+    def _report(self, entry: Entry, outcome: Outcome) -> None:
+        status = settle(entry.status, outcome.status, self._clock(), self._settings.status_refresh_seconds)
+        if status is None:
+            return
+        for announcement in announcements(entry.status, outcome):
+            body = event_body(entry, announcement, self._reporter, self._clock())
+            self._writes.submit(self._applier.event(entry.key, body))
+            log.info("%s: %s: %s", entry.key, announcement[1], announcement[2])
+        if outcome.plan is not None:
+            forecast, _ = self._fleet.forecast(entry.key)
+            self._telemetry.planned(entry.key, outcome.plan, forecast)
+            if status.desired != entry.status.desired:
+                self._telemetry.decisions.labels(str(outcome.plan.reason)).inc()
+        self._writes.submit(self._applier.status(entry, status_body(status)))
+
+    def _entries(self, keys: Iterable[WorkloadKey]) -> list[Entry]:
+        return [entry for key in keys if (entry := self._mirror.entry(key))]

@@ -1,0 +1,184 @@
+"""Assemble the operator and keep it alive: campaign, then lead until told to stop."""
+
+import asyncio
+import logging
+import os
+import signal
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import kopf
+from kubernetes import client
+
+from modelscaler.cluster.calls import ClusterCalls
+from modelscaler.cluster.connection import connect
+from modelscaler.cluster.errors import ApiCallError
+from modelscaler.cluster.lease import LeaderLease
+from modelscaler.cluster.writes import Write, WriteQueue
+from modelscaler.controller import health
+from modelscaler.controller.decide import Settings
+from modelscaler.controller.fleet import Fleet
+from modelscaler.controller.handlers import CHILD_SELECTOR, registry, settings
+from modelscaler.controller.leadership import Leadership
+from modelscaler.controller.loop import Loop
+from modelscaler.controller.mirror import Mirror
+from modelscaler.controller.profiles import Profiles
+from modelscaler.controller.telemetry import Telemetry
+from modelscaler.domain import WorkloadKey
+from modelscaler.forecast.service import Forecasting, ForecastingSettings
+from modelscaler.metrics.prometheus import PrometheusSource, PrometheusSettings
+from modelscaler.render import RenderDefaults
+
+log = logging.getLogger(__name__)
+
+STANDBY_POLL_SECONDS = 0.2
+HEARTBEAT_TICKS = 4
+SHORTEST_HEARTBEAT_SECONDS = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class RunSettings:
+    """What `modelscaler run` was told. `namespace` None: the whole cluster."""
+
+    prometheus_url: str
+    interval_seconds: float
+    rate_window_seconds: float
+    history_step_seconds: float
+    stale_after_seconds: float
+    status_refresh_seconds: float
+    server_image: str
+    bind: str
+    namespace: str | None
+    lease_namespace: str
+    lease_name: str
+    identity: str
+    kubeconfig: str | None
+    context: str | None
+
+
+class Operator:
+    """One process of the operator: a standby until it holds the lease."""
+
+    def __init__(self, chosen: RunSettings) -> None:
+        self._chosen = chosen
+        self._telemetry = Telemetry()
+        api = connect(chosen.kubeconfig, chosen.context)
+        self._calls = ClusterCalls(api, chosen.namespace)
+        self._leadership = Leadership(_lease(chosen))
+        self._loop: Loop | None = None
+        self._stop = asyncio.Event()
+
+    async def run(self) -> None:
+        """Serve health, campaign, lead; return when told to stop by SIGTERM or SIGINT."""
+        running = asyncio.get_running_loop()
+        for signum in (signal.SIGTERM, signal.SIGINT):
+            running.add_signal_handler(signum, self._stop.set)
+        server = await health.serve(self._chosen.bind, self._telemetry.registry, self._ailment, self._unready)
+        self._leadership.start()
+        try:
+            if await self._elected():
+                await self._lead()
+        finally:
+            await asyncio.to_thread(self._leadership.stop)
+            await server.cleanup()
+
+    async def _elected(self) -> bool:
+        while not self._stop.is_set():
+            if await asyncio.to_thread(self._leadership.wait, STANDBY_POLL_SECONDS):
+                self._telemetry.leading.set(1)
+                return True
+        return False
+
+    async def _lead(self) -> None:
+        mirror = Mirror(on_change=self._touch)
+        writes = WriteQueue(self._leadership.guard, self._written)
+        forecasting = Forecasting(ForecastingSettings(step_seconds=self._chosen.history_step_seconds))
+        self._loop = self._assemble(mirror, writes, forecasting)
+        forecasting.start()
+        try:
+            tasks = [
+                asyncio.create_task(_kopf(mirror, self._chosen.namespace), name="watches"),
+                asyncio.create_task(writes.run(), name="writes"),
+                asyncio.create_task(self._loop.run(), name="loop"),
+                asyncio.create_task(self._stop.wait(), name="stop"),
+            ]
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            await _end(tasks)
+        finally:
+            forecasting.close()
+
+    def _assemble(self, mirror: Mirror, writes: WriteQueue, forecasting: Forecasting) -> Loop:
+        chosen = self._chosen
+        source = PrometheusSource(
+            PrometheusSettings(chosen.prometheus_url, chosen.rate_window_seconds, chosen.stale_after_seconds),
+            on_query=self._telemetry.promql_queries.inc,
+        )
+        return Loop(
+            calls=self._calls,
+            mirror=mirror,
+            fleet=Fleet(source, forecasting, mirror, chosen.interval_seconds, chosen.history_step_seconds),
+            profiles=Profiles(self._calls),
+            writes=writes,
+            telemetry=self._telemetry,
+            settings=Settings(
+                interval_seconds=chosen.interval_seconds,
+                status_refresh_seconds=chosen.status_refresh_seconds,
+                defaults=RenderDefaults(server_image=chosen.server_image),
+            ),
+            child_selector=CHILD_SELECTOR,
+            reporter=chosen.identity,
+        )
+
+    def _touch(self, key: WorkloadKey) -> None:
+        if self._loop is not None:
+            self._loop.touch(key)
+
+    def _written(self, write: Write, error: ApiCallError | None) -> None:
+        self._telemetry.api_writes.labels(write.slot[0], "ok" if error is None else str(error.status or "no answer")).inc()
+
+    def _ailment(self) -> str | None:
+        if self._leadership.heartbeat_age_seconds > SHORTEST_HEARTBEAT_SECONDS:
+            return f"no attempt on the lease for {self._leadership.heartbeat_age_seconds:.0f} s"
+        ticked_at = self._loop.ticked_at if self._loop else None
+        longest = max(HEARTBEAT_TICKS * self._chosen.interval_seconds, SHORTEST_HEARTBEAT_SECONDS)
+        if ticked_at is not None and time.monotonic() - ticked_at > longest:
+            return f"no tick ended for {time.monotonic() - ticked_at:.0f} s, expected one every {self._chosen.interval_seconds:g} s"
+        return None
+
+    def _unready(self) -> str | None:
+        if self._loop is not None and self._loop.ticked_at is None:
+            return "leading, and the first tick has not ended"
+        return None
+
+
+def _lease(chosen: RunSettings) -> LeaderLease:
+    api: client.ApiClient = connect(chosen.kubeconfig, chosen.context)  # a pool of its own: renewals never queue behind writes
+    return LeaderLease(api, chosen.lease_namespace, chosen.lease_name, chosen.identity, time.monotonic)
+
+
+async def _kopf(mirror: Mirror, namespace: str | None) -> None:
+    scope: dict[str, Any] = {"namespaces": [namespace]} if namespace else {"clusterwide": True}
+    await kopf.operator(registry=registry(mirror), settings=settings(), standalone=True, **scope)
+
+
+async def _end(tasks: list[asyncio.Task[Any]]) -> None:
+    failed = next((t for t in tasks if t.done() and not t.cancelled() and t.exception()), None)
+    early = next((t for t in tasks if t.done() and t.get_name() != "stop"), None)
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    if failed is not None:
+        raise RuntimeError(f"{failed.get_name()} failed; the process ends so that another may lead") from failed.exception()
+    if early is not None:
+        raise RuntimeError(f"{early.get_name()} ended by itself; the process ends so that another may lead")
+
+
+def identity() -> str:
+    """Return a name for this process: its pod's, or its host's with the process number."""
+    return os.environ.get("POD_NAME") or f"{os.uname().nodename}-{os.getpid()}"
+
+
+def own_namespace() -> str:
+    """Return the namespace this process runs in; "default" outside a pod."""
+    return os.environ.get("POD_NAMESPACE") or "default"

@@ -1,0 +1,36 @@
+"""Say in one sentence, then in a table, what a ModelDeployment's last decision was and why. Pure."""
+
+from modelscaler.api.v1alpha1 import ModelDeploymentStatus
+
+
+def explain(name: str, status: ModelDeploymentStatus) -> str:
+    """Return the explanation of a status, for people."""
+    decision = status.last_decision
+    if decision is None:
+        return f"{name}: no decision yet"
+    rows = [
+        ("decided", decision.time),
+        ("reason", decision.reason),
+        ("bound by", decision.binding_constraint),
+        ("measured", _rps(decision.measured_rps)),
+        ("forecast", _rps(decision.forecast_rps)),
+        ("planned for", _rps(decision.planned_rps)),
+    ]
+    if status.active:
+        pool = status.active
+        rows.append(("serving", f"{pool.placement}-{pool.variant}, {pool.ready_replicas} of {pool.replicas} ready"))
+    if status.desired:
+        want = status.desired
+        rows.append(("wanted", f"{want.placement}-{want.variant} x {want.replicas} at {want.hourly_cost} per hour"))
+    if decision.runner_up:
+        second = decision.runner_up
+        rows.append(
+            ("runner-up", f"{second.placement}-{second.variant} x {second.replicas} at {second.hourly_cost}: {second.why_not}")
+        )
+    rows += [(f"{c.type}={c.status}", f"{c.reason}: {c.message}") for c in status.conditions]
+    width = max(len(label) for label, _ in rows)
+    return "\n".join([f"{name}: {decision.message}", "", *(f"  {label:<{width}}  {text}" for label, text in rows)])
+
+
+def _rps(text: str | None) -> str:
+    return f"{text} requests/s" if text is not None else "unknown"
