@@ -1,0 +1,130 @@
+"""The write queue: order, coalescing, retries, and the guard before every write."""
+
+import asyncio
+import contextlib
+import threading
+from collections.abc import AsyncIterator, Callable
+
+import pytest
+
+from modelscaler.cluster.errors import ApiCallError
+from modelscaler.cluster.writes import CONCURRENCY, Priority, Write, WriteQueue
+
+Made = list[str]
+
+
+class Harness:
+    def __init__(self) -> None:
+        self.made: Made = []
+        self.guarded = 0
+        self.reports: list[int | None] = []
+        self.slept: list[float] = []
+        self.queue = WriteQueue(self._guard, self._report, self._sleep)
+
+    def write(
+        self, name: str, priority: Priority = Priority.STATUS, slot: str = "", call: Callable[[], None] | None = None
+    ) -> Write:
+        def run() -> None:
+            if call:
+                call()
+            self.made.append(name)
+
+        return Write(("Deployment", "ns", slot or name, "m"), priority, run)
+
+    def _guard(self) -> None:
+        self.guarded += 1
+
+    def _report(self, _: Write, error: ApiCallError | None) -> None:
+        self.reports.append(error.status if error else None)
+
+    async def _sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+
+
+@pytest.fixture
+def harness() -> Harness:
+    return Harness()
+
+
+@contextlib.asynccontextmanager
+async def running(harness: Harness) -> AsyncIterator[None]:
+    task = asyncio.create_task(harness.queue.run())
+    try:
+        yield
+        await asyncio.wait_for(harness.queue.drained(), 5)
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_creates_go_before_scaling_before_status_when_all_wait(harness: Harness) -> None:
+    release = threading.Event()
+    blockers = [harness.write(f"blocker{i}", Priority.CREATE, call=lambda: release.wait(5)) for i in range(CONCURRENCY)]
+    async with running(harness):
+        for blocker in blockers:
+            harness.queue.submit(blocker)
+        while len(harness.queue._running) < CONCURRENCY:
+            await asyncio.sleep(0)
+        for priority in (Priority.EVENT, Priority.STATUS, Priority.CREATE, Priority.SCALE):
+            harness.queue.submit(harness.write(priority.name.lower(), priority))
+        order: list[tuple[int, int, tuple[str, ...]]] = sorted(harness.queue._heap)
+        assert [slot[2] for _, _, slot in order] == ["create", "scale", "status", "event"]
+        release.set()
+    assert {"create", "scale", "status", "event"} < set(harness.made)
+
+
+async def test_newest_write_wins_when_two_of_a_slot_wait(harness: Harness) -> None:
+    harness.queue.submit(harness.write("old", slot="same"))
+    harness.queue.submit(harness.write("new", slot="same"))
+    async with running(harness):
+        pass
+    assert harness.made == ["new"]
+
+
+async def test_newer_write_follows_when_one_of_its_slot_is_under_way(harness: Harness) -> None:
+    release = threading.Event()
+    async with running(harness):
+        harness.queue.submit(harness.write("first", slot="same", call=lambda: release.wait(5)))
+        while not harness.queue._running:
+            await asyncio.sleep(0)
+        harness.queue.submit(harness.write("second", slot="same"))
+        assert harness.made == []
+        release.set()
+    assert harness.made == ["first", "second"]
+
+
+async def test_retry_after_is_obeyed_when_the_server_is_busy(harness: Harness) -> None:
+    failures = [ApiCallError("busy", status=429, retry_after_seconds=7.0), ApiCallError("down", status=0)]
+
+    def flaky() -> None:
+        if failures:
+            raise failures.pop(0)
+
+    harness.queue.submit(harness.write("w", call=flaky))
+    async with running(harness):
+        pass
+    assert harness.slept == [7.0, 1.0]
+    assert harness.reports == [429, 0, None]
+    assert harness.made == ["w"]
+    assert harness.guarded == 3, "the lease is checked before every attempt"
+
+
+async def test_write_is_given_up_when_the_server_refuses_it(harness: Harness) -> None:
+    def refused() -> None:
+        raise ApiCallError("no", status=422)
+
+    harness.queue.submit(harness.write("bad", call=refused))
+    harness.queue.submit(harness.write("good"))
+    async with running(harness):
+        pass
+    assert harness.made == ["good"]
+    assert 422 in harness.reports
+
+
+async def test_busy_tells_of_waiting_and_running_writes_when_asked_by_prefix(harness: Harness) -> None:
+    harness.queue.submit(harness.write("ranker-cpu-int8"))
+    assert harness.queue.busy("ns", "ranker")
+    assert not harness.queue.busy("ns", "other")
+    async with running(harness):
+        pass
+    assert not harness.queue.busy("ns", "ranker")
