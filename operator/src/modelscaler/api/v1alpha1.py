@@ -7,7 +7,7 @@ API advises against floats.
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 from pydantic.alias_generators import to_camel
 
 from modelscaler.api import PAUSED_ANNOTATION
@@ -16,7 +16,10 @@ Decimal = Annotated[str, StringConstraints(pattern=r"^(0|[1-9][0-9]{0,8})(\.[0-9
 Fraction = Annotated[str, StringConstraints(pattern=r"^(0(\.[0-9]{1,6})?|1(\.0{1,6})?)$", max_length=8)]
 Quantile = Annotated[str, StringConstraints(pattern=r"^0\.[0-9]{1,4}$", max_length=6)]
 Quantity = Annotated[
-    str, StringConstraints(pattern=r"^[0-9]{1,12}(\.[0-9]{1,6})?(m|k|M|G|T|Ki|Mi|Gi|Ti)?$", max_length=24)
+    str,
+    BeforeValidator(lambda value: str(value) if type(value) is int else value),
+    StringConstraints(pattern=r"^[0-9]{1,12}(\.[0-9]{1,6})?(m|k|M|G|T|Ki|Mi|Gi|Ti)?$", max_length=24),
+    Field(json_schema_extra={"x-kubernetes-int-or-string": True, "minimum": 0}),
 ]
 PlacementName = Annotated[str, StringConstraints(pattern=r"^[a-z]([-a-z0-9]{0,18}[a-z0-9])?$", max_length=20)]
 VariantName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9]{0,19}$", max_length=20)]
@@ -27,9 +30,22 @@ ShortText = Annotated[str, StringConstraints(max_length=253)]
 LongText = Annotated[str, StringConstraints(max_length=1024)]
 
 
-def cel(rule: str, message: str) -> dict[str, str]:
-    """Write one `x-kubernetes-validations` rule."""
-    return {"rule": rule, "message": message}
+def cel(rule: str, message: str, *, shown: str | None = None, field: str | None = None) -> dict[str, str]:
+    """Write one `x-kubernetes-validations` rule.
+
+    Args:
+        rule: CEL expression that holds for valid values.
+        message: what is expected, for people.
+        shown: CEL string expression of the offending value, put after the message; None to show none. It must have a
+            bounded length: the API server refuses string(integer), format and join for their estimated cost.
+        field: path of the field at fault below this object, for example `.minReplicas`; None blames the object.
+    """
+    written = {"rule": rule, "message": message}
+    if shown is not None:
+        written["messageExpression"] = f"'{message}, got ' + {shown}"
+    if field is not None:
+        written["fieldPath"] = field
+    return written
 
 
 def validations(*rules: dict[str, str]) -> dict[str, Any]:
@@ -101,6 +117,22 @@ class Toleration(ApiModel):
         default=None, ge=0, le=86400, description="How long a NoExecute taint is tolerated."
     )
 
+    model_config = ConfigDict(
+        json_schema_extra=validations(
+            cel(
+                "self.operator != 'Exists' || !has(self.value)",
+                "value must be absent when operator is Exists",
+                field=".value",
+            ),
+            cel("self.operator == 'Exists' || has(self.key)", "key is required unless operator is Exists"),
+            cel(
+                "!has(self.tolerationSeconds) || (has(self.effect) && self.effect == 'NoExecute')",
+                "tolerationSeconds needs effect NoExecute",
+                field=".tolerationSeconds",
+            ),
+        )
+    )
+
 
 class Placement(ApiModel):
     """A kind of place a replica may run on, with its price."""
@@ -159,6 +191,17 @@ class CapacityEntry(ApiModel):
     per_request_milliseconds: Decimal = Field(description='Time each request adds to a batch, for example "8.2".')
     overhead_milliseconds: Decimal = Field(default="0", description='Fixed time per batch, for example "1.5".')
     max_batch: int = Field(default=32, ge=1, le=4096, description="Largest batch the server forms.")
+
+    model_config = ConfigDict(
+        json_schema_extra=validations(
+            cel(
+                "double(self.perRequestMilliseconds) > 0.0",
+                "perRequestMilliseconds must be greater than 0",
+                shown="self.perRequestMilliseconds",
+                field=".perRequestMilliseconds",
+            )
+        )
+    )
 
 
 class CapacityProfile(ApiModel):
@@ -222,6 +265,17 @@ class Forecast(ApiModel):
         default="Auto", description="Auto lets a learned model serve when it beats the baselines."
     )
 
+    model_config = ConfigDict(
+        json_schema_extra=validations(
+            cel(
+                "double(self.quantile) > 0.0",
+                "quantile must be greater than 0 and less than 1",
+                shown="self.quantile",
+                field=".quantile",
+            )
+        )
+    )
+
 
 class Scaling(ApiModel):
     """Limits and behaviour of scaling."""
@@ -240,10 +294,15 @@ class Scaling(ApiModel):
 
     model_config = ConfigDict(
         json_schema_extra=validations(
-            cel("self.minReplicas <= self.maxReplicas", "minReplicas must not be greater than maxReplicas"),
+            cel(
+                "self.minReplicas <= self.maxReplicas",
+                "minReplicas must not be greater than maxReplicas",
+                field=".minReplicas",
+            ),
             cel(
                 "!has(self.fallback) || self.fallback.replicas <= self.maxReplicas",
                 "fallback.replicas must not be greater than maxReplicas",
+                field=".fallback.replicas",
             ),
         )
     )
@@ -310,18 +369,22 @@ class ModelDeploymentSpec(ApiModel):
         json_schema_extra=validations(
             cel(
                 "self.variants.exists(v, double(v.accuracy) >= double(self.slo.minAccuracy))",
-                "slo.minAccuracy is above the accuracy of every variant",
+                "slo.minAccuracy must not be above the accuracy of every variant",
+                shown="self.slo.minAccuracy",
+                field=".slo.minAccuracy",
             ),
             cel(
-                "self.capacity.all(c, self.placements.exists(p, p.name == c.placement))",
+                "!has(self.capacity) || self.capacity.all(c, self.placements.exists(p, p.name == c.placement))",
                 "capacity[].placement must be a name from placements",
+                field=".capacity",
             ),
             cel(
-                "self.capacity.all(c, self.variants.exists(v, v.name == c.variant))",
+                "!has(self.capacity) || self.capacity.all(c, self.variants.exists(v, v.name == c.variant))",
                 "capacity[].variant must be a name from variants",
+                field=".capacity",
             ),
             cel(
-                "size(self.capacity) > 0 || has(self.capacityProfile)",
+                "(has(self.capacity) && size(self.capacity) > 0) || has(self.capacityProfile)",
                 "one of capacity or capacityProfile is required: the planner needs the speed of a replica",
             ),
         )
