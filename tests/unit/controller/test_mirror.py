@@ -1,0 +1,163 @@
+"""The mirror: feeds in any order give one truth, and ghosts go."""
+
+from typing import Any
+
+import pytest
+
+from modelscaler.controller.mirror import Mirror
+from modelscaler.domain import PoolKey, WorkloadKey
+
+KEY = WorkloadKey("shop", "ranker")
+POOL = PoolKey("cpu", "int8")
+
+
+def model_deployment(version: int = 1, generation: int = 1, **meta: Any) -> dict[str, Any]:
+    return {
+        "metadata": {
+            "name": "ranker",
+            "namespace": "shop",
+            "uid": "u1",
+            "generation": generation,
+            "resourceVersion": str(version),
+            **meta,
+        },
+        "spec": {
+            "model": {"uri": "builtin://search-ranker"},
+            "variants": [{"name": "int8", "accuracy": "0.9"}],
+            "placements": [{"name": "cpu", "hourlyCost": "1"}],
+            "slo": {"latency": {"targetMilliseconds": 100}},
+            "capacity": [{"placement": "cpu", "variant": "int8", "perRequestMilliseconds": "5"}],
+        },
+    }
+
+
+def child(name: str = "ranker-cpu-int8", version: int = 1, **spec: Any) -> dict[str, Any]:
+    labels = {"modelscaler.dev/deployment": "ranker", "modelscaler.dev/pool": "cpu-int8"}
+    return {
+        "metadata": {
+            "name": name,
+            "namespace": "shop",
+            "uid": f"u-{name}",
+            "resourceVersion": str(version),
+            "labels": labels,
+        },
+        "spec": {"replicas": 2, **spec},
+        "status": {"replicas": 1},
+    }
+
+
+def pod(version: int = 1, ready_at: str | None = None, restarts: int = 0) -> dict[str, Any]:
+    labels = {"modelscaler.dev/deployment": "ranker", "modelscaler.dev/pool": "cpu-int8"}
+    ready = {"type": "Ready", "status": "True" if ready_at else "False", "lastTransitionTime": ready_at}
+    return {
+        "metadata": {
+            "name": "p1",
+            "namespace": "shop",
+            "uid": "u-p1",
+            "resourceVersion": str(version),
+            "creationTimestamp": "2026-01-01T00:00:00Z",
+            "labels": labels,
+        },
+        "status": {"conditions": [ready], "containerStatuses": [{"restartCount": restarts}]},
+    }
+
+
+@pytest.fixture
+def touched() -> list[WorkloadKey]:
+    return []
+
+
+@pytest.fixture
+def mirror(touched: list[WorkloadKey]) -> Mirror:
+    return Mirror(touched.append)
+
+
+def test_new_generation_touches_when_absorbed(mirror: Mirror, touched: list[WorkloadKey]) -> None:
+    mirror.absorb("ModelDeployment", model_deployment(1))
+    mirror.absorb("ModelDeployment", model_deployment(2, generation=2))
+    assert touched == [KEY, KEY]
+
+
+def test_own_status_write_does_not_touch_when_absorbed(mirror: Mirror, touched: list[WorkloadKey]) -> None:
+    mirror.absorb("ModelDeployment", model_deployment(1))
+    mirror.absorb("ModelDeployment", {**model_deployment(2), "status": {"observedGeneration": 1}})
+    assert touched == [KEY]
+    entry = mirror.entry(KEY)
+    assert entry is not None
+    assert entry.status.observed_generation == 1
+
+
+def test_pause_touches_when_the_annotation_appears(mirror: Mirror, touched: list[WorkloadKey]) -> None:
+    mirror.absorb("ModelDeployment", model_deployment(1))
+    mirror.absorb("ModelDeployment", model_deployment(2, annotations={"modelscaler.dev/paused": "true"}))
+    assert len(touched) == 2
+    entry = mirror.entry(KEY)
+    assert entry is not None
+    assert entry.paused
+
+
+def test_older_version_is_ignored_when_a_newer_is_known(mirror: Mirror) -> None:
+    mirror.absorb("Deployment", child(version=5, replicas=7))
+    mirror.absorb("Deployment", child(version=4, replicas=1))
+    assert [d.replicas for d in mirror.deployments(KEY)] == [7]
+
+
+def test_deleted_object_stays_gone_when_an_older_list_still_has_it(mirror: Mirror) -> None:
+    mirror.absorb("Deployment", child(version=5))
+    mirror.drop("Deployment", child(version=6))
+    mirror.replace("Deployment", [child(version=5)], list_version=5)
+    assert mirror.deployments(KEY) == []
+
+
+def test_ghosts_are_dropped_when_a_list_lacks_them(mirror: Mirror, touched: list[WorkloadKey]) -> None:
+    mirror.absorb("ModelDeployment", model_deployment(1))
+    mirror.absorb("Pod", pod(version=2))
+    assert mirror.replace("ModelDeployment", [], list_version=9) == 1
+    assert mirror.replace("Pod", [], list_version=9) == 1
+    assert mirror.keys() == []
+    assert mirror.pods(KEY) == []
+    assert touched[-1] == KEY
+
+
+def test_newer_object_survives_when_the_list_is_older(mirror: Mirror) -> None:
+    mirror.absorb("Deployment", child(version=12))
+    assert mirror.replace("Deployment", [], list_version=9) == 0
+    assert len(mirror.deployments(KEY)) == 1
+
+
+def test_child_that_did_not_change_does_not_touch_when_its_version_moves(
+    mirror: Mirror, touched: list[WorkloadKey]
+) -> None:
+    mirror.absorb("Deployment", child(version=1))
+    mirror.absorb("Deployment", child(version=2))
+    assert len(touched) == 1
+
+
+def test_start_is_measured_once_when_a_pod_becomes_ready(mirror: Mirror) -> None:
+    mirror.absorb("Pod", pod(version=1))
+    mirror.absorb("Pod", pod(version=2, ready_at="2026-01-01T00:00:12Z"))
+    mirror.absorb("Pod", pod(version=3, ready_at="2026-01-01T00:00:12Z"))
+    assert mirror.starts_seconds(KEY, POOL) == [12.0]
+
+
+def test_start_is_not_measured_when_the_pod_restarted(mirror: Mirror) -> None:
+    mirror.absorb("Pod", pod(version=1))
+    mirror.absorb("Pod", pod(version=2, ready_at="2026-01-01T01:00:00Z", restarts=1))
+    assert mirror.starts_seconds(KEY, POOL) == []
+
+
+@pytest.mark.parametrize("kind", ["Deployment", "Service", "Pod"])
+def test_object_without_our_labels_is_passed_over_when_fed(mirror: Mirror, kind: Any) -> None:
+    mirror.absorb(kind, {"metadata": {"name": "x", "namespace": "shop", "uid": "u", "resourceVersion": "1"}})
+    assert (mirror.deployments(KEY), mirror.pods(KEY), mirror.service(KEY)) == ([], [], None)
+
+
+def test_invalid_spec_becomes_the_entrys_error_when_absorbed(mirror: Mirror) -> None:
+    body = model_deployment()
+    body["spec"]["slo"]["latency"]["targetMilliseconds"] = -5
+    mirror.absorb("ModelDeployment", body)
+    entry = mirror.entry(KEY)
+    assert entry is not None
+    assert entry.resource is None
+    assert "targetMilliseconds" in str(entry.error)
+    assert "-5" in str(entry.error)

@@ -1,0 +1,93 @@
+"""What a pool looks like from its Deployment and pods."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from modelscaler.controller.summaries import DeploymentSummary, PodSummary, observe_pool, percentile, pod_from
+from modelscaler.domain import PoolKey, WorkloadKey
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+OWNER = WorkloadKey("shop", "ranker")
+LABELS = {"modelscaler.dev/deployment": "ranker", "modelscaler.dev/pool": "gpu-full"}
+DEPLOYMENT = DeploymentSummary("shop", "ranker-gpu-full", "u", 1, OWNER, PoolKey("gpu", "full"), 3, 3, "")
+
+
+def body(
+    *,
+    conditions: dict[str, tuple[str, str]] | None = None,
+    waiting: str = "",
+    restarts: int = 0,
+    deleting: bool = False,
+) -> Any:
+    state = {"waiting": {"reason": waiting}} if waiting else {"running": {}}
+    return {
+        "metadata": {
+            "name": "p",
+            "namespace": "shop",
+            "resourceVersion": "1",
+            "creationTimestamp": "2025-12-31T23:59:00Z",
+            "labels": LABELS,
+            **({"deletionTimestamp": "2026-01-01T00:00:00Z"} if deleting else {}),
+        },
+        "status": {
+            "conditions": [
+                {"type": kind, "status": status, "reason": reason, "lastTransitionTime": "2025-12-31T23:59:30Z"}
+                for kind, (status, reason) in (conditions or {}).items()
+            ],
+            "containerStatuses": [{"restartCount": restarts, "state": state}],
+        },
+    }
+
+
+def pod(**options: Any) -> PodSummary:
+    summary = pod_from(body(**options))
+    assert summary is not None
+    return summary
+
+
+READY = {"Ready": ("True", "")}
+
+
+def test_ready_pods_count_when_they_are_not_terminating() -> None:
+    seen = observe_pool(DEPLOYMENT, [pod(conditions=READY), pod(conditions=READY, deleting=True)], [], NOW)
+    assert (seen.ready, seen.terminating, seen.starting, seen.unready_seconds) == (1, 1, 0, 0.0)
+
+
+def test_pod_is_unschedulable_when_the_scheduler_says_so() -> None:
+    seen = observe_pool(DEPLOYMENT, [pod(conditions={"PodScheduled": ("False", "Unschedulable")})], [], NOW)
+    assert (seen.unschedulable, seen.starting, seen.failure) == (1, 0, "Unschedulable")
+    assert seen.unready_seconds == 60.0
+
+
+@pytest.mark.parametrize("waiting", ["CrashLoopBackOff", "ImagePullBackOff", "ErrImagePull"])
+def test_pod_is_failing_when_its_container_cannot_run(waiting: str) -> None:
+    seen = observe_pool(DEPLOYMENT, [pod(waiting=waiting)], [], NOW)
+    assert (seen.failing, seen.starting, seen.failure) == (1, 0, waiting)
+
+
+def test_pod_is_starting_when_it_is_neither_stuck_nor_failing() -> None:
+    seen = observe_pool(DEPLOYMENT, [pod(waiting="ContainerCreating"), pod(restarts=1)], [], NOW)
+    assert (seen.starting, seen.failing, seen.failure) == (2, 0, None)
+
+
+def test_pod_is_failing_when_it_keeps_restarting() -> None:
+    seen = observe_pool(DEPLOYMENT, [pod(restarts=2)], [], NOW)
+    assert (seen.failing, seen.failure) == (1, "Restarting")
+
+
+def test_pods_of_other_pools_are_passed_over_when_observing() -> None:
+    other = DeploymentSummary("shop", "ranker-cpu-int8", "u", 1, OWNER, PoolKey("cpu", "int8"), 1, 1, "")
+    assert observe_pool(other, [pod(conditions=READY)], [], NOW).ready == 0
+
+
+def test_start_is_the_ninetieth_percentile_when_measured() -> None:
+    assert observe_pool(DEPLOYMENT, [], [float(s) for s in range(1, 11)], NOW).start_seconds == 10.0
+    assert percentile([3.0], 0.9) == 3.0
+    assert percentile([], 0.9) is None
+
+
+def test_cold_start_runs_from_created_to_ready_when_ready() -> None:
+    assert pod(conditions=READY).start_seconds == timedelta(seconds=30).total_seconds()
+    assert pod(conditions=READY, restarts=1).start_seconds is None
