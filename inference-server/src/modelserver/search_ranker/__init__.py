@@ -1,0 +1,1 @@
+"""The built-in search ranker: scores catalogue items for a search query."""

@@ -1,0 +1,79 @@
+"""The ranker's network: a small cross-encoder over one query-item pair."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from modelserver.search_ranker.features import KIND_COUNT, PAD, SEQUENCE_LENGTH
+from modelserver.search_ranker.recipe import NetworkShape
+
+MASKED = -1e4
+"""Added to the attention logits of padding; finite, so that half precision and int8 can hold it."""
+
+
+class EncoderLayer(nn.Module):
+    """One pre-norm transformer encoder layer (Xiong et al. 2020) with ReLU, which int8 represents well."""
+
+    def __init__(self, shape: NetworkShape) -> None:
+        super().__init__()
+        self.heads = shape.heads
+        self.attention_norm = nn.LayerNorm(shape.width)
+        self.query_key_value = nn.Linear(shape.width, 3 * shape.width)
+        self.attention_out = nn.Linear(shape.width, shape.width)
+        self.feed_norm = nn.LayerNorm(shape.width)
+        self.feed_in = nn.Linear(shape.width, shape.hidden)
+        self.feed_out = nn.Linear(shape.hidden, shape.width)
+
+    def forward(self, stream: Tensor, mask: Tensor) -> Tensor:
+        """Return the stream after this layer.
+
+        The stream is two-dimensional, because ONNX then holds each linear layer as one Gemm with its bias, which ONNX
+        Runtime's int8 kernels take whole.
+
+        Args:
+            stream: float32 [pairs * SEQUENCE_LENGTH, width].
+            mask: float32 [pairs, 1, 1, SEQUENCE_LENGTH], added to the attention logits.
+        """
+        width = stream.shape[1]
+        by_head = (-1, SEQUENCE_LENGTH, self.heads, width // self.heads)
+        query, key, value = self.query_key_value(self.attention_norm(stream)).chunk(3, dim=1)
+        query, key, value = (part.reshape(by_head).transpose(1, 2) for part in (query, key, value))
+        mixed = functional.scaled_dot_product_attention(query, key, value, attn_mask=mask)
+        stream = stream + self.attention_out(mixed.transpose(1, 2).reshape(-1, width))
+        hidden = functional.relu(self.feed_in(self.feed_norm(stream)))
+        return stream + self.feed_out(hidden)
+
+
+class CrossEncoder(nn.Module):
+    """Scores query-item pairs from their tokens and kinds."""
+
+    def __init__(self, shape: NetworkShape) -> None:
+        super().__init__()
+        self.token = nn.Embedding(shape.buckets, shape.width)
+        self.kind = nn.Embedding(KIND_COUNT, shape.width)
+        self.position = nn.Parameter(torch.zeros(SEQUENCE_LENGTH, shape.width))
+        self.first_layer = EncoderLayer(shape)
+        self.other_layers = nn.ModuleList(EncoderLayer(shape) for _ in range(shape.layers - 1))
+        self.score_norm = nn.LayerNorm(shape.width)
+        self.score = nn.Linear(shape.width, 1)
+
+    def forward(self, tokens: Tensor, kinds: Tensor) -> Tensor:
+        """Return the scores of the pairs.
+
+        Args:
+            tokens: int64 [pairs, SEQUENCE_LENGTH].
+            kinds: int64 [pairs, SEQUENCE_LENGTH].
+
+        Returns:
+            float32 [pairs]; higher is more relevant.
+        """
+        stream = self.token(tokens) + self.kind(kinds) + self.position
+        mask = ((kinds == PAD).to(stream.dtype) * MASKED)[:, None, None, :]
+        width = stream.shape[2]
+        stream = stream.reshape(-1, width)
+        stream = self.first_layer(stream, mask)
+        for layer in self.other_layers:
+            stream = layer(stream, mask)
+        summary = stream.reshape(-1, SEQUENCE_LENGTH, width)[:, 0]
+        scores: Tensor = self.score(self.score_norm(summary)).squeeze(1)
+        return scores

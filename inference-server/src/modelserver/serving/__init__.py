@@ -1,0 +1,1 @@
+"""The HTTP server around a model: protocol, queue, compute thread, health, metrics, lame duck."""
