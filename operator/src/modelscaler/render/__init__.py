@@ -1,0 +1,29 @@
+"""Turn a resource and the next step of its plan into child objects, ready for server-side apply. Pure.
+
+Templates and replicas have field managers of their own, so applying the one never drops the other. Every manifest carries
+a digest of itself, so that after a restart the operator sees that it need not apply again.
+"""
+
+from modelscaler.render.children import (
+    TEMPLATE_DIGEST_ANNOTATION,
+    TEMPLATE_MANAGER,
+    RenderDefaults,
+    Rendering,
+    Scale,
+    digest,
+    pool_name,
+    pool_names,
+    render,
+)
+
+__all__ = [
+    "TEMPLATE_DIGEST_ANNOTATION",
+    "TEMPLATE_MANAGER",
+    "RenderDefaults",
+    "Rendering",
+    "Scale",
+    "digest",
+    "pool_name",
+    "pool_names",
+    "render",
+]

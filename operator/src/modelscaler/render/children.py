@@ -1,0 +1,193 @@
+"""The child objects of a ModelDeployment: a Deployment per pool, and one Service."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from modelscaler.api import DEPLOYMENT_LABEL, GROUP, KIND, MANAGED_BY, MANAGED_BY_LABEL, POOL_LABEL
+from modelscaler.api.v1alpha1 import ModelDeployment
+from modelscaler.domain import PoolKey, PoolTarget, Step
+from modelscaler.render.pod import SERVER_PORT, SERVER_PORT_NAME, Image, pod_spec
+
+Manifest: TypeAlias = dict[str, Any]
+
+TEMPLATE_MANAGER = "modelscaler"
+TEMPLATE_DIGEST_ANNOTATION = f"{GROUP}/template-digest"
+SERVICE_PORT = 80
+REVISIONS_KEPT = 2
+
+
+@dataclass(frozen=True, slots=True)
+class RenderDefaults:
+    """What the operator adds where a ModelDeployment says nothing."""
+
+    server_image: str
+    image_pull_policy: str = "IfNotPresent"
+    image_pull_secrets: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """How many replicas a Deployment shall have."""
+
+    name: str
+    replicas: int
+
+    def manifest(self, namespace: str) -> Manifest:
+        """Return the smallest document that owns `spec.replicas` and nothing else."""
+        return {
+            "apiVersion": "apps/v1",
+            "kind": "Deployment",
+            "metadata": {"name": self.name, "namespace": namespace},
+            "spec": {"replicas": self.replicas},
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Rendering:
+    """The children a step wants.
+
+    `templates` are Deployments without `spec.replicas`; `service` None: leave the Service as it is; `deletions` are names
+    of Deployments.
+    """
+
+    templates: tuple[Manifest, ...] = ()
+    scales: tuple[Scale, ...] = ()
+    service: Manifest | None = None
+    deletions: tuple[str, ...] = ()
+
+
+def render(resource: ModelDeployment, step: Step, defaults: RenderDefaults) -> Rendering:
+    """Return the children that a step wants.
+
+    A pool whose placement or variant has left the spec gets no template: it keeps running as it is until it is drained.
+    """
+    kept = [target for target in step.pools if not target.delete]
+    return Rendering(
+        templates=tuple(_deployment(resource, t, defaults) for t in kept if _in_spec(resource, t.pool)),
+        scales=tuple(Scale(pool_name(resource, t.pool), t.replicas) for t in kept),
+        service=_service(resource, step.serving) if step.serving else None,
+        deletions=tuple(pool_name(resource, t.pool) for t in step.pools if t.delete),
+    )
+
+
+def pool_name(resource: ModelDeployment, pool: PoolKey) -> str:
+    """Return the name of a pool's Deployment."""
+    return f"{resource.metadata.name}-{pool}"
+
+
+def pool_names(resource: ModelDeployment) -> tuple[str, ...]:
+    """Return the names of all Deployments that this spec may create."""
+    spec = resource.spec
+    return tuple(pool_name(resource, PoolKey(p.name, v.name)) for p in spec.placements for v in spec.variants)
+
+
+def digest(manifest: Mapping[str, Any]) -> str:
+    """Return a short digest of a manifest; equal manifests have equal digests, whatever the order of their keys."""
+    return hashlib.sha256(json.dumps(manifest, sort_keys=True, separators=(",", ":")).encode()).hexdigest()[:16]
+
+
+def _in_spec(resource: ModelDeployment, pool: PoolKey) -> bool:
+    spec = resource.spec
+    return any(p.name == pool.placement for p in spec.placements) and any(v.name == pool.variant for v in spec.variants)
+
+
+def _deployment(resource: ModelDeployment, target: PoolTarget, defaults: RenderDefaults) -> Manifest:
+    placement = next(p for p in resource.spec.placements if p.name == target.pool.placement)
+    variant = next(v for v in resource.spec.variants if v.name == target.pool.variant)
+    labels, selector = _labels(resource, target.pool), _selector(resource, target.pool)
+    serving = resource.spec.serving
+    image = Image(serving.image or defaults.server_image, defaults.image_pull_policy, defaults.image_pull_secrets)
+    manifest = {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": _metadata(resource, pool_name(resource, target.pool), labels),
+        "spec": {
+            "selector": {"matchLabels": selector},
+            "minReadySeconds": 0,
+            "progressDeadlineSeconds": serving.start_deadline_seconds,
+            "revisionHistoryLimit": REVISIONS_KEPT,
+            "strategy": _strategy(accelerated=placement.accelerator is not None, replicas=target.replicas),
+            "template": {
+                "metadata": {"labels": labels, "annotations": _scrape_annotations()},
+                "spec": pod_spec(resource, placement, variant, image, selector),
+            },
+        },
+    }
+    return _digested(manifest)
+
+
+def _service(resource: ModelDeployment, serving: PoolKey) -> Manifest:
+    labels = _labels(resource, None)
+    manifest = {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": _metadata(resource, resource.metadata.name, labels),
+        "spec": {
+            "type": "ClusterIP",
+            "selector": _selector(resource, serving),
+            "ports": [{"name": "http", "port": SERVICE_PORT, "targetPort": SERVER_PORT_NAME, "protocol": "TCP"}],
+        },
+    }
+    return _digested(manifest)
+
+
+def _strategy(*, accelerated: bool, replicas: int) -> Manifest:
+    """Say how a changed template is rolled out.
+
+    A surge replica needs a spare accelerator, and where all are in use the rollout would wait for one for ever. So a pool
+    of several replicas on an accelerator gives one up first: the others carry on. A lone replica is never given up: its
+    rollout waits for a spare unit, because waiting loses no request and stopping the only server does.
+    """
+    in_place = accelerated and replicas >= 2
+    surge, unavailable = (0, 1) if in_place else (1, 0)
+    return {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": surge, "maxUnavailable": unavailable}}
+
+
+def _metadata(resource: ModelDeployment, name: str, labels: Mapping[str, str]) -> Manifest:
+    return {
+        "name": name,
+        "namespace": resource.metadata.namespace,
+        "labels": dict(labels),
+        "ownerReferences": [
+            {
+                "apiVersion": f"{GROUP}/v1alpha1",
+                "kind": KIND,
+                "name": resource.metadata.name,
+                "uid": resource.metadata.uid,
+                "controller": True,
+                # True needs update on modeldeployments/finalizers where OwnerReferencesPermissionEnforcement is on,
+                # and only foreground deletion would gain by it.
+                "blockOwnerDeletion": False,
+            }
+        ],
+    }
+
+
+def _selector(resource: ModelDeployment, pool: PoolKey) -> dict[str, str]:
+    return {DEPLOYMENT_LABEL: resource.metadata.name, POOL_LABEL: str(pool)}
+
+
+def _labels(resource: ModelDeployment, pool: PoolKey | None) -> dict[str, str]:
+    return {
+        MANAGED_BY_LABEL: MANAGED_BY,
+        "app.kubernetes.io/name": "modelserver",
+        "app.kubernetes.io/instance": resource.metadata.name,
+        DEPLOYMENT_LABEL: resource.metadata.name,
+        **({POOL_LABEL: str(pool)} if pool else {}),
+    }
+
+
+def _scrape_annotations() -> dict[str, str]:
+    return {
+        "prometheus.io/scrape": "true",
+        "prometheus.io/port": str(SERVER_PORT),
+        "prometheus.io/path": "/metrics",
+    }
+
+
+def _digested(manifest: Manifest) -> Manifest:
+    annotated = {**manifest["metadata"], "annotations": {TEMPLATE_DIGEST_ANNOTATION: digest(manifest)}}
+    return {**manifest, "metadata": annotated}

@@ -1,0 +1,105 @@
+"""The rules between fields, as the CRD's CEL has them and more: what no single field's schema can say."""
+
+import re
+from collections.abc import Iterable, Iterator
+from typing import Final
+
+from modelscaler.api import RESERVED_VARIABLES
+from modelscaler.api.v1alpha1 import CapacityEntry, ModelDeployment, ModelDeploymentSpec
+from modelscaler.workload.invalid import InvalidSpec
+
+SERVICE_NAME: Final = re.compile(r"[a-z]([-a-z0-9]{0,61}[a-z0-9])?")
+
+
+def problems(resource: ModelDeployment) -> Iterator[InvalidSpec]:
+    """Yield everything that is wrong with a resource although each field by itself is fine."""
+    spec = resource.spec
+    if not SERVICE_NAME.fullmatch(resource.metadata.name):
+        expected = (
+            "at most 63 lower-case letters, digits and hyphens, starting with a letter: the Service gets this name"
+        )
+        yield InvalidSpec("metadata.name", resource.metadata.name, expected)
+    yield from _duplicates("spec.variants", [v.name for v in spec.variants], "name")
+    yield from _duplicates("spec.placements", [p.name for p in spec.placements], "name")
+    yield from _accuracy(spec)
+    yield from _replicas(spec)
+    yield from _forecast(spec)
+    yield from _environment(spec)
+    yield from _capacity(spec)
+
+
+def _duplicates(field: str, names: list[str], key: str) -> Iterator[InvalidSpec]:
+    for index, name in enumerate(names):
+        if name in names[:index]:
+            yield InvalidSpec(f"{field}[{index}].{key}", name, "a name that is used once")
+
+
+def _accuracy(spec: ModelDeploymentSpec) -> Iterator[InvalidSpec]:
+    best = max(spec.variants, key=lambda v: float(v.accuracy))
+    if float(best.accuracy) < float(spec.slo.min_accuracy):
+        expected = f"at most the accuracy of the best variant ({best.name}: {best.accuracy})"
+        yield InvalidSpec("spec.slo.minAccuracy", spec.slo.min_accuracy, expected)
+
+
+def _replicas(spec: ModelDeploymentSpec) -> Iterator[InvalidSpec]:
+    scaling = spec.scaling
+    limit = f"at most spec.scaling.maxReplicas ({scaling.max_replicas})"
+    if scaling.min_replicas > scaling.max_replicas:
+        yield InvalidSpec("spec.scaling.minReplicas", scaling.min_replicas, limit)
+    if scaling.fallback and scaling.fallback.replicas > scaling.max_replicas:
+        yield InvalidSpec("spec.scaling.fallback.replicas", scaling.fallback.replicas, limit)
+
+
+def _forecast(spec: ModelDeploymentSpec) -> Iterator[InvalidSpec]:
+    quantile = spec.scaling.forecast.quantile
+    if not 0.0 < float(quantile) < 1.0:
+        yield InvalidSpec("spec.scaling.forecast.quantile", quantile, "more than 0 and less than 1")
+
+
+def _environment(spec: ModelDeploymentSpec) -> Iterator[InvalidSpec]:
+    for index, extra in enumerate(spec.serving.env):
+        if extra.name in RESERVED_VARIABLES:
+            expected = "another name: the operator sets this one itself"
+            yield InvalidSpec(f"spec.serving.env[{index}].name", extra.name, expected)
+    yield from _duplicates("spec.serving.env", [extra.name for extra in spec.serving.env], "name")
+
+
+def _capacity(spec: ModelDeploymentSpec) -> Iterator[InvalidSpec]:
+    if not spec.capacity and spec.capacity_profile is None:
+        yield InvalidSpec("spec.capacity", None, "one entry at least, or spec.capacityProfile: how fast is a replica?")
+    placements, variants = [p.name for p in spec.placements], [v.name for v in spec.variants]
+    for index, entry in enumerate(spec.capacity):
+        field = f"spec.capacity[{index}]"
+        if entry.placement not in placements:
+            yield InvalidSpec(
+                f"{field}.placement", entry.placement, f"a name from spec.placements ({', '.join(placements)})"
+            )
+        if entry.variant not in variants:
+            yield InvalidSpec(f"{field}.variant", entry.variant, f"a name from spec.variants ({', '.join(variants)})")
+        yield from slow_problems(field, entry)
+    pairs = [f"{entry.placement}-{entry.variant}" for entry in spec.capacity]
+    yield from _duplicates("spec.capacity", pairs, "placement-variant")
+
+
+def slow_problems(field: str, entry: CapacityEntry) -> Iterator[InvalidSpec]:
+    """Yield what is wrong with the speed in a capacity entry: a replica that needs no time would carry anything."""
+    if float(entry.per_request_milliseconds) <= 0.0:
+        yield InvalidSpec(f"{field}.perRequestMilliseconds", entry.per_request_milliseconds, "more than 0")
+
+
+def coverage_problem(spec: ModelDeploymentSpec, pairs: Iterable[tuple[str, str]]) -> InvalidSpec | None:
+    """Return what is wrong when no (placement, variant) with a known speed may serve; None when one may.
+
+    Args:
+        spec: A spec.
+        pairs: The pairs with a capacity entry, in the spec or the profile.
+    """
+    good = {v.name for v in spec.variants if float(v.accuracy) >= float(spec.slo.min_accuracy)}
+    known = sorted(set(pairs))
+    if any(variant in good for _, variant in known):
+        return None
+    shown = ", ".join(f"{placement}-{variant}" for placement, variant in known) or None
+    expected = (
+        f"an entry for a variant that reaches slo.minAccuracy {spec.slo.min_accuracy} ({', '.join(sorted(good))})"
+    )
+    return InvalidSpec("spec.capacity", shown, expected)

@@ -1,0 +1,129 @@
+"""From a validated resource to the plain records the planner works on."""
+
+from typing import Final
+
+from modelscaler.api.v1alpha1 import (
+    CapacityEntry,
+    ModelDeployment,
+    ModelDeploymentSpec,
+    Placement,
+    Scaling,
+    ScalingRules,
+)
+from modelscaler.domain import (
+    DirectionRules,
+    FallbackRule,
+    ForecastSettings,
+    Objective,
+    PlacementOption,
+    PoolKey,
+    RateLimit,
+    ReplicaCapacity,
+    VariantOption,
+    Workload,
+    WorkloadKey,
+)
+from modelscaler.workload.checks import coverage_problem, problems, slow_problems
+
+# The defaults of the HorizontalPodAutoscaler: up at once, down only after five minutes of lower demand.
+SCALE_UP_STABILIZATION_SECONDS: Final = 0.0
+SCALE_DOWN_STABILIZATION_SECONDS: Final = 300.0
+
+
+def workload_from(resource: ModelDeployment, profile: tuple[CapacityEntry, ...] | None) -> Workload:
+    """Return the planner's view of a resource.
+
+    Args:
+        resource: A ModelDeployment whose fields are valid one by one.
+        profile: Entries of the stored profile it names, None when it names none. Pairs that the spec does not have are
+            ignored, and entries of the spec win: one profile may serve several ModelDeployments.
+
+    Raises:
+        InvalidSpec: the first rule between fields that does not hold.
+    """
+    for problem in problems(resource):
+        raise problem
+    spec, meta = resource.spec, resource.metadata
+    scaling = spec.scaling
+    return Workload(
+        key=WorkloadKey(meta.namespace, meta.name),
+        generation=meta.generation,
+        variants=tuple(VariantOption(v.name, float(v.accuracy)) for v in spec.variants),
+        placements=tuple(_placement(p) for p in spec.placements),
+        objective=_objective(spec),
+        capacities=_capacities(spec, profile or ()),
+        min_replicas=scaling.min_replicas,
+        max_replicas=scaling.max_replicas,
+        max_hourly_cost=None if scaling.max_hourly_cost is None else float(scaling.max_hourly_cost),
+        scale_up=_rules(scaling.behavior.scale_up, SCALE_UP_STABILIZATION_SECONDS),
+        scale_down=_rules(scaling.behavior.scale_down, SCALE_DOWN_STABILIZATION_SECONDS),
+        fallback=FallbackRule(scaling.fallback.failure_threshold, scaling.fallback.replicas)
+        if scaling.fallback
+        else None,
+        forecast=_forecast(scaling),
+        start_deadline_seconds=float(spec.serving.start_deadline_seconds),
+        recommend_only=scaling.mode == "Recommend",
+        paused=resource.paused,
+    )
+
+
+def _placement(placement: Placement) -> PlacementOption:
+    return PlacementOption(
+        name=placement.name,
+        hourly_cost=float(placement.hourly_cost),
+        start_seconds=float(placement.start_seconds),
+        max_replicas=placement.max_replicas,
+        accelerator=placement.accelerator.resource_name if placement.accelerator else None,
+    )
+
+
+def _objective(spec: ModelDeploymentSpec) -> Objective:
+    return Objective(
+        percentile=spec.slo.latency.percentile / 100.0,
+        latency_seconds=spec.slo.latency.target_milliseconds / 1000.0,
+        min_accuracy=float(spec.slo.min_accuracy),
+    )
+
+
+def _capacities(spec: ModelDeploymentSpec, profile: tuple[CapacityEntry, ...]) -> tuple[ReplicaCapacity, ...]:
+    placements, variants = {p.name for p in spec.placements}, {v.name for v in spec.variants}
+    found: dict[PoolKey, ReplicaCapacity] = {}
+    for index, entry in enumerate(profile):
+        for problem in slow_problems(f"profile.json.entries[{index}]", entry):
+            raise problem
+        if entry.placement in placements and entry.variant in variants:
+            found[PoolKey(entry.placement, entry.variant)] = _capacity(entry, from_profile=True)
+    for entry in spec.capacity:
+        found[PoolKey(entry.placement, entry.variant)] = _capacity(entry, from_profile=False)
+    if uncovered := coverage_problem(spec, ((pool.placement, pool.variant) for pool in found)):
+        raise uncovered
+    return tuple(found[pool] for pool in sorted(found))
+
+
+def _capacity(entry: CapacityEntry, *, from_profile: bool) -> ReplicaCapacity:
+    return ReplicaCapacity(
+        pool=PoolKey(entry.placement, entry.variant),
+        per_request_seconds=float(entry.per_request_milliseconds) / 1000.0,
+        overhead_seconds=float(entry.overhead_milliseconds) / 1000.0,
+        max_batch=entry.max_batch,
+        source="Profile" if from_profile else "Spec",
+    )
+
+
+def _rules(rules: ScalingRules, default_seconds: float) -> DirectionRules:
+    window = rules.stabilization_window_seconds
+    return DirectionRules(
+        stabilization_seconds=default_seconds if window is None else float(window),
+        limits=tuple(RateLimit(p.type, p.value, float(p.period_seconds)) for p in rules.policies),
+        select=rules.select_policy,
+    )
+
+
+def _forecast(scaling: Scaling) -> ForecastSettings:
+    asked = scaling.forecast
+    return ForecastSettings(
+        quantile=float(asked.quantile),
+        lookback_seconds=float(asked.lookback_seconds),
+        season_seconds=float(asked.season_seconds),
+        model=asked.model,
+    )
