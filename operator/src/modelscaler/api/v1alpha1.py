@@ -423,6 +423,7 @@ class DesiredPool(ApiModel):
 class LoadStatus(ApiModel):
     """Load as last read. Refreshed when it moves noticeably, not every tick."""
 
+    time: ShortText | None = Field(default=None, description="When it was read, RFC 3339.")
     offered_rps: ShortText | None = Field(default=None, description="Offered requests per second; absent when unknown.")
     queued: int | None = Field(default=None, ge=0, description="Requests waiting in queues.")
     latency_milliseconds: int | None = Field(
@@ -514,6 +515,7 @@ class PolicyStatus(ApiModel):
     )
     changes: list[ScaleChange] = Field(default_factory=list, max_length=64, description="Recent changes of replicas.")
     missing_ticks: int = Field(default=0, ge=0, description="Ticks in a row without usable metrics.")
+    planned_generation: int = Field(default=0, ge=0, description="metadata.generation of the last plan.")
     cheaper_since: ShortText | None = Field(
         default=None, description="Since when another choice has been cheaper, RFC 3339."
     )
