@@ -1,0 +1,56 @@
+# Needs Python 3.11+ and make; every target does its own set-up. `make` alone prints this list.
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+SHELL := /bin/sh
+
+BIN := .venv/bin
+STAMP := .venv/.set-up
+PYPROJECTS := pyproject.toml inference-server/pyproject.toml localcluster/pyproject.toml demo/pyproject.toml
+
+.PHONY: help setup programs models crds crds-check lint test unit integration e2e demo clean FORCE
+
+help: ## Print this list
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: $(STAMP) ## Create .venv with everything that is needed (skipped when nothing changed)
+
+# An environment whose interpreter has gone is made again.
+$(STAMP): uv.lock $(PYPROJECTS) scripts/setup.sh $(if $(shell $(BIN)/python -c 'print(1)' 2>/dev/null),,FORCE)
+	@./scripts/setup.sh
+
+programs: setup ## Find or build etcd, the Kubernetes control plane and Prometheus (about 10 minutes, once)
+	@$(BIN)/localcluster binaries
+
+models: setup ## Train the example's model and measure its variants (a minute or two, once)
+	@$(BIN)/modelserver build search-ranker
+
+crds: setup ## Write the CRD, the chart's copy and docs/crd-reference.md from the API types
+	@$(BIN)/python -m modelscaler.api.crd write
+
+crds-check: setup ## Fail when those files differ from the API types
+	@$(BIN)/python -m modelscaler.api.crd check
+
+lint: setup ## ruff, mypy --strict and the import contracts
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+test: unit integration ## Unit and integration tests, against a real API server and etcd (under 5 minutes once set up)
+
+unit: setup ## Tests without network or cluster (under a minute)
+	@$(BIN)/pytest tests/unit
+
+integration: setup programs models ## Tests against a real API server and etcd
+	@$(BIN)/pytest tests/integration
+
+e2e: setup programs models ## The whole system on a local cluster (under 15 minutes)
+	@$(BIN)/pytest tests/e2e
+
+demo: setup programs models ## The whole system live, on a compressed day of load (under 5 minutes)
+	@$(BIN)/modelscaler-demo run
+
+clean: ## Remove what was made in this folder (the cache in ~/.cache/modelscaler stays)
+	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache demo-output dist build
+
+FORCE:
