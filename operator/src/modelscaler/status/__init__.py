@@ -1,0 +1,17 @@
+"""From what was seen, forecast, planned and done to the status that people read and the operator remembers by. Pure."""
+
+from modelscaler.status.following import next_status
+from modelscaler.status.inputs import ForecastHealth, StatusInputs, slo_verdict
+from modelscaler.status.memory import policy_state
+from modelscaler.status.settling import settle
+from modelscaler.status.wording import status_body
+
+__all__ = [
+    "ForecastHealth",
+    "StatusInputs",
+    "next_status",
+    "policy_state",
+    "settle",
+    "slo_verdict",
+    "status_body",
+]

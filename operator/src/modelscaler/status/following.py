@@ -1,0 +1,151 @@
+"""The status that follows from a decision, or from a ModelDeployment that cannot be managed."""
+
+from typing import Final
+
+from modelscaler.api.v1alpha1 import (
+    ActivePool,
+    CapacityStatus,
+    Decision,
+    DesiredPool,
+    ForecastStatus,
+    LoadStatus,
+    ModelDeploymentStatus,
+    RunnerUp,
+)
+from modelscaler.api.words import Binding, DecisionReason
+from modelscaler.domain import Choice, Observation, Plan, PoolKey, QuantileForecast, Step, Value, Workload, known
+from modelscaler.status.conditions import conditions
+from modelscaler.status.inputs import StatusInputs
+from modelscaler.status.memory import policy_status, transition_status, unavailable_status
+from modelscaler.status.settling import EXCEPTIONAL
+from modelscaler.status.wording import clipped, decimal, exact, optional_decimal, to_the_second
+
+LOWER_QUANTILE: Final = 0.1
+MEDIAN: Final = 0.5
+
+# With the target unchanged, these say nothing new; those must not be shown a moment longer than they are true.
+UNEVENTFUL: Final = frozenset({DecisionReason.STEADY, DecisionReason.FORECAST_DEMAND, DecisionReason.MEASURED_DEMAND})
+HOLDING: Final = frozenset({Binding.STABILIZATION, Binding.SCALE_UP_RATE, Binding.SCALE_DOWN_RATE, Binding.SWITCH_COST})
+
+
+def next_status(inputs: StatusInputs) -> ModelDeploymentStatus:
+    """Return the whole status as it should be now; `settle` says whether it is worth writing."""
+    if inputs.workload is None or inputs.plan is None or inputs.step is None:
+        return _undecided(inputs)
+    return _decided(inputs, inputs.workload, inputs.plan, inputs.step)
+
+
+def _undecided(inputs: StatusInputs) -> ModelDeploymentStatus:
+    """Keep everything that is remembered: what cannot be managed now is left running as it is."""
+    active, seen = inputs.previous.active, inputs.observation
+    if active and seen:
+        active = _active(PoolKey(active.placement, active.variant), seen, None)
+    return inputs.previous.model_copy(
+        update={"observed_generation": inputs.generation, "active": active, "conditions": conditions(inputs)}
+    )
+
+
+def _decided(inputs: StatusInputs, workload: Workload, plan: Plan, step: Step) -> ModelDeploymentStatus:
+    state, seen = step.state, inputs.observation
+    desired = _desired(plan.target)
+    return ModelDeploymentStatus(
+        observed_generation=inputs.generation,
+        conditions=conditions(inputs),
+        active=_active(state.active, seen, step) if state.active and seen else None,
+        desired=desired,
+        transition=transition_status(state.switch),
+        unavailable=unavailable_status(state.outages),
+        load=_load(seen) if seen else None,
+        forecast=_forecast(inputs.forecast, plan, workload.forecast.quantile),
+        capacity=_capacity(inputs),
+        last_decision=_decision(inputs, plan, desired),
+        policy=policy_status(state, workload.fallback.failure_threshold if workload.fallback else 1),
+    )
+
+
+def _active(pool: PoolKey, seen: Observation, step: Step | None) -> ActivePool:
+    observed = seen.pool(pool)
+    asked = next((t.replicas for t in step.pools if t.pool == pool), observed.replicas) if step else observed.replicas
+    return ActivePool(placement=pool.placement, variant=pool.variant, replicas=asked, ready_replicas=observed.ready)
+
+
+def _desired(target: Choice) -> DesiredPool:
+    return DesiredPool(
+        placement=target.pool.placement,
+        variant=target.pool.variant,
+        replicas=target.replicas,
+        hourly_cost=decimal(target.hourly_cost),
+    )
+
+
+def _load(seen: Observation) -> LoadStatus:
+    queued = known(seen.queued)
+    latency_ms = round(seen.latency.value * 1000.0) if isinstance(seen.latency, Value) else None
+    return LoadStatus(
+        time=exact(seen.now),
+        offered_rps=optional_decimal(known(seen.offered)),
+        queued=None if queued is None else round(queued),
+        latency_milliseconds=latency_ms,
+    )
+
+
+def _forecast(forecast: QuantileForecast | None, plan: Plan, quantile: float) -> ForecastStatus | None:
+    if forecast is None:
+        return None
+    horizon_seconds = plan.demand.horizon_seconds
+    return ForecastStatus(
+        method=forecast.method,
+        horizon_seconds=round(horizon_seconds),
+        lower_rps=decimal(forecast.peak(LOWER_QUANTILE, horizon_seconds)),
+        median_rps=decimal(forecast.peak(MEDIAN, horizon_seconds)),
+        planned_rps=decimal(forecast.peak(quantile, horizon_seconds)),
+    )
+
+
+def _capacity(inputs: StatusInputs) -> list[CapacityStatus]:
+    return [
+        CapacityStatus(
+            placement=capacity.pool.placement,
+            variant=capacity.pool.variant,
+            sustainable_rps=decimal(rps),
+            source=capacity.source,
+        )
+        for capacity, rps in inputs.capacities
+    ]
+
+
+def _decision(inputs: StatusInputs, plan: Plan, desired: DesiredPool) -> Decision:
+    """Return the last decision: a new one when this tick decided something, else the one that still stands."""
+    before = inputs.previous.last_decision
+    if before and inputs.previous.desired == desired and _stands(before, plan):
+        return before
+    return Decision(
+        time=to_the_second(inputs.now),
+        reason=plan.reason,
+        message=clipped(plan.message),
+        binding_constraint=plan.binding,
+        measured_rps=optional_decimal(plan.demand.measured_rps),
+        forecast_rps=optional_decimal(plan.demand.forecast_rps),
+        planned_rps=decimal(plan.demand.planned_rps),
+        runner_up=_runner_up(plan),
+    )
+
+
+def _stands(before: Decision, plan: Plan) -> bool:
+    """Tell whether a decision still explains a target that has not changed."""
+    if (before.reason, before.binding_constraint) == (plan.reason, plan.binding):
+        return True
+    return plan.reason in UNEVENTFUL and before.reason not in EXCEPTIONAL and before.binding_constraint not in HOLDING
+
+
+def _runner_up(plan: Plan) -> RunnerUp | None:
+    second = plan.runner_up
+    if second is None:
+        return None
+    return RunnerUp(
+        placement=second.pool.placement,
+        variant=second.pool.variant,
+        replicas=second.replicas,
+        hourly_cost=decimal(second.hourly_cost),
+        why_not=clipped(plan.why_not_runner_up),
+    )

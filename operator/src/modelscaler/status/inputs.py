@@ -1,0 +1,62 @@
+"""What a status is made from."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from modelscaler.api.v1alpha1 import ModelDeploymentStatus
+from modelscaler.api.words import ConditionReason
+from modelscaler.domain import (
+    Objective,
+    Observation,
+    Plan,
+    QuantileForecast,
+    ReplicaCapacity,
+    SloVerdict,
+    Step,
+    Value,
+    Workload,
+    Zero,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ForecastHealth:
+    """Whether forecasting works as it should. `healthy` None: not known yet."""
+
+    healthy: bool | None
+    reason: ConditionReason
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class StatusInputs:
+    """Everything that a status speaks of.
+
+    A decision brings `workload`, `plan` and `step`; a ModelDeployment that cannot be managed brings `rejected` instead, the
+    reason and a sentence. `capacities` are the speeds with the requests per second that one replica sustains. `observation`
+    None: nothing could be observed, since the spec cannot be read.
+    """
+
+    generation: int
+    paused: bool
+    now: datetime
+    previous: ModelDeploymentStatus
+    observation: Observation | None
+    forecast_health: ForecastHealth
+    forecast: QuantileForecast | None = None
+    workload: Workload | None = None
+    plan: Plan | None = None
+    step: Step | None = None
+    capacities: tuple[tuple[ReplicaCapacity, float], ...] = ()
+    rejected: tuple[ConditionReason, str] | None = None
+
+
+def slo_verdict(observation: Observation, objective: Objective) -> SloVerdict:
+    """Judge the latency objective by what is measured now; without an answered request there is nothing to judge."""
+    match observation.latency, observation.offered:
+        case Value(value=latency_seconds), _:
+            return SloVerdict.MET if latency_seconds <= objective.latency_seconds else SloVerdict.MISSED
+        case _, Zero():
+            return SloVerdict.NO_TRAFFIC
+        case _:
+            return SloVerdict.UNKNOWN

@@ -1,0 +1,185 @@
+"""What each condition says, judged from what is seen and planned.
+
+Messages hold no figure that moves by itself, or every tick would change them; figures have fields of their own.
+"""
+
+from dataclasses import dataclass
+from typing import Final, Literal, TypeAlias
+
+from modelscaler.api.words import Binding, ConditionReason, DecisionReason
+from modelscaler.domain import (
+    Absent,
+    Objective,
+    Observation,
+    Plan,
+    PolicyState,
+    PoolKey,
+    PoolObservation,
+    SloVerdict,
+    SourceError,
+    Stale,
+    Workload,
+    is_out,
+    known,
+)
+from modelscaler.status.inputs import StatusInputs, slo_verdict
+
+Truth: TypeAlias = Literal["True", "False", "Unknown"]
+
+UNSCHEDULABLE: Final = "Unschedulable"
+CAPPED: Final = {
+    Binding.MAX_REPLICAS: "demand asks for more replicas than scaling.maxReplicas or the placement's maxReplicas allow",
+    Binding.MAX_HOURLY_COST: "demand asks for more than scaling.maxHourlyCost pays for",
+    Binding.SCALE_UP_RATE: "demand asks for more at once than scaling.behavior.scaleUp allows",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """Whether a condition holds, and why."""
+
+    status: Truth
+    reason: str
+    message: str
+
+
+def accepted(inputs: StatusInputs) -> Judgement:
+    """Judge whether the spec can be acted on."""
+    if inputs.rejected:
+        reason, message = inputs.rejected
+        return Judgement("False", reason, f"{message}; what runs is left as it is")
+    return Judgement("True", ConditionReason.VALID, "the spec is valid")
+
+
+def undecided(inputs: StatusInputs) -> Judgement:
+    """Judge what only a decision can tell, when none was made."""
+    reason = inputs.rejected[0] if inputs.rejected else ConditionReason.UNKNOWN
+    return Judgement("Unknown", reason, "not judged, because no decision could be made; see the condition Accepted")
+
+
+def paused(inputs: StatusInputs) -> Judgement:
+    """Judge whether the user has paused the ModelDeployment."""
+    if inputs.paused:
+        return Judgement(
+            "True", ConditionReason.ANNOTATED, "the pause annotation is set: nothing is changed until it goes"
+        )
+    return Judgement("False", ConditionReason.NOT_PAUSED, "the pause annotation is not set")
+
+
+def ready(inputs: StatusInputs) -> Judgement:
+    """Judge whether the serving pool serves: at least the smallest number of replicas allowed is ready."""
+    pool, seen = _serving(inputs), inputs.observation
+    if seen is None:
+        return Judgement("Unknown", ConditionReason.UNKNOWN, "the spec cannot be read, so its pools are not looked at")
+    if pool is None:
+        return Judgement("False", ConditionReason.STARTING, _progress(seen.pools))
+    found = seen.pool(pool)
+    needed = max(1, min(inputs.workload.min_replicas if inputs.workload else 1, found.replicas))
+    if found.ready >= needed:
+        return Judgement("True", ConditionReason.ENOUGH_READY, f"{pool} serves")
+    if found.failing:
+        why = f"replicas of {pool} do not start: {found.failure}; see `kubectl logs` and `kubectl describe` of its pods"
+        return Judgement("False", ConditionReason.MODEL_FAILED, why)
+    if found.ready or found.starting or found.unschedulable:
+        return Judgement(
+            "False", ConditionReason.STARTING, f"fewer replicas of {pool} are ready than scaling.minReplicas asks"
+        )
+    return Judgement("False", ConditionReason.NOT_STARTED, f"no replica of {pool} is ready")
+
+
+def metrics_available(inputs: StatusInputs) -> Judgement:
+    """Judge whether the offered load is known."""
+    seen = inputs.observation
+    if seen is None:
+        return Judgement(
+            "Unknown", ConditionReason.UNKNOWN, "the spec cannot be read, so its metrics are not looked at"
+        )
+    match seen.offered:
+        case Absent() if not any(pool.ready for pool in seen.pools):
+            return Judgement("Unknown", ConditionReason.SERIES_ABSENT, "no replica is ready yet, so none reports")
+        case Absent():
+            why = (
+                "Prometheus has no modelserver_requests_offered_total of this ModelDeployment, or too few samples for a rate; "
+                "check that it scrapes pods with the annotation prometheus.io/scrape"
+            )
+            return Judgement("False", ConditionReason.SERIES_ABSENT, why)
+        case Stale():
+            why = "the newest sample is too old to act on; check that Prometheus still scrapes the pods"
+            return Judgement("False", ConditionReason.SERIES_STALE, why)
+        case SourceError(message=message):
+            return Judgement("False", ConditionReason.SOURCE_ERROR, message)
+        case _:
+            return Judgement("True", ConditionReason.SERIES_PRESENT, "the offered load is read from Prometheus")
+
+
+def forecast_healthy(inputs: StatusInputs) -> Judgement:
+    """Judge the forecast by what the forecaster says of itself."""
+    health = inputs.forecast_health
+    status: Truth = "Unknown" if health.healthy is None else "True" if health.healthy else "False"
+    return Judgement(status, health.reason, health.message)
+
+
+def slo_met(objective: Objective, seen: Observation) -> Judgement:
+    """Judge the latency objective."""
+    promise = f"{objective.percentile * 100:g} % of requests within {objective.latency_seconds * 1000:g} ms"
+    match slo_verdict(seen, objective):
+        case SloVerdict.MET:
+            return Judgement("True", ConditionReason.WITHIN_OBJECTIVE, promise)
+        case SloVerdict.MISSED:
+            return Judgement("False", ConditionReason.OVER_OBJECTIVE, f"slower than promised: {promise}")
+        case SloVerdict.NO_TRAFFIC:
+            return Judgement("Unknown", ConditionReason.NO_TRAFFIC, "no request was answered lately")
+        case SloVerdict.UNKNOWN:
+            return Judgement("Unknown", ConditionReason.UNKNOWN, "the latency is not known")
+
+
+def scaling_limited(plan: Plan) -> Judgement:
+    """Judge whether a limit keeps capacity below what demand asks for."""
+    if plan.binding in CAPPED:
+        return Judgement("True", plan.binding, CAPPED[plan.binding])
+    if not plan.target.feasible:
+        return Judgement(
+            "True", plan.binding, "no allowed choice carries the demand within the objective; see lastDecision"
+        )
+    return Judgement("False", ConditionReason.WITHIN_LIMITS, "the limits allow what demand asks for")
+
+
+def fallback(plan: Plan, seen: Observation) -> Judgement:
+    """Judge whether the fallback holds."""
+    if plan.reason is DecisionReason.FALLBACK:
+        return Judgement(
+            "True", ConditionReason.METRICS_MISSING, "metrics stay away: scaling.fallback.replicas are held"
+        )
+    if known(seen.offered) is None:
+        return Judgement("False", ConditionReason.METRICS_MISSING, "metrics are missing; the fallback does not hold")
+    return Judgement("False", ConditionReason.METRICS_PRESENT, "metrics are there")
+
+
+def accelerator_available(workload: Workload, seen: Observation, state: PolicyState) -> Judgement | None:
+    """Judge whether accelerators can be had; None when no placement needs one."""
+    names = {p.name: p.accelerator for p in workload.placements if p.accelerator}
+    if not names:
+        return None
+    stuck = sorted({pool.pool.placement for pool in seen.pools if pool.unschedulable} & set(names))
+    out = {o.pool.placement for o in state.outages if o.reason == UNSCHEDULABLE and is_out(state, o.pool, seen.now)}
+    lacking = sorted(set(stuck) | (out & set(names)))
+    if lacking:
+        wanted = ", ".join(f"{names[name]} for placement {name}" for name in lacking)
+        return Judgement("False", ConditionReason.UNSCHEDULABLE, f"no node has room: {wanted}")
+    if any(pool.ready and pool.pool.placement in names for pool in seen.pools):
+        return Judgement("True", ConditionReason.SCHEDULABLE, "replicas run on accelerators")
+    return Judgement("Unknown", ConditionReason.NOT_REQUESTED, "no replica asks for an accelerator now")
+
+
+def _serving(inputs: StatusInputs) -> PoolKey | None:
+    if inputs.step is not None:
+        return inputs.step.state.active
+    active = inputs.previous.active
+    return PoolKey(active.placement, active.variant) if active else None
+
+
+def _progress(pools: tuple[PoolObservation, ...]) -> str:
+    troubled = next((p for p in pools if p.failure), None)
+    if troubled:
+        return f"the first pool is being started; {troubled.pool}: {troubled.failure}"
+    return "the first pool is being started"
