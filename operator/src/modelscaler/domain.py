@@ -268,13 +268,19 @@ class PoolObservation:
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """Everything a plan may look at besides the forecast. `latency` is in seconds at the objective's percentile."""
+    """Everything a plan may look at besides the forecast.
+
+    `latency` is in seconds at the objective's percentile. `selected` is the pool the Service selects, None when there is no
+    Service yet. `new_readings` is False in an early pass, which looks at the last tick's readings again.
+    """
 
     now: datetime
     offered: Reading
     queued: Reading
     latency: Reading
     pools: tuple[PoolObservation, ...] = ()
+    selected: PoolKey | None = None
+    new_readings: bool = True
 
     def pool(self, key: PoolKey) -> PoolObservation:
         """Return what was seen of a pool; an empty pool when it does not exist."""

@@ -1,0 +1,94 @@
+"""Limits on how fast replicas change: stabilisation windows and rate policies, as HorizontalPodAutoscaler v2 has them.
+
+Source: k8s.io/kubernetes pkg/controller/podautoscaler (stabilizeRecommendationWithBehaviors, convertDesiredReplicasWithRules).
+"""
+
+import math
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from modelscaler.api.words import Binding
+from modelscaler.domain import DirectionRules, RateLimit, Workload
+
+History = Sequence[tuple[datetime, int]]
+KEPT = 64
+UNLIMITED = 10**9
+ROUNDING = 1e-9
+
+
+def limit_change(
+    workload: Workload, current: int, wanted: int, recommendations: History, changes: History, now: datetime
+) -> tuple[int, Binding | None]:
+    """Return how many replicas may be had now on the way from `current` to `wanted`, and what held it back, if anything.
+
+    Args:
+        workload: Whose rules count.
+        current: Replicas asked for now.
+        wanted: Replicas the plan wants.
+        recommendations: Past wants, oldest first.
+        changes: Past changes of replicas, oldest first.
+        now: The time.
+    """
+    stable = _stabilized(workload, current, wanted, recommendations, now)
+    if stable > current:
+        most = current + _allowance(workload.scale_up, current, 1, changes, now)
+        allowed, rate = min(stable, most), Binding.SCALE_UP_RATE
+    elif stable < current:
+        least = current - _allowance(workload.scale_down, current, -1, changes, now)
+        allowed, rate = max(stable, least), Binding.SCALE_DOWN_RATE
+    else:
+        allowed, rate = stable, Binding.DEMAND
+    if allowed == wanted:
+        return allowed, None
+    return allowed, rate if allowed != stable else Binding.STABILIZATION
+
+
+def remember(history: History, entry: tuple[datetime, int], now: datetime, keep_seconds: float) -> History:
+    """Return a history with one entry more and the outdated ones gone; equal neighbours are thinned to first and last."""
+    kept = [*_since(history, now, keep_seconds), entry]
+    thinned = [
+        item
+        for index, item in enumerate(kept)
+        if index in (0, len(kept) - 1) or not kept[index - 1][1] == item[1] == kept[index + 1][1]
+    ]
+    return tuple(thinned[-KEPT:])
+
+
+def longest_window_seconds(workload: Workload) -> float:
+    """Return how long recommendations must be remembered."""
+    return max(workload.scale_up.stabilization_seconds, workload.scale_down.stabilization_seconds)
+
+
+def longest_period_seconds(workload: Workload) -> float:
+    """Return how long changes must be remembered."""
+    limits = (*workload.scale_up.limits, *workload.scale_down.limits)
+    return max((limit.period_seconds for limit in limits), default=0.0)
+
+
+def _stabilized(workload: Workload, current: int, wanted: int, recommendations: History, now: datetime) -> int:
+    up = [r for _, r in _since(recommendations, now, workload.scale_up.stabilization_seconds)]
+    down = [r for _, r in _since(recommendations, now, workload.scale_down.stabilization_seconds)]
+    lower, upper = min([wanted, *up]), max([wanted, *down])
+    return min(max(current, lower), upper)
+
+
+def _allowance(rules: DirectionRules, current: int, sign: int, changes: History, now: datetime) -> int:
+    if rules.select == "Disabled":
+        return 0
+    if not rules.limits:
+        return UNLIMITED
+    pick = max if rules.select == "Max" else min
+    return max(pick(_left(limit, current, sign, changes, now) for limit in rules.limits), 0)
+
+
+def _left(limit: RateLimit, current: int, sign: int, changes: History, now: datetime) -> int:
+    used = sum(max(sign * change, 0) for _, change in _since(changes, now, limit.period_seconds))
+    at_start = current - sign * used
+    total = limit.value if limit.kind == "Pods" else math.ceil(at_start * limit.value / 100.0 - ROUNDING)
+    return total - used
+
+
+def _since(history: History, now: datetime, seconds: float) -> list[tuple[datetime, int]]:
+    horizon = now - timedelta(seconds=seconds)
+    return [item for item in history if item[0] >= horizon]
+
