@@ -1,0 +1,200 @@
+"""The chart as Helm renders it: least privilege, restricted pods, closed values, every value documented."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[3]
+CHART = ROOT / "charts" / "modelscaler"
+HELM = Path(sys.executable).parent / "helm"
+REQUIRED = {"prometheus": {"url": "http://prometheus:9090"}}
+WRITING_VERBS = {"create", "update", "patch", "delete", "deletecollection"}
+
+
+def helm(command: str, values: dict[str, Any]) -> subprocess.CompletedProcess[str]:
+    """Run a helm command on the chart with these values."""
+    return subprocess.run(
+        [HELM, *command.split(), CHART, "--namespace", "system", "--values", "-"],
+        input=json.dumps(values), check=False, capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+
+
+def render(**values: Any) -> list[dict[str, Any]]:
+    """Return the objects that the chart makes with the required values and these."""
+    done = helm("template release --kube-version 1.37.2", {**REQUIRED, **values})
+    assert done.returncode == 0, done.stderr
+    return [document for document in yaml.safe_load_all(done.stdout) if document]
+
+
+def only(documents: list[dict[str, Any]], kind: str, suffix: str = "") -> dict[str, Any]:
+    """Return the one object of a kind whose name ends so."""
+    found = [d for d in documents if d["kind"] == kind and d["metadata"]["name"].endswith(suffix)]
+    assert len(found) == 1, [d["metadata"]["name"] for d in found]
+    return found[0]
+
+
+def operator_rules(documents: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return every rule that is bound to the operator's service account."""
+    bound = {d["roleRef"]["name"] for d in documents if d["kind"] in ("ClusterRoleBinding", "RoleBinding")}
+    roles = [d for d in documents if d["kind"] in ("ClusterRole", "Role") and d["metadata"]["name"] in bound]
+    return [rule for role in roles for rule in role["rules"]]
+
+
+def container(documents: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return the operator's container."""
+    found: dict[str, Any] = only(documents, "Deployment")["spec"]["template"]["spec"]["containers"][0]
+    return found
+
+
+@pytest.fixture(scope="module")
+def defaults() -> list[dict[str, Any]]:
+    """What the chart makes with only the required values."""
+    return render()
+
+
+def test_lint_finds_nothing() -> None:
+    assert helm("lint --strict", REQUIRED).returncode == 0
+
+
+def test_permissions_have_no_wildcard_and_no_secrets(defaults: list[dict[str, Any]]) -> None:
+    granted = [
+        item for rule in operator_rules(defaults) for key in ("apiGroups", "resources", "verbs") for item in rule[key]
+    ]
+
+    assert granted
+    assert {"*", "secrets"} & set(granted) == set()
+
+
+def test_operator_writes_only_what_it_owns(defaults: list[dict[str, Any]]) -> None:
+    written = {
+        resource
+        for rule in operator_rules(defaults)
+        if WRITING_VERBS & set(rule["verbs"])
+        for resource in rule["resources"]
+    }
+
+    assert written == {
+        "modeldeployments/status", "modeldeployments/finalizers", "deployments", "services", "events", "leases",
+    }  # fmt: skip
+
+
+def test_lease_may_be_changed_only_by_its_name_in_the_releases_namespace(defaults: list[dict[str, Any]]) -> None:
+    role = only(defaults, "Role", "leader-election")
+    changing = [rule for rule in role["rules"] if "update" in rule["verbs"]]
+
+    assert role["metadata"]["namespace"] == "system"
+    assert [rule["resourceNames"] for rule in changing] == [["release-modelscaler"]]
+    assert "--lease-name=release-modelscaler" in container(defaults)["command"]
+
+
+def test_nothing_is_cluster_wide_but_the_crd_when_one_namespace_is_watched() -> None:
+    documents = render(watchNamespace="shop")
+
+    assert {d["kind"] for d in documents if d["kind"].startswith("Cluster")} == set()
+    assert only(documents, "Role", "release-modelscaler")["metadata"]["namespace"] == "shop"
+    assert "--namespace=shop" in container(documents)["command"]
+
+
+def test_namespaced_mode_grants_the_same_rules(defaults: list[dict[str, Any]]) -> None:
+    assert operator_rules(render(watchNamespace="shop")) == operator_rules(defaults)
+
+
+def test_pod_meets_the_restricted_standard(defaults: list[dict[str, Any]]) -> None:
+    pod = only(defaults, "Deployment")["spec"]["template"]["spec"]
+
+    assert pod["securityContext"]["runAsNonRoot"] is True
+    assert isinstance(pod["securityContext"]["runAsUser"], int)
+    assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+    assert container(defaults)["securityContext"] == {
+        "allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True, "capabilities": {"drop": ["ALL"]},
+    }  # fmt: skip
+    assert {"name": "tmp", "mountPath": "/tmp"} in container(defaults)["volumeMounts"]  # noqa: S108 - a path in the pod
+
+
+def test_command_is_one_the_operator_accepts(defaults: list[dict[str, Any]]) -> None:
+    from modelscaler.cli import _parser  # the very parser of `modelscaler run`
+
+    program, *arguments = container(defaults)["command"]
+
+    assert program == "modelscaler"
+    assert _parser().parse_args(arguments).prometheus_url == "http://prometheus:9090"
+
+
+def test_digest_wins_over_the_tag_when_both_are_given() -> None:
+    digest = "sha256:" + "0" * 64
+    image = {"repository": "registry.example/op", "tag": "1", "digest": digest}
+
+    assert container(render(image=image))["image"] == f"registry.example/op@{digest}"
+
+
+@pytest.mark.parametrize(
+    ("values", "kind", "suffix"),
+    [
+        ({"podDisruptionBudget": {"enabled": True}}, "PodDisruptionBudget", ""),
+        ({"networkPolicy": {"enabled": True}}, "NetworkPolicy", ""),
+        ({"serviceMonitor": {"enabled": True}}, "ServiceMonitor", ""),
+        ({"podMonitor": {"enabled": True}}, "PodMonitor", "-servers"),
+        ({"prometheusRule": {"enabled": True}}, "PrometheusRule", ""),
+    ],
+)
+def test_option_adds_its_object_only_when_enabled(
+    defaults: list[dict[str, Any]], values: dict[str, Any], kind: str, suffix: str
+) -> None:
+    assert [d for d in defaults if d["kind"] == kind] == []
+    assert only(render(**values), kind, suffix)
+
+
+@pytest.mark.parametrize(
+    ("crds", "annotations"),
+    [({"keep": True}, {"helm.sh/resource-policy": "keep"}), ({"keep": False}, None)],
+)
+def test_crd_outlives_the_release_when_kept(crds: dict[str, bool], annotations: dict[str, str] | None) -> None:
+    assert only(render(crds=crds), "CustomResourceDefinition")["metadata"].get("annotations") == annotations
+
+
+def test_crd_is_left_out_when_it_is_installed_otherwise() -> None:
+    assert [d for d in render(crds={"install": False}) if d["kind"] == "CustomResourceDefinition"] == []
+
+
+@pytest.mark.parametrize(
+    ("values", "complaint"),
+    [
+        ({"replica": 1}, "property replica is not allowed"),
+        ({"operator": {"interval": 15}}, "property interval is not allowed"),
+        ({"operator": {"intervalSeconds": 0}}, "operator.intervalSeconds"),
+        ({"log": {"level": "loud"}}, "log.level"),
+        ({"prometheus": {"url": "prometheus:9090"}}, "prometheus.url"),
+        ({"image": {"digest": "latest"}}, "image.digest"),
+        ({"prometheus": {"url": ""}}, "prometheus.url is required"),
+    ],
+)
+def test_bad_value_is_refused_by_name(values: dict[str, Any], complaint: str) -> None:
+    done = helm("template release", {**REQUIRED, **values})
+
+    assert done.returncode != 0
+    assert complaint in done.stderr.replace("'", "")
+
+
+def leaves(values: dict[str, Any], prefix: str = "") -> list[str]:
+    """Return the dotted name of every value."""
+    names = [
+        leaves(value, f"{prefix}{name}.") if isinstance(value, dict) and value else [f"{prefix}{name}"]
+        for name, value in values.items()
+    ]
+    return [name for group in names for name in group]
+
+
+def test_every_value_is_in_the_readme_and_the_schema() -> None:
+    values = yaml.safe_load((CHART / "values.yaml").read_text())
+    readme = (CHART / "README.md").read_text()
+    schema = json.loads((CHART / "values.schema.json").read_text())
+    whole = {"resources", "podSecurityContext", "securityContext"}  # given as one: Kubernetes documents their fields
+    names = [name for name in leaves(values) if name.partition(".")[0] not in whole] + sorted(whole)
+
+    assert [name for name in names if f"`{name}`" not in readme] == []
+    assert set(schema["properties"]) - {"global"} == set(values)
