@@ -102,7 +102,7 @@ def _add_benchmark(commands: "argparse._SubParsersAction[argparse.ArgumentParser
     parser = commands.add_parser("benchmark", help="measure a and b of batch seconds = a * requests + b, per variant")
     parser.add_argument("--model", required=True, help="builtin://NAME, file:///DIRECTORY or a directory")
     parser.add_argument("--variants", type=_names, default=(), help="comma-separated (default: all the model has)")
-    parser.add_argument("--json", type=Path, help="write the result here too; - for standard output alone")
+    parser.add_argument("--json", type=Path, help="write the result here too, as JSON")
     parser.set_defaults(run=_benchmark)
 
 

@@ -179,7 +179,9 @@ def _write_weights(network: CrossEncoder, directory: Path, material: _Material, 
     full, int8 = directory / "full", directory / "int8"
     full.mkdir()
     int8.mkdir()
-    save_file(network.state_dict(), full / "model.safetensors")
+    weights = full / "model.safetensors"
+    save_file(network.state_dict(), weights)
+    weights.chmod(0o644)  # safetensors writes for its owner alone; an image is built by one user and run by another
     float_graph = int8 / "float.onnx"
     export_onnx(network, float_graph)
     quantize(float_graph, int8 / "model.onnx", _calibration(material, recipe))

@@ -41,7 +41,8 @@ class EncoderLayer(nn.Module):
         mixed = functional.scaled_dot_product_attention(query, key, value, attn_mask=mask)
         stream = stream + self.attention_out(mixed.transpose(1, 2).reshape(-1, width))
         hidden = functional.relu(self.feed_in(self.feed_norm(stream)))
-        return stream + self.feed_out(hidden)
+        result: Tensor = stream + self.feed_out(hidden)
+        return result
 
 
 class CrossEncoder(nn.Module):

@@ -58,7 +58,7 @@ class Recipe:
     catalogue_size: int = 4000
     candidates: int = 40
     training_searches: int = 6000
-    held_out_searches: int = 400
+    held_out_searches: int = 600
     calibration_searches: int = 32
     training_candidates: int = 16
     batch_searches: int = 32

@@ -32,9 +32,7 @@ def load_torch(weights: Path, settings: dict[str, int]) -> Scorer:
     from modelserver.search_ranker.network import CrossEncoder  # noqa: PLC0415 - ditto
 
     torch.set_num_threads(1)
-    # Built without storage, so that no time goes into random weights that are replaced at once.
-    with torch.device("meta"):
-        network = CrossEncoder(NetworkShape(**settings))
+    network = CrossEncoder(NetworkShape(**settings))
     try:
         network.load_state_dict(load_file(weights), strict=True, assign=True)
     except (SafetensorError, RuntimeError) as error:
@@ -49,8 +47,8 @@ def load_torch(weights: Path, settings: dict[str, int]) -> Scorer:
     return score
 
 
-def load_onnx(weights: Path, settings: dict[str, int]) -> Scorer:
-    """Load an ONNX graph.
+def load_onnx(weights: Path, _settings: dict[str, int]) -> Scorer:
+    """Load an ONNX graph, which knows its own sizes.
 
     Raises:
         LoadError: When ONNX Runtime refuses it.

@@ -43,7 +43,8 @@ class LateInteraction(nn.Module):
         similarity = torch.einsum("sqd,skid->skqi", asked, offered)
         best = similarity.masked_fill((items == PAD)[:, :, None, :], -1.0).amax(dim=3)
         weight = self.weight(query)[:, None, :, 0] * (query != PAD)[:, None, :]
-        return (best * weight).sum(dim=2)
+        scores: Tensor = (best * weight).sum(dim=2)
+        return scores
 
 
 def listwise_loss(scores: Tensor, grades: Tensor) -> Tensor:

@@ -55,6 +55,7 @@ class Application:
 
     Attributes:
         phase: Set by the server as it shuts down.
+        idle: Set while no infer request is arrived and unanswered.
     """
 
     def __init__(
@@ -67,6 +68,8 @@ class Application:
         self._metrics = metrics
         self._inflight = 0
         self.phase: Phase = "serving"
+        self.idle = asyncio.Event()
+        self.idle.set()
         model_path = f"/v2/models/{model_name}"
         self._gets: dict[str, Callable[[], Response]] = {
             "/v2": self._server_metadata,
@@ -77,11 +80,6 @@ class Application:
             "/metrics": self._render_metrics,
         }
         self._posts: dict[str, Callable[[Scope, Receive], Awaitable[Response]]] = {f"{model_path}/infer": self._infer}
-
-    @property
-    def inflight(self) -> int:
-        """Return how many infer requests have arrived and are not yet answered."""
-        return self._inflight
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request (ASGI)."""
@@ -111,6 +109,7 @@ class Application:
         self._metrics.offered.inc()
         self._metrics.inflight.inc()
         self._inflight += 1
+        self.idle.clear()
         outcome = "failed"
         try:
             response = await infer(scope, receive)
@@ -123,8 +122,10 @@ class Application:
         try:
             await send_response(send, response, close=self.phase != "serving")
         finally:
-            self._inflight -= 1
             self._metrics.inflight.dec()
+            self._inflight -= 1
+            if self._inflight == 0:
+                self.idle.set()
         if outcome == "ok":
             self._metrics.request_seconds.observe(time.perf_counter() - start)
 

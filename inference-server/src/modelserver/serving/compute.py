@@ -74,11 +74,16 @@ class ComputeThread:
 
     def _load_and_warm_up(self) -> None:
         start = time.monotonic()
-        model = self._load()
-        self._max_batch = self._max_batch or self._find_cap(model)
-        # What loading allocated lives as long as the process: no collection need look at it again.
-        gc.collect()
-        gc.freeze()
+        # Loading (above all importing torch) allocates a great deal that lives as long as the process: collections while it
+        # does so find nothing, and later ones need never look at it again.
+        gc.disable()
+        try:
+            model = self._load()
+            self._max_batch = self._max_batch or self._find_cap(model)
+            gc.collect()
+            gc.freeze()
+        finally:
+            gc.enable()
         seconds = time.monotonic() - start
         self._metrics.load_seconds.set(seconds)
         self.model = model

@@ -22,7 +22,7 @@ class PendingRequest:
     """
 
     rows: Sequence[Any]
-    finish: Callable[["PendingRequest"], None]
+    finish: Callable[["PendingRequest"], object]
     answers: list[Any] = field(init=False)
     missing: int = field(init=False)
     error: Exception | None = None

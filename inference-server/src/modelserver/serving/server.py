@@ -1,6 +1,7 @@
 """The process: socket, uvicorn, signals, exit code."""
 
 import asyncio
+import contextlib
 import logging
 import os
 import signal
@@ -81,9 +82,8 @@ class LameDuckServer(uvicorn.Server):
 
     async def _settle(self) -> None:
         """Wait for the requests in flight; those that still come on open connections are served too."""
-        deadline = time.monotonic() + self._settings.drain_seconds
-        while self._application.inflight and self._compute.is_alive() and time.monotonic() < deadline:
-            await asyncio.sleep(0.02)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._application.idle.wait(), self._settings.drain_seconds)
 
 
 def _listen(settings: ServeSettings) -> socket.socket:
