@@ -8,7 +8,6 @@ from modelscaler.api.words import Binding, DecisionReason
 from modelscaler.capacity.sustainable import sustainable_rps
 from modelscaler.domain import (
     Choice,
-    Demand,
     Observation,
     Plan,
     PolicyState,
@@ -50,7 +49,9 @@ def plan(
         moved by `next_step`, not here).
     """
     now = observation.now
-    demands = {p.name: demand_for(workload, observation, forecast, p.name, interval_seconds) for p in workload.placements}
+    demands = {
+        p.name: demand_for(workload, observation, forecast, p.name, interval_seconds) for p in workload.placements
+    }
     ranked = candidates(workload, demands, state, now)
     everything_out = not ranked
     if everything_out:  # nothing else to try: the least bad of what failed
@@ -62,7 +63,9 @@ def plan(
     made = Plan(
         target=decision.choice,
         reason=decision.reason,
-        message=wording.message(workload, observation, selection.candidate, decision.choice, decision.reason, decision.binding),
+        message=wording.message(
+            workload, observation, selection.candidate, decision.choice, decision.reason, decision.binding
+        ),
         binding=decision.binding,
         demand=selection.candidate.demand,
         runner_up=second.choice if second else None,

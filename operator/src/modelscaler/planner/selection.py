@@ -24,7 +24,9 @@ class Selection:
     cheaper_since: datetime | None = None
 
 
-def select(workload: Workload, ranked: Sequence[Candidate], state: PolicyState, now: datetime, knows: bool) -> Selection:
+def select(
+    workload: Workload, ranked: Sequence[Candidate], state: PolicyState, now: datetime, knows: bool
+) -> Selection:
     """Choose among ranked candidates (not empty).
 
     Args:

@@ -50,14 +50,15 @@ def _seen(workload: Workload, observation: Observation, candidate: Candidate) ->
         here = "no load"
     if demand.forecast_rps is None:
         return here
-    ahead = f"forecast peak {rps(demand.forecast_rps)} rps at {workload.forecast.quantile:g} within {demand.horizon_seconds:.0f} s"
-    return f"{here}, {ahead}"
+    when = f"at {workload.forecast.quantile:g} within {demand.horizon_seconds:.0f} s"
+    return f"{here}, forecast peak {rps(demand.forecast_rps)} rps {when}"
 
 
 def _sizing(workload: Workload, candidate: Candidate, choice: Choice) -> str:
     objective = workload.objective
-    each = f"{choice.pool} carries {rps(candidate.sustainable_rps)} rps per replica within {objective.latency_seconds * 1000:.0f} ms"
-    return f"{each} p{objective.percentile * 100:g}: {choice.replicas} x {choice.pool}"
+    within = f"within {objective.latency_seconds * 1000:.0f} ms p{objective.percentile * 100:g}"
+    each = f"{choice.pool} carries {rps(candidate.sustainable_rps)} rps per replica {within}"
+    return f"{each}: {choice.replicas} x {choice.pool}"
 
 
 def _held(binding: Binding) -> str:
