@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from modelscaler.api.words import Binding
-from modelscaler.capacity.latency import latency_seconds
-from modelscaler.capacity.sustainable import sustainable_rps
+from modelscaler.capacity.latency import latency_seconds, sustainable_rps
 from modelscaler.domain import Choice, Demand, PolicyState, PoolKey, ReplicaCapacity, Workload, is_out
 
 ROUNDING = 1e-9

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from modelscaler.api.words import Binding, DecisionReason
-from modelscaler.capacity.sustainable import sustainable_rps
+from modelscaler.capacity.latency import sustainable_rps
 from modelscaler.domain import (
     Choice,
     Observation,

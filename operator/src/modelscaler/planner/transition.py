@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import TypeAlias
 
 from modelscaler.api.words import DecisionReason
-from modelscaler.capacity.sustainable import sustainable_rps
+from modelscaler.capacity.latency import sustainable_rps
 from modelscaler.domain import (
     Observation,
     Outage,
