@@ -6,13 +6,15 @@ is its pid, its start time and the boot it belongs to.
 
 import contextlib
 import os
+import shutil
 import signal
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
 # The wrapper makes the kernel kill the child when its parent dies, SIGKILL of the parent included.
-DIE_WITH_PARENT = ("setpriv", "--pdeathsig", "KILL", "--")
+# Absolute, because a child may be given a PATH of its own.
+DIE_WITH_PARENT = (shutil.which("setpriv") or "setpriv", "--pdeathsig", "KILL", "--")
 
 
 @dataclass(frozen=True)

@@ -96,7 +96,9 @@ class ClusterSpec:
                 "choose another with --name"
             )
         if self.api_only and (self.nodes or self.prometheus):
-            raise LocalClusterError("api_only: nodes and Prometheus need the whole control plane; leave one of them out")
+            raise LocalClusterError(
+                "api_only: nodes and Prometheus need the whole control plane; leave one of them out"
+            )
 
 
 CLUSTER_SPEC = TypeAdapter(ClusterSpec)

@@ -78,4 +78,6 @@ def _follow(lines: IO[str] | None, progress: BuildProgress, total: int) -> deque
 
 def _failure(name: str, last_lines: list[str]) -> str:
     said = "\n  ".join(last_lines) or "nothing"
-    return f"building {name} failed; go said:\n  {said}\nCheck the network, or point KUBEBUILDER_ASSETS at ready binaries."
+    return (
+        f"building {name} failed; go said:\n  {said}\nCheck the network, or point KUBEBUILDER_ASSETS at ready binaries."
+    )

@@ -16,7 +16,9 @@ def pinned(go_module: str, directory: str) -> str:
     go_mod = go_modules_root() / directory / "go.mod"
     found = re.search(rf"^\s*(?:require )?{re.escape(go_module)} v(\S+)", go_mod.read_text(), re.MULTILINE)
     if found is None:
-        raise LocalClusterError(f"{go_mod}: expected a requirement on {go_module}; restore the file from the repository")
+        raise LocalClusterError(
+            f"{go_mod}: expected a requirement on {go_module}; restore the file from the repository"
+        )
     return found.group(1)
 
 
