@@ -31,16 +31,32 @@ def _parser() -> argparse.ArgumentParser:
 
 def _add_run(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(handler=_run)
-    parser.add_argument("--prometheus-url", required=True, help="base address of Prometheus, e.g. http://prometheus:9090")
+    parser.add_argument(
+        "--prometheus-url", required=True, help="base address of Prometheus, e.g. http://prometheus:9090"
+    )
     parser.add_argument("--interval", type=_positive, default=15.0, metavar="SECONDS", help="between ticks (15)")
     parser.add_argument("--rate-window", type=_positive, default=60.0, metavar="SECONDS", help="of rate() (60)")
-    parser.add_argument("--history-step", type=_positive, default=60.0, metavar="SECONDS", help="of the load history (60)")
-    parser.add_argument("--stale-after", type=_positive, default=60.0, metavar="SECONDS", help="a sample older than this is stale (60)")
-    parser.add_argument("--status-refresh", type=_positive, default=30.0, metavar="SECONDS", help="least time between refreshes of figures in status (30)")
-    parser.add_argument("--server-image", default="ghcr.io/modelscaler/modelserver:" + __version__, help="image of the servers")
+    parser.add_argument(
+        "--history-step", type=_positive, default=60.0, metavar="SECONDS", help="of the load history (60)"
+    )
+    parser.add_argument(
+        "--stale-after", type=_positive, default=60.0, metavar="SECONDS", help="a sample older than this is stale (60)"
+    )
+    parser.add_argument(
+        "--status-refresh",
+        type=_positive,
+        default=30.0,
+        metavar="SECONDS",
+        help="least time between refreshes of figures in status (30)",
+    )
+    parser.add_argument(
+        "--server-image", default="ghcr.io/modelscaler/modelserver:" + __version__, help="image of the servers"
+    )
     parser.add_argument("--bind", default="0.0.0.0", help="address for health (8081) and metrics (8080)")  # noqa: S104 - a pod's own
     parser.add_argument("--namespace", default=None, help="manage only this namespace")
-    parser.add_argument("--lease-namespace", default=None, help="namespace of the leader lease (the pod's own, else default)")
+    parser.add_argument(
+        "--lease-namespace", default=None, help="namespace of the leader lease (the pod's own, else default)"
+    )
     parser.add_argument("--lease-name", default="modelscaler", help="name of the leader lease")
     parser.add_argument("--kubeconfig", default=None, help="kubeconfig, when not in a pod")
     parser.add_argument("--context", default=None, help="context in the kubeconfig")
@@ -67,7 +83,6 @@ def _add_crd(parser: argparse.ArgumentParser) -> None:
 
 def _run(arguments: argparse.Namespace) -> int:
     from modelscaler.cluster.connection import ConnectionSettingsError  # noqa: PLC0415 - keep `validate` fast
-    from modelscaler.controller.run import Operator  # noqa: PLC0415
 
     _log(arguments.log_level, arguments.log_format)
     try:

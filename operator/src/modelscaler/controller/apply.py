@@ -6,7 +6,7 @@ from typing import Any
 
 from modelscaler.cluster.calls import Body, ClusterCalls
 from modelscaler.cluster.writes import Priority, Result, Write
-from modelscaler.controller.mirror import MirroredKind, Mirror
+from modelscaler.controller.mirror import Mirror, MirroredKind
 from modelscaler.controller.summaries import Entry
 from modelscaler.domain import WorkloadKey
 from modelscaler.render import TEMPLATE_MANAGER, Rendering, Scale

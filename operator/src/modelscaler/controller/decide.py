@@ -1,11 +1,13 @@
 """One pass over one ModelDeployment, as a value: everything that was read goes in, everything to write comes out. Pure."""
 
 from dataclasses import dataclass, replace
+from datetime import datetime
 
 from modelscaler.api.v1alpha1 import CapacityEntry, ModelDeployment, ModelDeploymentStatus
 from modelscaler.api.words import Binding, ConditionReason, DecisionReason
+from modelscaler.capacity.latency import sustainable_rps
 from modelscaler.controller.summaries import Entry
-from modelscaler.domain import Observation, Plan, PolicyState, QuantileForecast, Step, Workload
+from modelscaler.domain import Observation, Plan, PolicyState, PoolTarget, QuantileForecast, Step, Workload
 from modelscaler.planner.plan import plan
 from modelscaler.planner.transition import next_step
 from modelscaler.render import RenderDefaults, Rendering, render
@@ -23,6 +25,14 @@ class Settings:
 
 
 @dataclass(frozen=True, slots=True)
+class Trouble:
+    """Why a valid ModelDeployment is left alone."""
+
+    reason: ConditionReason
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
 class Inputs:
     """Everything one decision may look at.
 
@@ -30,20 +40,13 @@ class Inputs:
     valid (a profile that cannot be had, an HPA in the way), None when nothing is.
     """
 
+    now: datetime
     entry: Entry
     profile: tuple[CapacityEntry, ...] | None
-    trouble: "Trouble | None"
+    trouble: Trouble | None
     observation: Observation
     forecast: QuantileForecast | None
     forecast_health: ForecastHealth
-
-
-@dataclass(frozen=True, slots=True)
-class Trouble:
-    """Why a valid ModelDeployment is left alone."""
-
-    reason: ConditionReason
-    message: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,33 +63,60 @@ def decide(inputs: Inputs, settings: Settings) -> Outcome:
     """Plan one ModelDeployment and render the next safe step; what cannot be planned is left running as it is."""
     resource = inputs.entry.resource
     if resource is None:
-        assert inputs.entry.error is not None  # noqa: S101 - an entry has a resource or an error
-        return _rejected(inputs, settings, Trouble(ConditionReason.INVALID_SPEC, str(inputs.entry.error)))
+        return _rejected(inputs, Trouble(ConditionReason.INVALID_SPEC, str(inputs.entry.error)))
     if inputs.trouble is not None:
-        return _rejected(inputs, settings, inputs.trouble)
+        return _rejected(inputs, inputs.trouble)
     try:
         workload = replace(workload_from(resource, inputs.profile), paused=resource.paused)
     except InvalidSpec as error:
-        return _rejected(inputs, settings, Trouble(ConditionReason.INVALID_SPEC, str(error)))
+        return _rejected(inputs, Trouble(ConditionReason.INVALID_SPEC, str(error)))
     return _planned(inputs, settings, resource, workload)
 
 
 def _planned(inputs: Inputs, settings: Settings, resource: ModelDeployment, workload: Workload) -> Outcome:
-    before = policy_state(resource.status)
-    wanted, state = plan(workload, inputs.observation, inputs.forecast, before, settings.interval_seconds)
+    seen = inputs.observation
+    before = policy_state(resource.status, inputs.now)
+    wanted, state = plan(workload, seen, inputs.forecast, before, settings.interval_seconds)
     if workload.paused or workload.recommend_only:
-        step = Step(pools=(), serving=None, state=replace(state, active=before.active, switch=before.switch))
-        rendering = None
+        step, rendering = _hands_off(seen, before, state), None
     else:
-        step = next_step(workload, inputs.observation, wanted, state)
+        step = next_step(workload, seen, wanted, state)
         rendering = render(resource, step, settings.defaults)
     if workload.paused:
-        wanted = replace(
-            wanted, reason=DecisionReason.PAUSED, binding=Binding.PAUSED, message=f"paused; would have: {wanted.message}"
+        message = f"paused; would have: {wanted.message}"
+        wanted = replace(wanted, reason=DecisionReason.PAUSED, binding=Binding.PAUSED, message=message)
+    status = next_status(
+        replace(
+            _status_inputs(inputs),
+            forecast=inputs.forecast,
+            workload=workload,
+            plan=wanted,
+            step=step,
+            capacities=tuple((c, sustainable_rps(c, workload.objective)) for c in workload.capacities),
         )
-    status = next_status(_status_inputs(inputs, settings, workload=workload, plan=wanted, step=step))
+    )
     return Outcome(status, rendering, wanted, step)
 
 
-def _rejected(inputs: Inputs, settings: Settings, trouble: Trouble) -> Outcome:
-    return Outcome(next_status(_status_inputs(inputs, settings, rejected=(trouble.reason, trouble.message))))
+def _hands_off(seen: Observation, before: PolicyState, state: PolicyState) -> Step:
+    """Return the step that changes nothing: every pool stays as it is."""
+    return Step(
+        pools=tuple(PoolTarget(pool.pool, pool.replicas) for pool in seen.pools),
+        serving=None,
+        state=replace(state, active=before.active, switch=before.switch),
+    )
+
+
+def _rejected(inputs: Inputs, trouble: Trouble) -> Outcome:
+    return Outcome(next_status(replace(_status_inputs(inputs), rejected=(trouble.reason, trouble.message))))
+
+
+def _status_inputs(inputs: Inputs) -> StatusInputs:
+    return StatusInputs(
+        generation=inputs.entry.generation,
+        paused=inputs.entry.paused,
+        now=inputs.now,
+        previous=inputs.entry.status,
+        observation=inputs.observation if inputs.entry.resource else None,
+        forecast_health=inputs.forecast_health,
+    )

@@ -2,38 +2,56 @@
 
 import hashlib
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
 from modelscaler.api import GROUP
-from modelscaler.api.v1alpha1 import ModelDeploymentStatus
+from modelscaler.api.v1alpha1 import Condition, ModelDeploymentStatus
+from modelscaler.api.words import ConditionType, DecisionReason
 from modelscaler.controller.decide import Outcome
 from modelscaler.controller.summaries import Entry
 
 MAX_NOTE_CHARACTERS = 1000
-WHEN_TRUE_IS_BAD = frozenset({"Fallback", "ScalingLimited"})
-QUIET = frozenset({"Paused"})
-STEADY_REASONS = frozenset({"Steady", "Paused"})
+BAD_WHEN_TRUE = frozenset({ConditionType.FALLBACK, ConditionType.SCALING_LIMITED})
+QUIET = frozenset({ConditionType.PAUSED})
+QUIET_REASONS = frozenset({DecisionReason.STEADY, DecisionReason.PAUSED})
 
 
-def announcements(old: ModelDeploymentStatus, outcome: Outcome) -> list[tuple[str, str, str]]:
-    """Return (type, reason, note) for what changed between a status and the next one."""
-    found = [("Normal", str(reason), note) for reason, note in (outcome.step.notes if outcome.step else ())]
-    decided, before = outcome.status.last_decision, old.last_decision
-    if decided and decided.reason not in STEADY_REASONS and outcome.status.desired != old.desired:
-        found.append(("Normal", decided.reason, decided.message))
-    elif decided and before and decided.reason != before.reason and decided.reason not in STEADY_REASONS:
-        found.append(("Normal", decided.reason, decided.message))
-    statuses = {c.type: c.status for c in old.conditions}
+class Announcement(NamedTuple):
+    """An event to be: its type, its reason (one word), and a sentence."""
+
+    kind: Literal["Normal", "Warning"]
+    reason: str
+    note: str
+
+
+def announcements(old: ModelDeploymentStatus, outcome: Outcome) -> list[Announcement]:
+    """Return what changed between a status and the next one."""
+    notes = outcome.step.notes if outcome.step else ()
+    found = [Announcement("Normal", str(reason), note) for reason, note in notes]
+    found += _decided(old, outcome.status)
+    before = {condition.type: _is_bad(condition) for condition in old.conditions}
     for condition in outcome.status.conditions:
-        was = statuses.get(condition.type, "Unknown")
-        bad = condition.status == ("True" if condition.type in WHEN_TRUE_IS_BAD else "False")
-        was_bad = was == ("True" if condition.type in WHEN_TRUE_IS_BAD else "False")
-        if bad != was_bad and condition.type not in QUIET:
-            found.append(("Warning" if bad else "Normal", condition.reason, condition.message))
+        bad = _is_bad(condition)
+        if bad != before.get(condition.type, False) and condition.type not in QUIET:
+            kind: Literal["Normal", "Warning"] = "Warning" if bad else "Normal"
+            found.append(Announcement(kind, condition.reason, condition.message))
     return found
 
 
-def event_body(entry: Entry, announcement: tuple[str, str, str], reporter: str, now: datetime) -> dict[str, Any]:
+def _decided(old: ModelDeploymentStatus, new: ModelDeploymentStatus) -> list[Announcement]:
+    decision, before = new.last_decision, old.last_decision
+    if decision is None or decision.reason in QUIET_REASONS:
+        return []
+    if new.desired == old.desired and before is not None and before.reason == decision.reason:
+        return []
+    return [Announcement("Normal", decision.reason, decision.message)]
+
+
+def _is_bad(condition: Condition) -> bool:
+    return condition.status == ("True" if condition.type in BAD_WHEN_TRUE else "False")
+
+
+def event_body(entry: Entry, announcement: Announcement, reporter: str, now: datetime) -> dict[str, Any]:
     """Build an Event (events.k8s.io/v1) about a ModelDeployment."""
     kind, reason, note = announcement
     moment = now.strftime("%Y-%m-%dT%H:%M:%S.%fZ")

@@ -23,7 +23,12 @@ class Fleet:
     """Reads the fleet's metrics once a tick, keeps its history, and forecasts it in one batch."""
 
     def __init__(
-        self, source: MetricsSource, forecasting: Forecasting, mirror: Mirror, interval_seconds: float, step_seconds: float
+        self,
+        source: MetricsSource,
+        forecasting: Forecasting,
+        mirror: Mirror,
+        interval_seconds: float,
+        step_seconds: float,
     ) -> None:
         self._source = source
         self._forecasting = forecasting
@@ -76,20 +81,22 @@ class Fleet:
         self._forecasts.pop(key, None)
         self._remembered.discard(key)
 
-    def observation(self, entry: Entry, now: datetime) -> Observation:
-        """Say what is seen of one ModelDeployment now."""
-        assert self._metrics is not None and entry.resource is not None  # noqa: S101 - callers checked
-        objective = entry.resource.spec.slo.latency.percentile / 100.0
+    def observation(self, entry: Entry, now: datetime, new_readings: bool) -> Observation:
+        """Say what is seen of one ModelDeployment now; `new_readings` False in an early pass."""
+        assert self._metrics is not None  # noqa: S101 - the loop reads first
+        percentile = entry.resource.spec.slo.latency.percentile if entry.resource else 99
         pods = self._mirror.pods(entry.key)
         return Observation(
             now=now,
             offered=self._metrics.offered(entry.key),
             queued=self._metrics.queued(entry.key),
-            latency=self._metrics.latency(entry.key, objective),
+            latency=self._metrics.latency(entry.key, percentile / 100.0),
             pools=tuple(
                 observe_pool(deployment, pods, self._mirror.starts_seconds(entry.key, deployment.pool), now)
                 for deployment in sorted(self._mirror.deployments(entry.key), key=lambda d: d.name)
             ),
+            selected=self._selected(entry.key),
+            new_readings=new_readings,
         )
 
     def forecast(self, key: WorkloadKey) -> tuple[QuantileForecast | None, ForecastHealth]:
@@ -102,6 +109,10 @@ class Fleet:
         measured = [s for pool in self._pools(entry) for s in self._mirror.starts_seconds(entry.key, pool)]
         seconds = max([longest, *measured]) + self._interval_seconds
         return math.ceil(seconds / self._step_seconds) * self._step_seconds
+
+    def _selected(self, key: WorkloadKey) -> PoolKey | None:
+        service = self._mirror.service(key)
+        return service.selected_pool if service else None
 
     def _pools(self, entry: Entry) -> Iterable[PoolKey]:
         return (deployment.pool for deployment in self._mirror.deployments(entry.key))

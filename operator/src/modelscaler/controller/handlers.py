@@ -9,7 +9,7 @@ from typing import Any
 import kopf
 
 from modelscaler.api import GROUP, MANAGED_BY, MANAGED_BY_LABEL, PLURAL
-from modelscaler.controller.mirror import MirroredKind, Mirror
+from modelscaler.controller.mirror import Mirror, MirroredKind
 
 CHILD_SELECTOR = f"{MANAGED_BY_LABEL}={MANAGED_BY}"
 

@@ -14,7 +14,7 @@ from modelscaler.controller.conflicts import Target, conflict, scaled_elsewhere
 from modelscaler.controller.decide import Inputs, Outcome, Settings, Trouble, decide
 from modelscaler.controller.events import announcements, event_body
 from modelscaler.controller.fleet import Fleet
-from modelscaler.controller.mirror import MirroredKind, Mirror
+from modelscaler.controller.mirror import Mirror, MirroredKind
 from modelscaler.controller.profiles import Profiles
 from modelscaler.controller.summaries import Entry
 from modelscaler.controller.telemetry import Telemetry
@@ -88,7 +88,7 @@ class Loop:
             await asyncio.to_thread(self._fleet.advance, self._fleet.requests(entries), now)
             await asyncio.to_thread(self._profiles.refresh, self._profiles.due(entries))
             self._dirty.clear()
-            self._pass(self._mirror.keys())
+            self._pass(self._mirror.keys(), new_readings=True)
         self.ticked_at = self._monotonic()
 
     async def _until(self, due_at: float) -> None:
@@ -107,7 +107,7 @@ class Loop:
             return
         with self._telemetry.tick_seconds.labels("early").time():
             await asyncio.to_thread(self._profiles.refresh, self._profiles.due(self._entries(keys)))
-            self._pass(keys)
+            self._pass(keys, new_readings=False)
 
     async def _guarded(self, where: str, work: Awaitable[None]) -> None:
         try:
@@ -141,10 +141,10 @@ class Loop:
             self._scaled = scaled_elsewhere(listing.items)
         self._checked_at = self._monotonic()
 
-    def _pass(self, keys: Iterable[WorkloadKey]) -> None:
+    def _pass(self, keys: Iterable[WorkloadKey], new_readings: bool) -> None:
         for key in sorted(keys):
             try:
-                self._one(key)
+                self._one(key, new_readings)
             except Exception:
                 self._telemetry.errors.labels("decision").inc()
                 log.exception("%s: no decision", key)
@@ -155,25 +155,26 @@ class Loop:
         self._known = known
         self._telemetry.workloads.set(len(known))
 
-    def _one(self, key: WorkloadKey) -> None:
+    def _one(self, key: WorkloadKey, new_readings: bool) -> None:
         entry = self._mirror.entry(key)
         if entry is None:
             return
-        outcome = decide(self._inputs(entry), self._settings)
+        outcome = decide(self._inputs(entry, new_readings), self._settings)
         if outcome.rendering is not None:
             for write in self._applier.children(key, outcome.rendering):
                 self._writes.submit(write)
         self._report(entry, outcome)
 
-    def _inputs(self, entry: Entry) -> Inputs:
+    def _inputs(self, entry: Entry, new_readings: bool) -> Inputs:
         profile, trouble = self._profiles.of(entry)
         forecast, health = self._fleet.forecast(entry.key)
         now = self._clock()
         return Inputs(
+            now=now,
             entry=entry,
             profile=profile,
             trouble=trouble or self._conflict(entry),
-            observation=self._fleet.observation(entry, now),
+            observation=self._fleet.observation(entry, now, new_readings),
             forecast=forecast,
             forecast_health=health,
         )
@@ -190,7 +191,7 @@ class Loop:
         for announcement in announcements(entry.status, outcome):
             body = event_body(entry, announcement, self._reporter, self._clock())
             self._writes.submit(self._applier.event(entry.key, body))
-            log.info("%s: %s: %s", entry.key, announcement[1], announcement[2])
+            log.info("%s: %s: %s", entry.key, announcement.reason, announcement.note)
         if outcome.plan is not None:
             forecast, _ = self._fleet.forecast(entry.key)
             self._telemetry.planned(entry.key, outcome.plan, forecast)

@@ -131,9 +131,8 @@ class Mirror:
         if kind == "ModelDeployment":
             entry = self._entries.pop(name, None)
             if entry:
-                self._starts = defaultdict(
-                    self._starts.default_factory, {k: v for k, v in self._starts.items() if k[0] != entry.key}
-                )
+                for pool in [key for key in self._starts if key[0] == entry.key]:
+                    del self._starts[pool]
                 self._on_change(entry.key)
             return
         for owner, siblings in self._table(kind).items():
@@ -148,7 +147,9 @@ class Mirror:
             yield from [((child.namespace, child.name), child.version) for child in siblings.values()]
 
     def _table(self, kind: MirroredKind) -> dict[WorkloadKey, dict[str, Any]]:
-        return {"Deployment": self._deployments, "Service": self._services, "Pod": self._pods}[kind]
+        tables: dict[str, Any] = {"Deployment": self._deployments, "Service": self._services, "Pod": self._pods}
+        table: dict[WorkloadKey, dict[str, Any]] = tables[kind]
+        return table
 
 
 _SUMMARISE: dict[str, Callable[[Body], Any]] = {

@@ -71,4 +71,3 @@ def _unavailable(name: tuple[str, str], why: str) -> Trouble:
 def _config_map(entry: Entry) -> tuple[str, str] | None:
     profile = entry.resource.spec.capacity_profile if entry.resource else None
     return (entry.key.namespace, profile.config_map_name) if profile else None
-

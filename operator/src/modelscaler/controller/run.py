@@ -27,7 +27,7 @@ from modelscaler.controller.profiles import Profiles
 from modelscaler.controller.telemetry import Telemetry
 from modelscaler.domain import WorkloadKey
 from modelscaler.forecast.service import Forecasting, ForecastingSettings
-from modelscaler.metrics.prometheus import PrometheusSource, PrometheusSettings
+from modelscaler.metrics.prometheus import PrometheusSettings, PrometheusSource
 from modelscaler.render import RenderDefaults
 
 log = logging.getLogger(__name__)
@@ -135,15 +135,18 @@ class Operator:
             self._loop.touch(key)
 
     def _written(self, write: Write, error: ApiCallError | None) -> None:
-        self._telemetry.api_writes.labels(write.slot[0], "ok" if error is None else str(error.status or "no answer")).inc()
+        self._telemetry.api_writes.labels(
+            write.slot[0], "ok" if error is None else str(error.status or "no answer")
+        ).inc()
 
     def _ailment(self) -> str | None:
         if self._leadership.heartbeat_age_seconds > SHORTEST_HEARTBEAT_SECONDS:
             return f"no attempt on the lease for {self._leadership.heartbeat_age_seconds:.0f} s"
         ticked_at = self._loop.ticked_at if self._loop else None
         longest = max(HEARTBEAT_TICKS * self._chosen.interval_seconds, SHORTEST_HEARTBEAT_SECONDS)
-        if ticked_at is not None and time.monotonic() - ticked_at > longest:
-            return f"no tick ended for {time.monotonic() - ticked_at:.0f} s, expected one every {self._chosen.interval_seconds:g} s"
+        silent_seconds = 0.0 if ticked_at is None else time.monotonic() - ticked_at
+        if silent_seconds > longest:
+            return f"no tick ended for {silent_seconds:.0f} s, expected one every {self._chosen.interval_seconds:g} s"
         return None
 
     def _unready(self) -> str | None:
@@ -153,7 +156,9 @@ class Operator:
 
 
 def _lease(chosen: RunSettings) -> LeaderLease:
-    api: client.ApiClient = connect(chosen.kubeconfig, chosen.context)  # a pool of its own: renewals never queue behind writes
+    api: client.ApiClient = connect(
+        chosen.kubeconfig, chosen.context
+    )  # a pool of its own: renewals never queue behind writes
     return LeaderLease(api, chosen.lease_namespace, chosen.lease_name, chosen.identity, time.monotonic)
 
 
@@ -169,7 +174,9 @@ async def _end(tasks: list[asyncio.Task[Any]]) -> None:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
     if failed is not None:
-        raise RuntimeError(f"{failed.get_name()} failed; the process ends so that another may lead") from failed.exception()
+        raise RuntimeError(
+            f"{failed.get_name()} failed; the process ends so that another may lead"
+        ) from failed.exception()
     if early is not None:
         raise RuntimeError(f"{early.get_name()} ended by itself; the process ends so that another may lead")
 

@@ -61,13 +61,13 @@ class DeploymentSummary:
 
 @dataclass(frozen=True, slots=True)
 class ServiceSummary:
-    """A child Service and the pool it selects ("" for none)."""
+    """A child Service and the pool it selects, None when it selects none of ours."""
 
     namespace: str
     name: str
     version: int
     owner: WorkloadKey
-    selected_pool: str
+    selected_pool: PoolKey | None
     template_digest: str
 
 
@@ -152,7 +152,7 @@ def service_from(body: Body) -> ServiceSummary | None:
         name=meta["name"],
         version=version_of(body),
         owner=owner,
-        selected_pool=(body.get("spec", {}).get("selector") or {}).get(POOL_LABEL, ""),
+        selected_pool=_pool_named((body.get("spec", {}).get("selector") or {}).get(POOL_LABEL, "")),
         template_digest=(meta.get("annotations") or {}).get(TEMPLATE_DIGEST_ANNOTATION, ""),
     )
 
@@ -236,7 +236,11 @@ def _owner(meta: Body) -> WorkloadKey | None:
 
 
 def _pool(meta: Body) -> PoolKey | None:
-    placement, _, variant = (meta.get("labels") or {}).get(POOL_LABEL, "").rpartition("-")
+    return _pool_named((meta.get("labels") or {}).get(POOL_LABEL, ""))
+
+
+def _pool_named(label: str) -> PoolKey | None:
+    placement, _, variant = label.rpartition("-")
     return PoolKey(placement, variant) if placement and variant else None
 
 
