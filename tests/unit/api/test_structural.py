@@ -85,6 +85,7 @@ def test_quantity_takes_integers_as_well_as_strings() -> None:
 
     assert size["x-kubernetes-int-or-string"] is True
     assert size["anyOf"] == [{"type": "integer"}, {"type": "string"}]
+    assert {"pattern", "maxLength", "minimum"} <= set(size)
     assert "type" not in size
 
 

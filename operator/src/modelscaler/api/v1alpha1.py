@@ -17,9 +17,10 @@ Fraction = Annotated[str, StringConstraints(pattern=r"^(0(\.[0-9]{1,6})?|1(\.0{1
 Quantile = Annotated[str, StringConstraints(pattern=r"^0\.[0-9]{1,4}$", max_length=6)]
 Quantity = Annotated[
     str,
-    BeforeValidator(lambda value: str(value) if type(value) is int else value),
     StringConstraints(pattern=r"^[0-9]{1,12}(\.[0-9]{1,6})?(m|k|M|G|T|Ki|Mi|Gi|Ti)?$", max_length=24),
     Field(json_schema_extra={"x-kubernetes-int-or-string": True, "minimum": 0}),
+    # Outermost: inside, pydantic would leave the pattern out of the JSON schema.
+    BeforeValidator(lambda value: str(value) if type(value) is int else value),
 ]
 PlacementName = Annotated[str, StringConstraints(pattern=r"^[a-z]([-a-z0-9]{0,18}[a-z0-9])?$", max_length=20)]
 VariantName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9]{0,19}$", max_length=20)]
