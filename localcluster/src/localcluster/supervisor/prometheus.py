@@ -106,7 +106,7 @@ def _ask_kubernetes(layout: Layout, discovery: Discovery) -> JsonObject:
     return {
         "role": "pod",
         "api_server": layout.api_url,
-        "authorization": {"credentials_file": str(discovery.api_token)},
+        "authorization": {"type": "Bearer", "credentials_file": str(discovery.api_token)},
         "tls_config": {"ca_file": str(layout.authority.certificate)},
     }
 
@@ -114,7 +114,7 @@ def _ask_kubernetes(layout: Layout, discovery: Discovery) -> JsonObject:
 def _ask_us(discovery: Discovery) -> JsonObject:
     return {
         "url": f"{discovery.control_url}/discovery",
-        "authorization": {"credentials_file": str(discovery.control_token)},
+        "authorization": {"type": "Bearer", "credentials_file": str(discovery.control_token)},
         "refresh_interval": "1s",
     }
 
