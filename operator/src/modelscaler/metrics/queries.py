@@ -1,0 +1,60 @@
+"""The queries: a constant number for the whole fleet, however many ModelDeployments there are.
+
+Each groups by the labels that the server puts on its series (`MODELSERVER_METRIC_LABELS`), so nothing depends on how the user's
+Prometheus relabels. None names a time: Prometheus answers for its own now, so that its clock and ours need not agree.
+
+What `rate` cannot see: requests that a replica answered before it was first scraped. The server exports its counters, at zero,
+from before it is ready, so only a scrape interval longer than its start loses any; and during the first rate window of
+a ModelDeployment's very first replica the rate is averaged over the whole window, so it reads low.
+"""
+
+from typing import Final
+
+NAMESPACE_LABEL: Final = "modeldeployment_namespace"
+NAME_LABEL: Final = "modeldeployment"
+BOUND_LABEL: Final = "le"
+
+OFFERED: Final = "offered load"
+QUEUED: Final = "queued requests"
+LATENCY: Final = "request latency"
+FRESHNESS: Final = "newest samples"
+REPORTING: Final = "reporting replicas"
+
+_OURS: Final = f'{{{NAME_LABEL}!=""}}'
+_GROUP: Final = f"{NAMESPACE_LABEL}, {NAME_LABEL}"
+_COUNTER: Final = f"modelserver_requests_offered_total{_OURS}"
+
+# How long a series that ended is told apart from one that never was, and how finely its end is located.
+_REMEMBERED: Final = "10m:15s"
+
+
+def current(rate_window_seconds: float) -> dict[str, str]:
+    """Return the queries for now, by name.
+
+    All percentiles of latency come from one query of bucket rates. A series that ended is gone from instant queries as soon as
+    a scrape fails, so the newest sample is looked for in the recent past too: that tells stale from absent.
+    """
+    window = _duration(rate_window_seconds)
+    stamps = f"timestamp({_COUNTER})"
+    return {
+        FRESHNESS: f"max by ({_GROUP}) ({stamps}) or max by ({_GROUP}) (max_over_time({stamps}[{_REMEMBERED}]))",
+        OFFERED: _offered(window),
+        QUEUED: f"sum by ({_GROUP}) (modelserver_queue_depth{_OURS})",
+        LATENCY: (
+            f"sum by ({_GROUP}, {BOUND_LABEL}) (rate(modelserver_request_duration_seconds_bucket{_OURS}[{window}]))"
+        ),
+        REPORTING: f"count by ({_GROUP}) ({_COUNTER})",
+    }
+
+
+def past(step_seconds: float, rate_window_seconds: float) -> str:
+    """Return the query for offered load over time; no request falls between two steps."""
+    return _offered(_duration(max(step_seconds, rate_window_seconds)))
+
+
+def _offered(window: str) -> str:
+    return f"sum by ({_GROUP}) (rate({_COUNTER}[{window}]))"
+
+
+def _duration(seconds: float) -> str:
+    return f"{round(seconds * 1000)}ms"
