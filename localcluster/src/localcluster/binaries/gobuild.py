@@ -30,7 +30,7 @@ def build(go: Path, program: GoProgram, target: Path, progress: BuildProgress) -
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=".building-") as scratch:
         output = Path(scratch) / program.name
-        command = [go, "build", "-v", *_flags(program), "-o", output, program.package]
+        command = [str(go), "build", "-v", *_flags(program), "-o", str(output), program.package]
         _run(command, directory, environment, progress, total)
         os.replace(output, target)
 
@@ -42,16 +42,14 @@ def _flags(program: GoProgram) -> list[str]:
 
 def _packages_to_compile(go: Path, program: GoProgram, directory: Path, environment: dict[str, str]) -> int:
     # Asking also downloads the modules, which is the silent first minute of a build from nothing.
-    command = [go, "list", *_flags(program), "-deps", "-f", "{{.Stale}} {{.StaleReason}}", program.package]
+    command = [str(go), "list", *_flags(program), "-deps", "-f", "{{.Stale}} {{.StaleReason}}", program.package]
     listed = subprocess.run(command, cwd=directory, env=environment, capture_output=True, text=True, check=False)
     if listed.returncode != 0:
         raise LocalClusterError(_failure(program.name, listed.stderr.splitlines()[-5:]))
     return sum(line.startswith("true") and IN_BUILD_CACHE not in line for line in listed.stdout.splitlines())
 
 
-def _run(
-    command: list[str | Path], directory: Path, environment: dict[str, str], progress: BuildProgress, total: int
-) -> None:
+def _run(command: list[str], directory: Path, environment: dict[str, str], progress: BuildProgress, total: int) -> None:
     with subprocess.Popen(
         command, cwd=directory, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
     ) as compiler:

@@ -23,7 +23,7 @@ def kubectl(arguments: argparse.Namespace) -> int:
     program = _kubectl_program()
     command = [program, *kubectl_flags(arguments), *arguments.rest]
     sys.stdout.flush()
-    os.execv(program, command)
+    os.execv(program, command)  # noqa: S606 - becoming kubectl keeps its terminal and exit code
 
 
 def _kubectl_program() -> str:

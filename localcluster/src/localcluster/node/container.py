@@ -166,10 +166,9 @@ class ContainerWorker:
             await self._pre_stop(hook, process, grace_seconds)
         process.terminate()
         left = max(grace_seconds - (time.monotonic() - begun), min(SHORTEST_GRACE_SECONDS, grace_seconds))
-        deadline = time.monotonic() + left
-        while self._process is process and time.monotonic() < deadline:
-            await asyncio.sleep(0.02)
-        if self._process is process:
+        try:
+            await asyncio.wait_for(process.ended.wait(), left)
+        except TimeoutError:
             process.kill()
 
     async def _pre_stop(self, hook: JsonObject, process: ContainerProcess, grace_seconds: float) -> None:

@@ -28,7 +28,7 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 
 def mount(source: str, target: str, kind: str = "", flags: int = 0, options: str = "") -> None:
-    """Call mount(2); raise OSError naming the target when it fails."""
+    """Attach a file system; raise OSError naming the target when the kernel refuses."""
     arguments = [text.encode() if text else None for text in (source, target, kind)]
     if _libc.mount(*arguments, ctypes.c_ulong(flags), options.encode() or None) != 0:
         number = ctypes.get_errno()
@@ -36,7 +36,7 @@ def mount(source: str, target: str, kind: str = "", flags: int = 0, options: str
 
 
 def pivot_root(new: str, old: str) -> None:
-    """Call pivot_root(2), for which the C library has no function."""
+    """Swap the root directory by system call, for the C library has no function for it."""
     if _libc.syscall(SYS_PIVOT_ROOT[os.uname().machine], new.encode(), old.encode()) != 0:
         number = ctypes.get_errno()
         raise OSError(number, f"pivot_root to {new}: {os.strerror(number)}")
@@ -187,7 +187,7 @@ def main() -> None:
         os.dup2(nothing, 0)
         os.write(report, b"ok\n")
         os.close(report)
-        os.execve(program, orders["argv"], orders["env"])
+        os.execve(program, orders["argv"], orders["env"])  # noqa: S606 - becoming the command is the point
     except Exception as error:
         os.write(report, f"error: {error}\n".encode())
         os._exit(128)

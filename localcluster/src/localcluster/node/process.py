@@ -74,6 +74,7 @@ class ContainerProcess:
         self._cgroup = cgroup
         self._registry = registry
         self._inner_pid = process.pid
+        self.ended = asyncio.Event()
         self._pump = asyncio.create_task(self._pump_output())
         self._duty: DutyCycle | None = None
         self._duty_task: asyncio.Task[None] | None = None
@@ -167,6 +168,7 @@ class ContainerProcess:
             await asyncio.wait_for(self._pump, DRAIN_TIMEOUT_SECONDS)
         if self._duty_task is not None:
             self._duty_task.cancel()
+        self.ended.set()
         self._registry.remove(self._process.pid)
         oom_killed = self._duty is not None and self._duty.oom_killed
         if self._cgroup is not None:

@@ -70,6 +70,10 @@ def exec_command(isolation: Isolation, pid: int, argv: Sequence[str]) -> list[st
             return [*DIE_WITH_PARENT, *argv]
 
 
+def _children(pid: int) -> list[str]:
+    return Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+
+
 async def first_process(isolation: Isolation, pid: int) -> int:
     """Return the pid, as this machine counts, of a container's first process.
 
@@ -80,8 +84,7 @@ async def first_process(isolation: Isolation, pid: int) -> int:
     if isolation is Isolation.NONE:
         return pid
     for _ in range(100):
-        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-        if children:
+        if children := _children(pid):
             return int(children[0])
         await asyncio.sleep(0.01)
     raise LocalClusterError(f"process {pid} has not become a container within a second; is the machine overloaded?")

@@ -3,11 +3,12 @@
 import hmac
 import secrets
 import signal
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
 
 from localcluster.errors import LocalClusterError
 from localcluster.node.agent import NodeAgent
@@ -15,8 +16,6 @@ from localcluster.ports import LOOPBACK
 from localcluster.spec import NODE_SPEC
 from localcluster.supervisor.children import Child
 from localcluster.supervisor.discovery import targets
-
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 @asynccontextmanager
@@ -31,10 +30,7 @@ async def serve_control(
         agent: what node commands are for.
         children: what part commands are for, by process name.
     """
-    token = secrets.token_urlsafe(24)
-    token_file.touch(mode=0o600)
-    token_file.write_text(token)
-    application = web.Application(middlewares=[_guard(token)])
+    application = web.Application(middlewares=[_guard(_write_token(token_file))])
     commands = _Commands(agent, children)
     application.add_routes(
         [
@@ -55,7 +51,14 @@ async def serve_control(
         await runner.cleanup()
 
 
-def _guard(token: str) -> Callable[[web.Request, Handler], Awaitable[web.StreamResponse]]:
+def _write_token(path: Path) -> str:
+    token = secrets.token_urlsafe(24)
+    path.touch(mode=0o600)
+    path.write_text(token)
+    return token
+
+
+def _guard(token: str) -> Middleware:
     @web.middleware
     async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
         if not hmac.compare_digest(request.headers.get("Authorization", ""), f"Bearer {token}"):

@@ -17,7 +17,9 @@ NOT_IN_A_LABEL_NAME = re.compile(r"[^a-zA-Z0-9_]")
 def targets(pods: Iterable[JsonObject]) -> list[JsonObject]:
     """Return Prometheus' target groups: one per pod that has an address."""
     return [
-        {"targets": [pod["status"]["podIP"]], "labels": _labels(pod)} for pod in pods if pod.get("status", {}).get("podIP")
+        {"targets": [pod["status"]["podIP"]], "labels": _labels(pod)}
+        for pod in pods
+        if pod.get("status", {}).get("podIP")
     ]
 
 
@@ -34,10 +36,12 @@ def _labels(pod: JsonObject) -> dict[str, str]:
         f"{META}pod_ready": ready.lower(),
         f"{META}pod_node_name": pod["spec"].get("nodeName", ""),
     }
-    return labels | _flattened("pod_label", metadata.get("labels")) | _flattened("pod_annotation", metadata.get("annotations"))
+    return (
+        labels
+        | _flattened("pod_label", metadata.get("labels"))
+        | _flattened("pod_annotation", metadata.get("annotations"))
+    )
 
 
 def _flattened(prefix: str, values: Mapping[str, str] | None) -> dict[str, str]:
-    return {
-        f"{META}{prefix}_{NOT_IN_A_LABEL_NAME.sub('_', key)}": value for key, value in (values or {}).items()
-    }
+    return {f"{META}{prefix}_{NOT_IN_A_LABEL_NAME.sub('_', key)}": value for key, value in (values or {}).items()}

@@ -98,7 +98,7 @@ def _understood(program: Path, configuration: Path) -> bool:
     promtool = program.with_name("promtool")
     if not promtool.exists():
         return True
-    command = [promtool, "check", "config", "--syntax-only", configuration]
+    command = [str(promtool), "check", "config", "--syntax-only", str(configuration)]
     return subprocess.run(command, capture_output=True, check=False).returncode == 0
 
 
