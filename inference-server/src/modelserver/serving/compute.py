@@ -109,19 +109,23 @@ class ComputeThread:
         """Answer a batch; when it fails, each row on its own, so that a bad row fails nobody else."""
         try:
             answers = model.predict([queued.row for queued in batch])
-        except Exception as error:
-            if len(batch) == 1:
-                log.exception("the model failed on a row")
-                failed = InferenceFailedError("the model failed on this input; see the server's log")
-                failed.__cause__ = error
-                batch[0].request.settle(batch[0].index, None, failed)
-                return
-            log.warning("a batch of %d failed (%r); retrying its rows singly", len(batch), error)
-            for queued in batch:
-                self._answer(model, [queued])
+            if len(answers) != len(batch):
+                raise ValueError(f"{len(answers)} answers, expected {len(batch)}, one per row")
+        except BaseException as error:  # SystemExit too: a model that calls exit() must not end the thread
+            self._retry_singly(model, batch, error)
         else:
             for queued, answer in zip(batch, answers, strict=True):
                 queued.request.settle(queued.index, answer)
+
+    def _retry_singly(self, model: AnyModel, batch: Sequence[QueuedRow], error: BaseException) -> None:
+        if len(batch) > 1:
+            log.warning("a batch of %d failed (%r); retrying its rows singly", len(batch), error)
+            for queued in batch:
+                self._answer(model, [queued])
+            return
+        log.error("the model failed on a row", exc_info=error)
+        failed = InferenceFailedError("the model failed on this input; see the server's log")
+        batch[0].request.settle(batch[0].index, None, failed)
 
     def _abandon_queue(self) -> None:
         """Answer what nobody will compute any more."""

@@ -1,0 +1,7 @@
+"""`python -m modelserver` is `modelserver`."""
+
+import sys
+
+from modelserver.cli import main
+
+sys.exit(main())
