@@ -11,6 +11,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+# The API server reads no PKCS #8 keys for service accounts.
+TRADITIONAL = serialization.PrivateFormat.TraditionalOpenSSL
 LIFETIME = datetime.timedelta(days=365)
 # Clocks of a virtual machine that was just resumed may step back a little.
 BACKDATED = datetime.timedelta(minutes=5)
@@ -121,8 +123,6 @@ def _general_name(host: str) -> x509.GeneralName:
 
 
 def _write_key(path: Path, key: ec.EllipticCurvePrivateKey) -> None:
-    pem = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.TraditionalOpenSSL, serialization.NoEncryption()
-    )
+    pem = key.private_bytes(serialization.Encoding.PEM, TRADITIONAL, serialization.NoEncryption())
     path.touch(mode=0o600)
     path.write_bytes(pem)

@@ -37,10 +37,18 @@ class ContainerWorker:
         self._process: ContainerProcess | None = None
         self._stop = asyncio.Event()
         self._failures = 0
+        self.up_or_over = asyncio.Event()
+        """Set once the container has started, or will not start any more."""
         self._probing: Probing | None = None
 
     async def run(self) -> None:
         """Run the container until it has ended for good or ``stop`` is called."""
+        try:
+            await self._run()
+        finally:
+            self.up_or_over.set()
+
+    async def _run(self) -> None:
         while not self._stop.is_set():
             image = await self._image()
             if image is None:
@@ -147,6 +155,8 @@ class ContainerWorker:
 
     def _probed(self, started: bool, ready: bool) -> None:
         self._update(started=started, ready=ready)
+        if started:
+            self.up_or_over.set()
 
     async def _unhealthy(self, kind: str, grace_seconds: float | None) -> None:
         grace = self._grace_seconds() if grace_seconds is None else grace_seconds

@@ -62,7 +62,7 @@ async def _environment(context: PodContext, container: JsonObject, image: Image)
         data[kind, name] = text
     base = {
         "PATH": ":".join([*image.path, DEFAULT_PATH]),
-        "HOME": os.path.expanduser("~"),
+        "HOME": os.environ.get("HOME", "/"),
         "HOSTNAME": context.pod["metadata"]["name"],
         **image.env,
         **context.service_environment(),

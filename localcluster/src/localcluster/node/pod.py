@@ -22,7 +22,6 @@ LOG = logging.getLogger(__name__)
 COALESCE_SECONDS = 0.02
 STATUS_RETRY_SECONDS = 0.5
 MOUNT_RETRY_SECONDS = 2.0
-POLL_SECONDS = 0.05
 FINISHED = ("Succeeded", "Failed")
 
 
@@ -145,8 +144,7 @@ class PodWorker:
         for spec, worker in zip(_inits(self.pod["spec"]), self._init, strict=True):
             task = self._spawn(worker)
             if is_sidecar(spec):
-                while not worker.record.started and not task.done():
-                    await asyncio.sleep(POLL_SECONDS)
+                await worker.up_or_over.wait()
             else:
                 await task
                 if worker.record.exit_code != 0:
