@@ -1,7 +1,5 @@
 """A real API server that knows ModelDeployments."""
 
-import subprocess
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -9,31 +7,17 @@ import pytest
 from kubernetes import client
 from kubernetes import config as untyped_config
 
-from localcluster.binaries.provide import provide
+from kubectl import Kubectl, kubectl_for
 
 ROOT = Path(__file__).parents[3]
 
 config: Any = untyped_config  # its functions carry no annotations
-Kubectl = Callable[..., str]
 
 
 @pytest.fixture(scope="session")
 def kubectl(api_server: Path) -> Kubectl:
-    """Run kubectl as a user would; it fails the test when kubectl fails."""
-    program = provide(["kubectl"])["kubectl"]
-
-    def run(*arguments: str) -> str:
-        done = subprocess.run(
-            [str(program), "--kubeconfig", str(api_server), *arguments],
-            check=False,
-            capture_output=True,
-            text=True,
-            timeout=60,
-        )
-        assert done.returncode == 0, done.stderr
-        return str(done.stdout)
-
-    return run
+    """The kubectl of the API server."""
+    return kubectl_for(api_server)
 
 
 @pytest.fixture(scope="session")

@@ -1,10 +1,11 @@
 """What people see of a ModelDeployment through kubectl: explain, get, and the status the operator writes."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
+from kubectl import Kubectl
 from manifests import model_deployment
 from modelscaler.api.v1alpha1 import ActivePool, Condition, DesiredPool, LoadStatus, ModelDeploymentStatus
 
@@ -41,7 +42,7 @@ def write_status(api: Any, status: dict[str, Any]) -> dict[str, Any]:
     return written
 
 
-def test_columns_show_what_serves_and_what_is_wanted(shown: Any, kubectl: Callable[..., str]) -> None:
+def test_columns_show_what_serves_and_what_is_wanted(shown: Any, kubectl: Kubectl) -> None:
     write_status(shown, STATUS.model_dump(by_alias=True, exclude_none=True))
 
     header, row = kubectl("get", "mdep", NAME).splitlines()
@@ -59,7 +60,7 @@ def test_status_is_stored_whole_and_leaves_the_spec_alone(shown: Any) -> None:
     assert written["metadata"]["generation"] == 1
 
 
-def test_model_deployments_are_found_by_category(shown: Any, kubectl: Callable[..., str]) -> None:
+def test_model_deployments_are_found_by_category(shown: Any, kubectl: Kubectl) -> None:
     assert kubectl("get", "modelscaler", "--output", "name").strip() == f"modeldeployment.modelscaler.dev/{NAME}"
 
 
@@ -72,7 +73,5 @@ def test_model_deployments_are_found_by_category(shown: Any, kubectl: Callable[.
         ("mdep.status.lastDecision", "The last decision, with what it was made on."),
     ],
 )
-def test_explain_describes_the_field(
-    crd_installed: None, kubectl: Callable[..., str], path: str, sentence: str
-) -> None:
+def test_explain_describes_the_field(crd_installed: None, kubectl: Kubectl, path: str, sentence: str) -> None:
     assert sentence in " ".join(kubectl("explain", path).split())

@@ -1,34 +1,14 @@
 """The chart as Helm renders it: least privilege, restricted pods, closed values, every value documented."""
 
 import json
-import subprocess
-import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-ROOT = Path(__file__).parents[3]
-CHART = ROOT / "charts" / "modelscaler"
-HELM = Path(sys.executable).parent / "helm"
-REQUIRED = {"prometheus": {"url": "http://prometheus:9090"}}
+from helmchart import CHART, REQUIRED, helm, render
+
 WRITING_VERBS = {"create", "update", "patch", "delete", "deletecollection"}
-
-
-def helm(command: str, values: dict[str, Any]) -> subprocess.CompletedProcess[str]:
-    """Run a helm command on the chart with these values."""
-    return subprocess.run(
-        [HELM, *command.split(), CHART, "--namespace", "system", "--values", "-"],
-        input=json.dumps(values), check=False, capture_output=True, text=True, timeout=60,
-    )  # fmt: skip
-
-
-def render(**values: Any) -> list[dict[str, Any]]:
-    """Return the objects that the chart makes with the required values and these."""
-    done = helm("template release --kube-version 1.37.2", {**REQUIRED, **values})
-    assert done.returncode == 0, done.stderr
-    return [document for document in yaml.safe_load_all(done.stdout) if document]
 
 
 def only(documents: list[dict[str, Any]], kind: str, suffix: str = "") -> dict[str, Any]:

@@ -1,0 +1,28 @@
+"""Run kubectl as a user would."""
+
+import subprocess
+from pathlib import Path
+from typing import Protocol
+
+from localcluster.binaries.provide import provide
+
+
+class Kubectl(Protocol):
+    """Runs kubectl against one API server and returns what it prints; the test fails when kubectl does."""
+
+    def __call__(self, *arguments: str, stdin: str = "") -> str:
+        """Run kubectl with these arguments."""
+        ...
+
+
+def kubectl_for(kubeconfig: Path) -> Kubectl:
+    """Return a kubectl for the API server of a kubeconfig."""
+    program = provide(["kubectl"])["kubectl"]
+
+    def run(*arguments: str, stdin: str = "") -> str:
+        command = [str(program), "--kubeconfig", str(kubeconfig), *arguments]
+        done = subprocess.run(command, input=stdin, check=False, capture_output=True, text=True, timeout=60)
+        assert done.returncode == 0, f"kubectl {' '.join(arguments)}: {done.stderr}"
+        return str(done.stdout)
+
+    return run
