@@ -7,13 +7,14 @@ from modelserver.search_ranker.recipe import NetworkShape, Recipe
 
 TINY = Recipe(
     catalogue_size=600,
-    training_searches=1500,
+    training_searches=2500,
     held_out_searches=80,
     calibration_searches=16,
-    embedding_steps=250,
-    encoder_steps=60,
-    shape=NetworkShape(buckets=2048, width=32, heads=2, hidden=64, layers=1),
-    min_accuracy=0.7,
+    batch_searches=16,
+    embedding_steps=300,
+    encoder_steps=150,
+    shape=NetworkShape(buckets=2048, width=64, hidden=128),
+    min_accuracy=0.75,
     max_accuracy_loss=0.03,
     min_cosine=0.99,
 )
@@ -25,7 +26,7 @@ def tiny_build(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, BuildRep
     """Build the tiny model; return its directory, its report and the progress it told."""
     directory = tmp_path_factory.mktemp("tiny")
     steps: list[int] = []
-    report = build(directory, TINY, 2, steps.append)
+    report = build(directory, TINY, 1, steps.append)
     return directory, report, sum(steps)
 
 

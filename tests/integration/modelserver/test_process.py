@@ -7,6 +7,7 @@ import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import pytest
 
@@ -17,7 +18,7 @@ GRACE_SECONDS = 30
 
 
 @pytest.mark.parametrize("variant", ["full", "int8"])
-def test_variant_answers_over_http_and_names_itself(tiny_model, tmp_path, variant):
+def test_variant_answers_over_http_and_names_itself(tiny_model: Path, tmp_path: Path, variant: str) -> None:
     with serving(tiny_model, variant, tmp_path / "log") as server:
         assert server.request("GET", "/v2/health/live")[0] == 200
         server.wait_until_ready()
@@ -26,7 +27,7 @@ def test_variant_answers_over_http_and_names_itself(tiny_model, tmp_path, varian
         assert json.loads(body)["model_version"] == variant
 
 
-def test_int8_server_never_imports_torch(tiny_model):
+def test_int8_server_never_imports_torch(tiny_model: Path) -> None:
     code = (
         "import sys; from pathlib import Path\n"
         "from modelserver.serving import server; from modelserver.model import open_model\n"
@@ -84,7 +85,7 @@ class Clients:
         connection.close()
 
 
-def test_no_request_is_lost_when_the_server_is_terminated_under_load(tiny_model, tmp_path):
+def test_no_request_is_lost_when_the_server_is_terminated_under_load(tiny_model: Path, tmp_path: Path) -> None:
     with serving(tiny_model, "int8", tmp_path / "log", "--lame-duck-seconds", "1.5") as server:
         server.wait_until_ready()
         clients = Clients(server)
@@ -110,7 +111,7 @@ def test_no_request_is_lost_when_the_server_is_terminated_under_load(tiny_model,
     assert tally.answered_after_sigterm > CLIENTS
 
 
-def test_what_is_queued_is_answered_when_the_lame_duck_is_over(tiny_model, tmp_path):
+def test_what_is_queued_is_answered_when_the_lame_duck_is_over(tiny_model: Path, tmp_path: Path) -> None:
     with serving(tiny_model, "int8", tmp_path / "log", "--lame-duck-seconds", "0", "--max-batch", "1") as server:
         server.wait_until_ready()
         connections = [http.client.HTTPConnection("127.0.0.1", server.port, timeout=20) for _ in range(40)]
@@ -128,7 +129,7 @@ def test_what_is_queued_is_answered_when_the_lame_duck_is_over(tiny_model, tmp_p
         assert server.process.wait(timeout=GRACE_SECONDS) == 0
 
 
-def test_server_ends_at_once_when_terminated_before_it_is_ready(tiny_model, tmp_path):
+def test_server_ends_at_once_when_terminated_before_it_is_ready(tiny_model: Path, tmp_path: Path) -> None:
     with serving(tiny_model, "full", tmp_path / "log") as server:
         started = time.monotonic()
         server.terminate()
@@ -144,7 +145,9 @@ def test_server_ends_at_once_when_terminated_before_it_is_ready(tiny_model, tmp_
         ("tiny", "int8", ["--host", "203.0.113.1"], "cannot listen"),
     ],
 )
-def test_process_fails_with_one_clear_line_when_it_cannot_serve(tiny_model, model, variant, options, expected):
+def test_process_fails_with_one_clear_line_when_it_cannot_serve(
+    tiny_model: Path, model: str, variant: str, options: list[str], expected: str
+) -> None:
     command = serve_command(tiny_model if model == "tiny" else model, variant, *options)
     ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     last = ended.stderr.strip().splitlines()[-1]

@@ -1,5 +1,6 @@
 import asyncio
 import threading
+from collections.abc import Sequence
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
@@ -37,7 +38,7 @@ def samples(rig: Rig) -> dict[str, float]:
     }
 
 
-async def test_request_is_answered_in_row_order_when_the_model_is_loaded():
+async def test_request_is_answered_in_row_order_when_the_model_is_loaded() -> None:
     rig = await loaded(make_rig())
     reply = await rig.infer(3, 1, 2, id="x")
     assert reply.status == 200
@@ -46,13 +47,13 @@ async def test_request_is_answered_in_row_order_when_the_model_is_loaded():
     assert [output["data"] for output in reply.json()["outputs"]] == [[3, 1, 2]]
 
 
-async def test_optional_output_comes_only_when_asked_for():
+async def test_optional_output_comes_only_when_asked_for() -> None:
     rig = await loaded(make_rig())
     reply = await rig.infer(5, outputs=[{"name": "words"}])
     assert [output["name"] for output in reply.json()["outputs"]] == ["words"]
 
 
-async def test_everything_queued_runs_as_one_batch_when_the_thread_frees_up():
+async def test_everything_queued_runs_as_one_batch_when_the_thread_frees_up() -> None:
     rig = await loaded(make_rig(max_batch=4))
     rig.model.gate.clear()
     first = asyncio.create_task(rig.infer(0))
@@ -65,7 +66,7 @@ async def test_everything_queued_runs_as_one_batch_when_the_thread_frees_up():
     assert rig.model.batches == [[0], [1, 2, 3, 4], [5]]
 
 
-async def test_neighbours_are_answered_when_one_row_fails_the_batch():
+async def test_neighbours_are_answered_when_one_row_fails_the_batch() -> None:
     rig = await loaded(make_rig(EchoModel(poison=2)))
     rig.model.gate.clear()
     first = asyncio.create_task(rig.infer(0))
@@ -79,7 +80,7 @@ async def test_neighbours_are_answered_when_one_row_fails_the_batch():
     assert samples(rig)["modelserver_requests_total{failed}"] == 1
 
 
-async def test_invalid_request_never_reaches_the_queue():
+async def test_invalid_request_never_reaches_the_queue() -> None:
     rig = await loaded(make_rig())
     reply = await rig.infer(-1)
     assert reply.status == 400
@@ -88,7 +89,7 @@ async def test_invalid_request_never_reaches_the_queue():
     assert samples(rig)["modelserver_requests_total{invalid}"] == 1
 
 
-async def test_request_is_answered_429_with_retry_after_when_the_queue_is_full():
+async def test_request_is_answered_429_with_retry_after_when_the_queue_is_full() -> None:
     rig = await loaded(make_rig(max_queue=2))
     rig.model.gate.clear()
     first = asyncio.create_task(rig.infer(0))
@@ -107,7 +108,7 @@ async def test_request_is_answered_429_with_retry_after_when_the_queue_is_full()
     assert counted["modelserver_inflight_requests{}"] == 0
 
 
-async def test_body_is_refused_with_413_when_it_is_longer_than_the_limit():
+async def test_body_is_refused_with_413_when_it_is_longer_than_the_limit() -> None:
     rig = await loaded(make_rig(body_limit_bytes=100))
     told = await ask(rig.application, "POST", "/v2/models/echo/infer", b"", [(b"content-length", b"101")])
     untold = await ask(rig.application, "POST", "/v2/models/echo/infer", numbers_body(*range(60)))
@@ -115,7 +116,7 @@ async def test_body_is_refused_with_413_when_it_is_longer_than_the_limit():
 
 
 @pytest.mark.parametrize("header", [(b"content-encoding", b"gzip"), (b"inference-header-content-length", b"10")])
-async def test_body_is_refused_when_it_is_encoded_in_a_way_not_supported(header):
+async def test_body_is_refused_when_it_is_encoded_in_a_way_not_supported(header: tuple[bytes, bytes]) -> None:
     rig = await loaded(make_rig())
     reply = await ask(rig.application, "POST", "/v2/models/echo/infer", numbers_body(1), [header])
     assert reply.status == 400
@@ -137,12 +138,12 @@ async def test_body_is_refused_when_it_is_encoded_in_a_way_not_supported(header)
         ("POST", "/v2/health/live", 405),
     ],
 )
-async def test_path_answers_as_the_protocol_says(method, path, status):
+async def test_path_answers_as_the_protocol_says(method: str, path: str, status: int) -> None:
     rig = await loaded(make_rig())
     assert (await ask(rig.application, method, path)).status == status
 
 
-async def test_server_is_live_but_not_ready_when_the_model_is_loading():
+async def test_server_is_live_but_not_ready_when_the_model_is_loading() -> None:
     released = threading.Event()
 
     def load() -> EchoModel:
@@ -160,7 +161,7 @@ async def test_server_is_live_but_not_ready_when_the_model_is_loading():
     released.set()
 
 
-async def test_server_is_not_live_when_the_model_did_not_load():
+async def test_server_is_not_live_when_the_model_did_not_load() -> None:
     def load() -> EchoModel:
         raise LoadError("weights: expected some")
 
@@ -173,7 +174,7 @@ async def test_server_is_not_live_when_the_model_did_not_load():
     assert "weights: expected some" in reply.json()["reason"]
 
 
-async def test_server_is_not_live_when_a_batch_is_wedged():
+async def test_server_is_not_live_when_a_batch_is_wedged() -> None:
     rig = await loaded(make_rig(wedged_after_seconds=0.0))
     rig.model.gate.clear()
     stuck = asyncio.create_task(rig.infer(1))
@@ -184,26 +185,26 @@ async def test_server_is_not_live_when_a_batch_is_wedged():
 
 
 class Quitter(EchoModel):
-    def predict(self, rows):
+    def predict(self, rows: Sequence[int]) -> list[int]:
         if 2 in rows:
             raise SystemExit("a model that calls exit()")
         return super().predict(rows)
 
 
 class Miscounter(EchoModel):
-    def predict(self, rows):
+    def predict(self, rows: Sequence[int]) -> list[int]:
         return super().predict(rows) if 2 not in rows else []
 
 
 @pytest.mark.parametrize("model", [Quitter(), Miscounter()], ids=["exits", "answers too few rows"])
-async def test_server_goes_on_when_the_model_breaks_its_contract(model):
+async def test_server_goes_on_when_the_model_breaks_its_contract(model: EchoModel) -> None:
     rig = await loaded(make_rig(model))
     assert (await asyncio.wait_for(rig.infer(2), timeout=5)).status == 500
     assert (await asyncio.wait_for(rig.infer(3), timeout=5)).status == 200
     assert (await ask(rig.application, "GET", "/v2/health/live")).status == 200
 
 
-async def test_lame_duck_is_not_ready_but_serves_and_asks_for_other_connections():
+async def test_lame_duck_is_not_ready_but_serves_and_asks_for_other_connections() -> None:
     rig = await loaded(make_rig())
     rig.application.phase = "lame duck"
     assert (await ask(rig.application, "GET", "/v2/health/ready")).status == 503
@@ -213,7 +214,7 @@ async def test_lame_duck_is_not_ready_but_serves_and_asks_for_other_connections(
     assert reply.headers[b"connection"] == b"close"
 
 
-async def test_request_is_answered_503_with_retry_after_when_the_server_drains():
+async def test_request_is_answered_503_with_retry_after_when_the_server_drains() -> None:
     rig = await loaded(make_rig())
     rig.application.phase = "draining"
     reply = await rig.infer(1)
@@ -221,7 +222,7 @@ async def test_request_is_answered_503_with_retry_after_when_the_server_drains()
     assert b"retry-after" in reply.headers
 
 
-async def test_every_series_carries_the_operators_labels_when_it_gave_some():
+async def test_every_series_carries_the_operators_labels_when_it_gave_some() -> None:
     labels = {"modeldeployment_namespace": "shop", "modeldeployment": "ranker", "pool": "cpu-full"}
     rig = await loaded(make_rig(labels=labels))
     await rig.infer(1)
@@ -231,6 +232,6 @@ async def test_every_series_carries_the_operators_labels_when_it_gave_some():
     assert all(labels.items() <= sample.labels.items() for sample in found)
 
 
-async def test_batch_cap_is_found_when_none_is_given():
+async def test_batch_cap_is_found_when_none_is_given() -> None:
     rig = await loaded(make_rig(max_batch=None))
     assert (await rig.infer(*range(8))).status == 200

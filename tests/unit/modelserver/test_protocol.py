@@ -16,7 +16,7 @@ def body(*inputs: object, **more: object) -> bytes:
     return json.dumps({"inputs": list(inputs), **more}).encode()
 
 
-def test_request_is_decoded_when_it_keeps_the_contract():
+def test_request_is_decoded_when_it_keeps_the_contract() -> None:
     request = decode_request(body(QUERY, CANDIDATES, id="a1", outputs=[{"name": "scores"}]), INPUTS, OUTPUTS)
     assert request.identifier == "a1"
     assert request.outputs == ("scores",)
@@ -24,7 +24,7 @@ def test_request_is_decoded_when_it_keeps_the_contract():
     assert request.inputs["candidates"].shape == (2, 3)
 
 
-def test_nested_data_is_flattened_row_major_when_it_nests_as_the_shape_says():
+def test_nested_data_is_flattened_row_major_when_it_nests_as_the_shape_says() -> None:
     nested = {**CANDIDATES, "data": [[1, 2, 3], [4, 5, 6]]}
     assert decode_request(body(QUERY, nested), INPUTS, OUTPUTS).inputs["candidates"].data == [1, 2, 3, 4, 5, 6]
 
@@ -64,19 +64,19 @@ def test_nested_data_is_flattened_row_major_when_it_nests_as_the_shape_says():
         (body(QUERY, {**CANDIDATES, "shape": [10**9, 10**9]}), "expected"),
     ],
 )
-def test_request_is_refused_with_the_fields_name_when_it_breaks_the_contract(raw, names):
+def test_request_is_refused_with_the_fields_name_when_it_breaks_the_contract(raw: bytes, names: str) -> None:
     with pytest.raises(InvalidRequestError, match="expected") as refused:
         decode_request(raw, INPUTS, OUTPUTS)
     assert names in str(refused.value)
 
 
-def test_error_message_stays_short_when_the_clients_value_is_long():
+def test_error_message_stays_short_when_the_clients_value_is_long() -> None:
     with pytest.raises(InvalidRequestError) as refused:
         decode_request(body({**QUERY, "data": "x" * 100_000}), INPUTS, OUTPUTS)
     assert len(str(refused.value)) < 300
 
 
-def test_answer_names_model_variant_and_id_when_encoded():
+def test_answer_names_model_variant_and_id_when_encoded() -> None:
     encoded = encode_answer("search-ranker", "int8", "a1", [Tensor("items", "INT64", (1, 2), [7, 8])])
     assert json.loads(encoded) == {
         "model_name": "search-ranker",

@@ -25,7 +25,7 @@ def request(queries: list[str], candidates: list[list[int]] | None = None) -> In
     return InferRequest(None, inputs)
 
 
-def test_candidates_come_from_keywords_when_none_are_named(ranker):
+def test_candidates_come_from_keywords_when_none_are_named(ranker: SearchRanker) -> None:
     (ranking,) = ranker.predict(ranker.decode(request(["dunmore wireless earbuds 114"])))
     assert len(ranking.items) == DEFAULT_CANDIDATES
     assert ranking.items[0] == 0
@@ -33,13 +33,13 @@ def test_candidates_come_from_keywords_when_none_are_named(ranker):
     assert (np.diff(ranking.scores) <= 0).all()
 
 
-def test_named_candidates_are_ranked_and_no_others(ranker):
+def test_named_candidates_are_ranked_and_no_others(ranker: SearchRanker) -> None:
     (first, second) = ranker.predict(ranker.decode(request(["black tent", "red sofa"], [[5, 3, 9], [1, 2, 0]])))
     assert sorted(first.items.tolist()) == [3, 5, 9]
     assert sorted(second.items.tolist()) == [0, 1, 2]
 
 
-def test_answer_does_not_depend_on_the_batch_when_rows_differ_in_candidates(ranker):
+def test_answer_does_not_depend_on_the_batch_when_rows_differ_in_candidates(ranker: SearchRanker) -> None:
     rows = [SearchRow("black tent"), SearchRow("red sofa", np.array([4, 8, 15])), SearchRow("kettle")]
     together = ranker.predict(rows)
     for row, ranking in zip(rows, together, strict=True):
@@ -48,12 +48,12 @@ def test_answer_does_not_depend_on_the_batch_when_rows_differ_in_candidates(rank
         assert np.array_equal(alone.scores, ranking.scores)
 
 
-def test_query_without_any_keyword_is_still_answered(ranker):
+def test_query_without_any_keyword_is_still_answered(ranker: SearchRanker) -> None:
     (ranking,) = ranker.predict(ranker.decode(request(["the ???"])))
     assert len(ranking.items) == DEFAULT_CANDIDATES
 
 
-def test_titles_come_when_asked_for(ranker):
+def test_titles_come_when_asked_for(ranker: SearchRanker) -> None:
     answers = ranker.predict(ranker.decode(request(["dunmore wireless earbuds 114"])))
     items, titles = ranker.encode(answers, ["items", "titles"])
     assert titles.shape == items.shape == (1, DEFAULT_CANDIDATES)
@@ -74,7 +74,9 @@ def test_titles_come_when_asked_for(ranker):
         (request(["tent"], [[]]), "shape"),
     ],
 )
-def test_request_is_refused_when_a_value_cannot_be_answered(ranker, bad, names):
+def test_request_is_refused_when_a_value_cannot_be_answered(
+    ranker: SearchRanker, bad: InferRequest, names: str
+) -> None:
     with pytest.raises(InvalidRequestError, match="expected") as refused:
         ranker.decode(bad)
     assert names in str(refused.value)

@@ -1,7 +1,9 @@
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from modelserver.errors import BuildError, LoadError
 from modelserver.search_ranker.features import KIND_COUNT, SEQUENCE_LENGTH, Pairs
@@ -20,18 +22,20 @@ def make_pairs(count: int) -> Pairs:
     return Pairs(rng.integers(1, 4096, size=shape), rng.integers(1, KIND_COUNT, size=shape))
 
 
-def independent_scorer(pairs: Pairs) -> np.ndarray:
-    return pairs.tokens.sum(axis=1).astype(np.float32)
+def independent_scorer(pairs: Pairs) -> NDArray[np.float32]:
+    scores: NDArray[np.float32] = pairs.tokens.sum(axis=1).astype(np.float32)
+    return scores
 
 
-def per_tensor_dynamic_scorer(pairs: Pairs) -> np.ndarray:
+def per_tensor_dynamic_scorer(pairs: Pairs) -> NDArray[np.float32]:
     """Quantize with a range taken from the whole batch, as dynamic int8 per tensor does."""
-    scores = pairs.tokens.sum(axis=1).astype(np.float32)
-    step = np.abs(scores).max() / 127
-    return np.round(scores / step) * step
+    exact = pairs.tokens.sum(axis=1).astype(np.float32)
+    step = np.abs(exact).max() / 127
+    scores: NDArray[np.float32] = np.round(exact / step) * step
+    return scores
 
 
-def test_gate_passes_a_variant_when_every_figure_is_good():
+def test_gate_passes_a_variant_when_every_figure_is_good() -> None:
     refuse_unfit("int8", GateFigures(**GOOD), Recipe())
 
 
@@ -46,13 +50,13 @@ def test_gate_passes_a_variant_when_every_figure_is_good():
         ({"cosine": float("nan")}, "cosine to full nan"),
     ],
 )
-def test_gate_refuses_a_variant_and_names_the_figure_when_one_is_bad(change, names):
+def test_gate_refuses_a_variant_and_names_the_figure_when_one_is_bad(change: dict[str, float], names: str) -> None:
     with pytest.raises(BuildError, match="'int8' refused") as refused:
         refuse_unfit("int8", GateFigures(**{**GOOD, **change}), Recipe())
     assert names in str(refused.value)
 
 
-def test_rows_that_leak_into_each_other_are_found_by_the_drifts():
+def test_rows_that_leak_into_each_other_are_found_by_the_drifts() -> None:
     pairs, rng = make_pairs(40), np.random.default_rng(1)
     assert batch_drift(independent_scorer, pairs) == 0.0
     assert outlier_drift(independent_scorer, pairs, 4096, rng) == 0.0
@@ -61,49 +65,49 @@ def test_rows_that_leak_into_each_other_are_found_by_the_drifts():
     assert outlier_drift(per_tensor_dynamic_scorer, pairs, 4096, np.random.default_rng(1)) > bound
 
 
-def test_cosine_ignores_a_shift_and_sees_a_reversal():
+def test_cosine_ignores_a_shift_and_sees_a_reversal() -> None:
     scores = np.array([1.0, 2.0, 4.0])
     assert cosine(scores, scores + 7) == pytest.approx(1.0)
     assert cosine(scores, -scores) == pytest.approx(-1.0)
 
 
-def test_line_is_found_when_batches_cost_one():
+def test_line_is_found_when_batches_cost_one() -> None:
     cost = fit_linear_cost({size: 0.004 * size + 0.002 for size in (1, 2, 4, 8)})
     assert cost.per_request_seconds == pytest.approx(0.004)
     assert cost.overhead_seconds == pytest.approx(0.002)
     assert cost.r2 == pytest.approx(1.0)
 
 
-def test_overhead_is_never_negative_when_large_batches_get_dearer():
+def test_overhead_is_never_negative_when_large_batches_get_dearer() -> None:
     cost = fit_linear_cost({1: 0.010, 2: 0.021, 4: 0.046, 8: 0.100})
     assert cost.overhead_seconds == 0.0
     assert 0.010 <= cost.per_request_seconds <= 0.0125
 
 
-def test_cap_is_the_smallest_batch_of_nearly_the_best_rate():
+def test_cap_is_the_smallest_batch_of_nearly_the_best_rate() -> None:
     assert batch_cap({1: 0.010, 2: 0.016, 4: 0.0305, 8: 0.060}) == 4
     assert batch_cap({1: 0.010, 2: 0.021, 4: 0.044}) == 1
 
 
-def test_duration_buckets_step_by_12_percent_where_objectives_lie():
+def test_duration_buckets_step_by_12_percent_where_objectives_lie() -> None:
     fine = [bound for bound in DURATION_BUCKETS if 0.02 <= bound <= 5.0]
     assert fine[0] == 0.02
     assert all(1.10 <= after / before <= 1.13 for before, after in pairwise(fine))
     assert list(DURATION_BUCKETS) == sorted(set(DURATION_BUCKETS))
 
 
-def test_labels_are_read_when_well_formed():
+def test_labels_are_read_when_well_formed() -> None:
     assert parse_labels("") == {}
     assert parse_labels("a=1,b_c=x.y-z,d=") == {"a": "1", "b_c": "x.y-z", "d": ""}
 
 
 @pytest.mark.parametrize("text", ["a", "1a=2", "a-b=2", "variant=full", "__name__=x", "a=1,b"])
-def test_labels_are_refused_when_malformed_or_taken(text):
+def test_labels_are_refused_when_malformed_or_taken(text: str) -> None:
     with pytest.raises(LoadError, match="MODELSERVER_METRIC_LABELS"):
         parse_labels(text)
 
 
-def make_facts(**changes) -> Facts:
+def make_facts(**changes: Any) -> Facts:
     return Facts(
         **{
             "phase": "serving",
@@ -130,7 +134,7 @@ def make_facts(**changes) -> Facts:
         ({"busy_seconds": 31.0}, False, False, False),
     ],
 )
-def test_health_tells_the_truth(changes, live, ready, accepting):
+def test_health_tells_the_truth(changes: dict[str, Any], live: bool, ready: bool, accepting: bool) -> None:
     facts = make_facts(**changes)
     assert (why_not_live(facts) is None, why_not_ready(facts) is None, why_not_accepting(facts) is None) == (
         live,

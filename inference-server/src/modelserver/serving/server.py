@@ -136,6 +136,10 @@ def serve(settings: ServeSettings) -> NoReturn:
     """Serve until told to end, then end the process: 0 after a drain, 1 when the model did not load or computing died."""
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
+    # Until uvicorn takes the signals over there is nothing to drain. Without a handler of ours a container's first process
+    # would ignore them.
+    for early in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(early, lambda *_: os._exit(0))
     try:
         failure = _serve(settings)
     except LoadError as error:
