@@ -92,7 +92,8 @@ class PrometheusSource:
         """
         answers: dict[str, object] = {}
         unreachable: SourceError | None = None
-        for name, promql in queries.current(self._settings.rate_window_seconds).items():
+        asked = queries.current(self._settings.rate_window_seconds, self._settings.stale_after_seconds)
+        for name, promql in asked.items():
             if unreachable is None:
                 answers[name], unreachable = self._now(name, promql)
             else:

@@ -24,20 +24,23 @@ _OURS: Final = f'{{{NAME_LABEL}!=""}}'
 _GROUP: Final = f"{NAMESPACE_LABEL}, {NAME_LABEL}"
 _COUNTER: Final = f"modelserver_requests_offered_total{_OURS}"
 
-# How long a series that ended is told apart from one that never was, and how finely its end is located.
-_REMEMBERED: Final = "10m:15s"
+# A series that ended is looked for this many times `stale_after_seconds` back, in steps of this share of it: long enough to
+# tell it from one that never was, at a cost that does not depend on the setting.
+_REMEMBERED_TIMES: Final = 10
+_STEP_SHARE: Final = 0.25
 
 
-def current(rate_window_seconds: float) -> dict[str, str]:
+def current(rate_window_seconds: float, stale_after_seconds: float) -> dict[str, str]:
     """Return the queries for now, by name.
 
     All percentiles of latency come from one query of bucket rates. A series that ended is gone from instant queries as soon as
     a scrape fails, so the newest sample is looked for in the recent past too: that tells stale from absent.
     """
     window = _duration(rate_window_seconds)
+    past, step = _duration(stale_after_seconds * _REMEMBERED_TIMES), _duration(stale_after_seconds * _STEP_SHARE)
     stamps = f"timestamp({_COUNTER})"
     return {
-        FRESHNESS: f"max by ({_GROUP}) ({stamps}) or max by ({_GROUP}) (max_over_time({stamps}[{_REMEMBERED}]))",
+        FRESHNESS: f"max by ({_GROUP}) ({stamps}) or max by ({_GROUP}) (max_over_time({stamps}[{past}:{step}]))",
         OFFERED: _offered(window),
         QUEUED: f"sum by ({_GROUP}) (modelserver_queue_depth{_OURS})",
         LATENCY: (
