@@ -185,6 +185,8 @@ def main() -> None:
             raise FileNotFoundError(f'exec: "{orders["argv"][0]}": executable file not found in $PATH')
         nothing = os.open("/dev/null", os.O_RDONLY)
         os.dup2(nothing, 0)
+        # Until here standard error was for the agent; from here both outputs are the container's log.
+        os.dup2(1, 2)
         os.write(report, b"ok\n")
         os.close(report)
         os.execve(program, orders["argv"], orders["env"])  # noqa: S606 - becoming the command is the point

@@ -19,6 +19,7 @@ from localcluster.processes import ProcessRegistry
 OUTPUT_CHUNK_BYTES = 65536
 DRAIN_TIMEOUT_SECONDS = 2.0
 EXEC_OUTPUT_LIMIT = 10_000
+COMPLAINT_ABOUT_SIGKILL = b"sigprocmask unblock failed"
 
 
 class StartFailure(Exception):  # noqa: N818 - kubelet's own reason is StartError
@@ -74,6 +75,7 @@ class ContainerProcess:
         self._cgroup = cgroup
         self._registry = registry
         self._inner_pid = process.pid
+        self._complaint = b""
         self.ended = asyncio.Event()
         self._pump = asyncio.create_task(self._pump_output())
         self._duty: DutyCycle | None = None
@@ -96,9 +98,10 @@ class ContainerProcess:
             *launch_command(isolation),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
+            stderr=asyncio.subprocess.PIPE,
             pass_fds=(writing,),
             start_new_session=True,
+            env={**os.environ, "LC_ALL": "C"},
         )
         registry.add(process.pid, f"container {launch.hostname}")
         os.close(writing)
@@ -141,9 +144,8 @@ class ContainerProcess:
             self._ration()
             return
         await self.wait()
-        raise StartFailure(
-            report.removeprefix("error: ") or f"the launcher ended without a word; see {self._launch.log}"
-        )
+        said = report.removeprefix("error: ") or self._complaint.decode(errors="replace").strip()
+        raise StartFailure(said or "the launcher ended without a word")
 
     def _ration(self) -> None:
         limits = self._launch.limits
@@ -161,7 +163,7 @@ class ContainerProcess:
 
     async def wait(self) -> Exit:
         """Return how it ended, once it has, with everything of it gone."""
-        code = await self._process.wait()
+        code = await self._exit_code()
         # Plain processes may leave children behind that hold the pipe open.
         self._signal_group(signal.SIGKILL)
         with contextlib.suppress(TimeoutError):
@@ -175,6 +177,18 @@ class ContainerProcess:
             oom_killed = self._cgroup.oom_kills() > 0
             await asyncio.to_thread(self._cgroup.remove)
         return Exit(128 - code if code < 0 else code, oom_killed and code != 0)
+
+    async def _exit_code(self) -> int:
+        """Return the exit code, negative for a signal.
+
+        util-linux before 2.39 ends with 1 and a complaint when the container was ended by SIGKILL, because it tries to
+        end itself by the same signal and cannot prepare for that one.
+        """
+        code = await self._process.wait()
+        if self._process.stderr is not None:
+            with contextlib.suppress(TimeoutError):
+                self._complaint = await asyncio.wait_for(self._process.stderr.read(), DRAIN_TIMEOUT_SECONDS)
+        return -signal.SIGKILL if code == 1 and COMPLAINT_ABOUT_SIGKILL in self._complaint else code
 
     def terminate(self, number: signal.Signals = signal.SIGTERM) -> None:
         """Signal the container's first process, as runtimes do."""

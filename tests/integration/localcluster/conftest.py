@@ -1,0 +1,44 @@
+"""One whole cluster for all tests of the local cluster, and a namespace for each."""
+
+import json
+import re
+from collections.abc import Iterator
+
+import pytest
+
+from localcluster.cluster import Cluster
+from localcluster.spec import ClusterSpec, NodeSpec, Timing
+from pods import PYTHON_IMAGE, Namespace, eventually
+
+QUICK = Timing(
+    node_monitor_grace_seconds=4,
+    unreachable_toleration_seconds=1,
+    crash_backoff_seconds=1,
+    volume_refresh_seconds=1,
+)
+
+
+@pytest.fixture(scope="session")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """The whole control plane with one node that has two accelerators."""
+    spec = ClusterSpec(
+        "tests",
+        tmp_path_factory.mktemp("cluster") / "state",
+        nodes=(NodeSpec("node-1", accelerators={"example.com/chip": 2}),),
+        images=(PYTHON_IMAGE,),
+        timing=QUICK,
+    )
+    with Cluster.start(spec) as running:
+        yield running
+
+
+@pytest.fixture
+def namespace(cluster: Cluster, request: pytest.FixtureRequest) -> Iterator[Namespace]:
+    """A namespace of the test's own, with its default service account there."""
+    name = re.sub(r"[^a-z0-9]+", "-", request.node.name.lower()).strip("-")[:60].strip("-")
+    cluster.kubectl("create", "namespace", name)
+    mine = Namespace(cluster, name)
+    eventually(lambda: json.loads(mine.kubectl("get", "serviceaccounts", "-o", "json"))["items"])
+    eventually(lambda: mine.kubectl("get", "configmap", "kube-root-ca.crt", "--ignore-not-found", "-o", "name"))
+    yield mine
+    cluster.kubectl("delete", "namespace", name, "--wait=false")
