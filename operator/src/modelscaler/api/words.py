@@ -75,6 +75,7 @@ class Binding(StrEnum):
     MIN_REPLICAS = "MinReplicas"
     MAX_REPLICAS = "MaxReplicas"
     MAX_HOURLY_COST = "MaxHourlyCost"
+    OBJECTIVE = "LatencyObjective"
     AVAILABILITY = "Availability"
     STABILIZATION = "StabilizationWindow"
     SCALE_UP_RATE = "ScaleUpRate"

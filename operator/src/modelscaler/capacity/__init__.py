@@ -1,1 +1,1 @@
-"""."""
+"""What one replica carries within the latency objective. Pure."""
