@@ -19,7 +19,7 @@ $(STAMP): uv.lock $(PYPROJECTS) scripts/setup.sh $(if $(shell $(BIN)/python -c '
 	@./scripts/setup.sh
 
 programs: setup ## Find or build etcd, the Kubernetes control plane and Prometheus (about 10 minutes, once)
-	@$(BIN)/localcluster binaries
+	@$(BIN)/python -m localcluster.binaries
 
 models: setup ## Train the example's model and measure its variants (a minute or two, once)
 	@$(BIN)/modelserver build search-ranker

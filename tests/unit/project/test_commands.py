@@ -84,6 +84,20 @@ def test_setup_uses_a_uv_from_the_path_with_the_machines_python(checkout: Path, 
     assert log.read_text().splitlines()[-1] == "sync --all-packages --frozen /machines/python never"
 
 
+def test_setup_says_what_to_install_in_one_line_when_no_way_to_uv_works(checkout: Path, tmp_path: Path) -> None:
+    bin_path, cache = tmp_path / "bin", tmp_path / "cache"
+    script(bin_path / "python3", '[ "$1" = -c ] && echo /machines/python && exit; exit 1')
+    for name in ("uv", "pipx", "apt-get"):
+        script(bin_path / name, "exit 1")
+
+    done = run(["scripts/setup.sh"], checkout, PATH=f"{bin_path}:{SYSTEM_PATH}", MODELSCALER_CACHE=str(cache))
+
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1] == (
+        f"setup: could not install uv (see {cache}/uv-install.log); install it, or: apt-get install python3-venv"
+    )
+
+
 def test_ci_runs_the_readmes_test_command_and_the_end_to_end_tests() -> None:
     stages = re.findall(r"^stage \S+ (.+)$", (ROOT / ".ci" / "run").read_text(), re.MULTILINE)
 
