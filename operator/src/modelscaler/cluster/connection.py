@@ -1,5 +1,6 @@
 """Connect to the API server, in a pod or by kubeconfig, with bounded waits."""
 
+from dataclasses import dataclass
 from typing import Any
 
 from kubernetes import client
@@ -40,6 +41,32 @@ def connect(kubeconfig: str | None = None, context: str | None = None) -> client
         ) from error
     configuration.retries = 0
     return client.ApiClient(configuration)
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """What a watcher needs to connect by itself. `token` is as fresh as the file it comes from; None for what is not used."""
+
+    server: str
+    ca_path: str | None
+    token: str | None
+    certificate_path: str | None
+    private_key_path: str | None
+    insecure: bool
+
+
+def credentials(api: client.ApiClient) -> Credentials:
+    """Return the credentials that an API client uses now; a service account's token is read again when it is due."""
+    configuration = api.configuration
+    header = configuration.get_api_key_with_prefix("authorization")
+    return Credentials(
+        server=configuration.host,
+        ca_path=configuration.ssl_ca_cert,
+        token=header.partition(" ")[2] if header else None,
+        certificate_path=configuration.cert_file,
+        private_key_path=configuration.key_file,
+        insecure=not configuration.verify_ssl,
+    )
 
 
 def _in_pod() -> bool:

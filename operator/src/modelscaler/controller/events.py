@@ -25,14 +25,18 @@ class Announcement(NamedTuple):
 
 
 def announcements(old: ModelDeploymentStatus, outcome: Outcome) -> list[Announcement]:
-    """Return what changed between a status and the next one."""
+    """Return what changed between a status and the next one.
+
+    At first sight a condition that is not met yet is no news, except that the spec is refused.
+    """
     notes = outcome.step.notes if outcome.step else ()
     found = [Announcement("Normal", str(reason), note) for reason, note in notes]
     found += _decided(old, outcome.status)
     before = {condition.type: _is_bad(condition) for condition in old.conditions}
     for condition in outcome.status.conditions:
         bad = _is_bad(condition)
-        if bad != before.get(condition.type, False) and condition.type not in QUIET:
+        was_bad = before.get(condition.type, bad and condition.type != ConditionType.ACCEPTED)
+        if bad != was_bad and condition.type not in QUIET:
             kind: Literal["Normal", "Warning"] = "Warning" if bad else "Normal"
             found.append(Announcement(kind, condition.reason, condition.message))
     return found

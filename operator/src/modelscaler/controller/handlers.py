@@ -4,11 +4,13 @@ No change handlers (their persistence patches every object), no index (its start
 (finalizers that hang deletes while the operator is down).
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import kopf
 
 from modelscaler.api import GROUP, MANAGED_BY, MANAGED_BY_LABEL, PLURAL
+from modelscaler.cluster.connection import Credentials
 from modelscaler.controller.mirror import Mirror, MirroredKind
 
 CHILD_SELECTOR = f"{MANAGED_BY_LABEL}={MANAGED_BY}"
@@ -32,8 +34,13 @@ def settings() -> kopf.OperatorSettings:
     return chosen
 
 
-def registry(mirror: Mirror) -> kopf.OperatorRegistry:
-    """Return the handlers: every watched kind goes to the mirror, and nowhere else."""
+def registry(mirror: Mirror, login_with: Callable[[], Credentials]) -> kopf.OperatorRegistry:
+    """Return the handlers: every watched kind goes to the mirror, and nowhere else.
+
+    Args:
+        mirror: What is fed.
+        login_with: Returns the credentials of now; asked at the start and whenever the server refuses the old ones.
+    """
     handlers = kopf.OperatorRegistry()
 
     def feed(kind: MirroredKind, event: Any) -> None:
@@ -43,9 +50,18 @@ def registry(mirror: Mirror) -> kopf.OperatorRegistry:
             mirror.absorb(kind, event["object"])
 
     @kopf.on.login(registry=handlers)
-    def login(**kwargs: Any) -> kopf.ConnectionInfo | None:
-        """Use the pod's service account, or the kubeconfig."""
-        return kopf.login_with_service_account(**kwargs) or kopf.login_with_kubeconfig(**kwargs)
+    def login(**_: Any) -> kopf.ConnectionInfo:
+        """Connect as the rest of the operator does."""
+        found = login_with()
+        return kopf.ConnectionInfo(
+            server=found.server,
+            ca_path=found.ca_path,
+            insecure=found.insecure,
+            scheme="Bearer" if found.token else None,
+            token=found.token,
+            certificate_path=found.certificate_path,
+            private_key_path=found.private_key_path,
+        )
 
     @kopf.on.event(GROUP, "v1alpha1", PLURAL, registry=handlers)
     async def model_deployment(event: Any, **_: Any) -> None:

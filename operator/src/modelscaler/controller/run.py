@@ -12,7 +12,7 @@ import kopf
 from kubernetes import client
 
 from modelscaler.cluster.calls import ClusterCalls
-from modelscaler.cluster.connection import connect
+from modelscaler.cluster.connection import connect, credentials
 from modelscaler.cluster.errors import ApiCallError
 from modelscaler.cluster.lease import LeaderLease
 from modelscaler.cluster.writes import Write, WriteQueue
@@ -63,8 +63,8 @@ class Operator:
     def __init__(self, chosen: RunSettings) -> None:
         self._chosen = chosen
         self._telemetry = Telemetry()
-        api = connect(chosen.kubeconfig, chosen.context)
-        self._calls = ClusterCalls(api, chosen.namespace)
+        self._api = connect(chosen.kubeconfig, chosen.context)
+        self._calls = ClusterCalls(self._api, chosen.namespace)
         self._leadership = Leadership(_lease(chosen))
         self._loop: Loop | None = None
         self._stop = asyncio.Event()
@@ -98,7 +98,7 @@ class Operator:
         forecasting.start()
         try:
             tasks = [
-                asyncio.create_task(_kopf(mirror, self._chosen.namespace), name="watches"),
+                asyncio.create_task(self._watch(mirror), name="watches"),
                 asyncio.create_task(writes.run(), name="writes"),
                 asyncio.create_task(self._loop.run(), name="loop"),
                 asyncio.create_task(self._stop.wait(), name="stop"),
@@ -107,6 +107,12 @@ class Operator:
             await _end(tasks)
         finally:
             forecasting.close()
+
+    async def _watch(self, mirror: Mirror) -> None:
+        namespace = self._chosen.namespace
+        scope: dict[str, Any] = {"namespaces": [namespace]} if namespace else {"clusterwide": True}
+        handlers = registry(mirror, lambda: credentials(self._api))
+        await kopf.operator(registry=handlers, settings=settings(), standalone=True, **scope)
 
     def _assemble(self, mirror: Mirror, writes: WriteQueue, forecasting: Forecasting) -> Loop:
         chosen = self._chosen
@@ -160,11 +166,6 @@ def _lease(chosen: RunSettings) -> LeaderLease:
         chosen.kubeconfig, chosen.context
     )  # a pool of its own: renewals never queue behind writes
     return LeaderLease(api, chosen.lease_namespace, chosen.lease_name, chosen.identity, time.monotonic)
-
-
-async def _kopf(mirror: Mirror, namespace: str | None) -> None:
-    scope: dict[str, Any] = {"namespaces": [namespace]} if namespace else {"clusterwide": True}
-    await kopf.operator(registry=registry(mirror), settings=settings(), standalone=True, **scope)
 
 
 async def _end(tasks: list[asyncio.Task[Any]]) -> None:

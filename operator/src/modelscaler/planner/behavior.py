@@ -90,4 +90,4 @@ def _left(limit: RateLimit, current: int, sign: int, changes: History, now: date
 
 def _since(history: History, now: datetime, seconds: float) -> list[tuple[datetime, int]]:
     horizon = now - timedelta(seconds=seconds)
-    return [item for item in history if item[0] >= horizon]
+    return [item for item in history if item[0] > horizon]

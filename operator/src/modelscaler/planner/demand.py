@@ -17,12 +17,12 @@ def horizon_seconds(workload: Workload, observation: Observation, placement: str
     return max(measured, default=workload.placement(placement).start_seconds) + interval_seconds
 
 
-def measured_rps(observation: Observation, interval_seconds: float) -> float | None:
-    """Return offered load plus the rate that drains the queue within one interval; None when the load is unknown."""
+def measured_rps(observation: Observation, drain_seconds: float) -> float | None:
+    """Return offered load plus the rate that drains the queue in `drain_seconds`; None when the load is unknown."""
     offered = known(observation.offered)
     if offered is None:
         return None
-    return offered + (known(observation.queued) or 0.0) / interval_seconds
+    return offered + (known(observation.queued) or 0.0) / drain_seconds
 
 
 def demand_for(
@@ -34,11 +34,12 @@ def demand_for(
 ) -> Demand:
     """Return what capacity on `placement` must be planned for.
 
-    `planned_rps` is the larger of the forecast quantile of the peak and what is measured; 0 when neither is known.
+    `planned_rps` is the larger of the forecast quantile of the peak and what is measured; 0 when neither is known. A queue
+    is to be gone by the horizon, when what is bought now serves.
     """
     horizon = horizon_seconds(workload, observation, placement, interval_seconds)
     ahead = None if forecast is None else forecast.peak(workload.forecast.quantile, horizon)
-    here = measured_rps(observation, interval_seconds)
+    here = measured_rps(observation, drain_seconds=horizon)
     return Demand(
         measured_rps=here,
         forecast_rps=ahead,
