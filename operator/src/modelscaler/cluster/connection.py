@@ -58,11 +58,11 @@ class Credentials:
 def credentials(api: client.ApiClient) -> Credentials:
     """Return the credentials that an API client uses now; a service account's token is read again when it is due."""
     configuration = api.configuration
-    header = configuration.get_api_key_with_prefix("authorization")
+    header = configuration.get_api_key_with_prefix("BearerToken", alias="authorization")
     return Credentials(
         server=configuration.host,
         ca_path=configuration.ssl_ca_cert,
-        token=header.partition(" ")[2] if header else None,
+        token=header.rpartition(" ")[2] if header else None,
         certificate_path=configuration.cert_file,
         private_key_path=configuration.key_file,
         insecure=not configuration.verify_ssl,
