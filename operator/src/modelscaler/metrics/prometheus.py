@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
+from http.client import BadStatusLine
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import SplitResult, unquote, urlsplit, urlunsplit
@@ -182,7 +183,7 @@ def _client(settings: PrometheusSettings) -> Any:
         auth=(unquote(parts.username), unquote(parts.password or "")) if parts.username else None,
         session=session,
         timeout=(settings.connect_seconds, settings.read_seconds),
-        retry=Retry(total=0),  # the next tick is the retry
+        retry=Retry(total=0, read=False),  # the next tick is the retry; read=False lets a timeout be told as one
     )
 
 
@@ -209,6 +210,8 @@ def _connection_trouble(error: Exception) -> str:
                     return "connection refused; does it run and listen there?"
                 case ConnectionResetError() | BrokenPipeError():
                     return "it closed the connection"
+                case BadStatusLine():
+                    return "it does not speak HTTP"
         cause = cause.__cause__ or cause.__context__
     return "no connection, or it broke"
 

@@ -1,0 +1,176 @@
+"""The source against a real Prometheus that scrapes real exporters."""
+
+import contextlib
+import math
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import pytest
+import requests
+
+from localcluster.binaries.provide import provide_prometheus
+from modelscaler.domain import Absent, Reading, SourceError, Stale, Value, WorkloadKey, Zero, known
+from modelscaler.metrics.prometheus import PrometheusSettings, PrometheusSource
+from prometheus_fakes import SCRAPE_SECONDS, exporter, prometheus
+
+pytestmark = pytest.mark.integration
+
+RATE_WINDOW_SECONDS = 8 * SCRAPE_SECONDS
+STALE_AFTER_SECONDS = 4 * SCRAPE_SECONDS
+PATIENCE_SECONDS = 20.0
+BUSY, IDLE, BROKEN, SILENT, MORTAL = (
+    WorkloadKey("shop", name) for name in ("busy", "idle", "broken", "silent", "mortal")
+)
+BUSY_RPS = 40.0
+
+
+def labels(key: WorkloadKey, **more: str) -> str:
+    found = {"modeldeployment_namespace": key.namespace, "modeldeployment": key.name, "pool": "cpu-full", **more}
+    return "{" + ",".join(f'{name}="{value}"' for name, value in found.items()) + "}"
+
+
+def counter(key: WorkloadKey, value: float) -> str:
+    return f"modelserver_requests_offered_total{labels(key)} {value}\n"
+
+
+def histogram(key: WorkloadKey, requests_seen: float) -> str:
+    shares = {"0.05": 0.5, "0.1": 0.9, "0.2": 0.98, "+Inf": 1.0}
+    name = "modelserver_request_duration_seconds_bucket"
+    return "".join(f"{name}{labels(key, le=le)} {share * requests_seen}\n" for le, share in shares.items())
+
+
+def fleet(seconds: float) -> str:
+    return "".join(
+        [
+            counter(BUSY, BUSY_RPS * seconds),
+            f"modelserver_queue_depth{labels(BUSY)} 3\n",
+            histogram(BUSY, BUSY_RPS * seconds),
+            counter(IDLE, 5.0),
+            f"modelserver_queue_depth{labels(IDLE)} 0\n",
+            histogram(IDLE, 5.0),
+            counter(BROKEN, math.nan),
+            f"modelserver_queue_depth{labels(BROKEN)} -1\n",
+            "modelserver_requests_offered_total 99\n",
+        ]
+    )
+
+
+@pytest.fixture(scope="module")
+def program() -> Path:
+    return provide_prometheus()["prometheus"]
+
+
+@pytest.fixture(scope="module")
+def url(program: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with (
+        exporter(fleet) as one,
+        exporter(lambda seconds: counter(BUSY, BUSY_RPS * seconds)) as two,
+        prometheus(program, tmp_path_factory.mktemp("prometheus"), [one, two]) as address,
+    ):
+        yield address
+
+
+def source(url: str, rate_window_seconds: float = RATE_WINDOW_SECONDS) -> PrometheusSource:
+    return PrometheusSource(PrometheusSettings(url, rate_window_seconds, STALE_AFTER_SECONDS))
+
+
+def eventually(read: Callable[[], Reading], wanted: Callable[[Reading], bool]) -> Reading:
+    """Return the first reading that is as wanted; the last one when none is in time."""
+    until = time.monotonic() + PATIENCE_SECONDS
+    while not wanted(reading := read()) and time.monotonic() < until:
+        time.sleep(SCRAPE_SECONDS)
+    return reading
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
+
+
+def test_demand_of_all_replicas_is_added_up_when_they_report(url: str) -> None:
+    reading = eventually(lambda: source(url).read(now()).offered(BUSY), lambda r: abs((known(r) or 0) - 80) < 8)
+    assert isinstance(reading, Value)
+    assert reading.value == pytest.approx(2 * BUSY_RPS, rel=0.1)
+    assert timedelta(0) <= now() - reading.at < timedelta(seconds=PATIENCE_SECONDS)
+    assert known(source(url).read(now()).reporting(BUSY)) == 2.0
+
+
+def test_demand_is_a_true_zero_when_a_fresh_counter_stands_still(url: str) -> None:
+    reading = eventually(lambda: source(url).read(now()).offered(IDLE), lambda r: isinstance(r, Zero))
+    assert isinstance(reading, Zero)
+    metrics = source(url).read(now())
+    assert isinstance(metrics.queued(IDLE), Zero)
+    assert metrics.latency(IDLE, 0.99) == Absent()
+
+
+def test_reading_is_absent_when_prometheus_has_no_such_series(url: str) -> None:
+    metrics = source(url).read(now())
+    assert metrics.offered(SILENT) == metrics.queued(SILENT) == metrics.latency(SILENT, 0.9) == Absent()
+
+
+def test_reading_is_absent_not_zero_when_the_window_holds_too_few_samples_for_a_rate(url: str) -> None:
+    eventually(lambda: source(url).read(now()).offered(IDLE), lambda r: isinstance(r, Zero))
+    metrics = source(url, rate_window_seconds=SCRAPE_SECONDS / 4).read(now())
+    assert metrics.offered(IDLE) == Absent()
+    assert known(metrics.reporting(IDLE)) == 1.0
+
+
+def test_reading_is_an_error_when_the_server_reports_nan_or_less_than_nothing(url: str) -> None:
+    reading = eventually(lambda: source(url).read(now()).offered(BROKEN), lambda r: isinstance(r, SourceError))
+    assert isinstance(reading, SourceError)
+    assert "shop/broken: got nan" in reading.message
+    queued = source(url).read(now()).queued(BROKEN)
+    assert isinstance(queued, SourceError)
+    assert "got -1" in queued.message
+
+
+def test_queue_is_read_when_requests_wait(url: str) -> None:
+    assert known(eventually(lambda: source(url).read(now()).queued(BUSY), lambda r: isinstance(r, Value))) == 3.0
+
+
+@pytest.mark.parametrize(("percentile", "seconds"), [(0.25, 0.025), (0.7, 0.075), (0.95, 0.1625), (0.995, 0.2)])
+def test_latency_is_what_prometheus_would_say_when_asked_for_any_percentile(
+    url: str, percentile: float, seconds: float
+) -> None:
+    reading = eventually(lambda: source(url).read(now()).latency(BUSY, percentile), lambda r: isinstance(r, Value))
+    assert known(reading) == pytest.approx(seconds, rel=0.01)
+    selector = 'modelserver_request_duration_seconds_bucket{modeldeployment="busy"}[2s]'
+    promql = f"histogram_quantile({percentile}, sum by (le) (rate({selector})))"
+    answer = requests.get(f"{url}/api/v1/query", params={"query": promql}, timeout=5).json()
+    assert known(reading) == pytest.approx(float(answer["data"]["result"][0]["value"][1]), rel=0.01)
+
+
+def test_five_queries_are_sent_when_the_fleet_is_read(url: str) -> None:
+    sent: list[None] = []
+    settings = PrometheusSettings(url, RATE_WINDOW_SECONDS, STALE_AFTER_SECONDS)
+    PrometheusSource(settings, on_query=lambda: sent.append(None)).read(now())
+    assert len(sent) == 5
+
+
+def test_reading_goes_stale_and_in_the_end_absent_when_the_exporter_dies(program: Path, tmp_path: Path) -> None:
+    with contextlib.ExitStack() as life:
+        port = life.enter_context(exporter(lambda seconds: counter(MORTAL, BUSY_RPS * seconds)))
+        with prometheus(program, tmp_path, [port]) as url:
+            alive = eventually(lambda: source(url).read(now()).offered(MORTAL), lambda r: isinstance(r, Value))
+            assert isinstance(alive, Value)
+            life.close()
+            stale = eventually(lambda: source(url).read(now()).offered(MORTAL), lambda r: isinstance(r, Stale))
+            assert isinstance(stale, Stale)
+            assert stale.age_seconds > STALE_AFTER_SECONDS
+            gone = eventually(lambda: source(url).read(now()).offered(MORTAL), lambda r: isinstance(r, Absent))
+            assert gone == Absent()
+
+
+def test_history_is_nan_where_nothing_was_scraped_and_the_rate_where_it_was(url: str) -> None:
+    eventually(lambda: source(url).read(now()).offered(BUSY), lambda r: abs((known(r) or 0) - 80) < 8)
+    end = now().replace(microsecond=0)
+    read = source(url).history(end - timedelta(hours=3), end, 1.0)
+    assert read.error is None
+    window = read.windows[BUSY]
+    assert len(window.rps) == 3 * 3600 + 1
+    assert window.end == end
+    assert np.isnan(window.rps[:-600]).all()
+    assert np.nanmax(window.rps) == pytest.approx(2 * BUSY_RPS, rel=0.25)
+    assert SILENT not in read.windows
