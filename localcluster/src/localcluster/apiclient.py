@@ -5,11 +5,11 @@ import ssl
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any
 
 import aiohttp
 
-JsonObject = dict[str, Any]
+from localcluster.kubeobjects import JsonObject
+
 STRATEGIC_MERGE = "application/strategic-merge-patch+json"
 MERGE = "application/merge-patch+json"
 REQUEST_TIMEOUT_SECONDS = 30.0

@@ -5,8 +5,8 @@ import os
 import subprocess
 import tempfile
 from collections import deque
+from collections.abc import Iterable
 from pathlib import Path
-from typing import IO
 
 from localcluster.binaries.catalogue import GoProgram
 from localcluster.binaries.gotool import go_environment
@@ -54,7 +54,7 @@ def _run(command: list[str], directory: Path, environment: dict[str, str], progr
         command, cwd=directory, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
     ) as compiler:
         try:
-            last_lines = _follow(compiler.stderr, progress, total)
+            last_lines = _follow(compiler.stderr or (), progress, total)
         except BaseException:
             with contextlib.suppress(ProcessLookupError):
                 compiler.terminate()
@@ -63,10 +63,10 @@ def _run(command: list[str], directory: Path, environment: dict[str, str], progr
         raise LocalClusterError(_failure(str(command[-1]), list(last_lines)))
 
 
-def _follow(lines: IO[str] | None, progress: BuildProgress, total: int) -> deque[str]:
+def _follow(lines: Iterable[str], progress: BuildProgress, total: int) -> deque[str]:
     last_lines: deque[str] = deque(maxlen=5)
     done = 0
-    for line in lines or ():
+    for line in lines:
         last_lines.append(line.rstrip())
         # `go build -v` prints one import path per package compiled; notes about downloads contain a space.
         done += " " not in line.strip()

@@ -10,9 +10,10 @@ from typing import Any
 import aiohttp
 
 from localcluster.addresses import AddressRange
-from localcluster.apiclient import ApiClient, ApiError, JsonObject, WatchExpired
+from localcluster.apiclient import ApiClient, ApiError, WatchExpired
 from localcluster.errors import LocalClusterError
 from localcluster.images import ImageTable
+from localcluster.kubeobjects import JsonObject
 from localcluster.node.cgroups import CgroupTree
 from localcluster.node.context import Machine
 from localcluster.node.events import EventRecorder

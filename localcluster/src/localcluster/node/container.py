@@ -7,7 +7,8 @@ from dataclasses import replace
 
 import aiohttp
 
-from localcluster.apiclient import ApiError, JsonObject
+from localcluster.apiclient import ApiError
+from localcluster.kubeobjects import JsonObject
 from localcluster.node.backoff import failures_after, pull_delay_seconds, restart_delay_seconds, spoken
 from localcluster.node.clock import now, timestamp
 from localcluster.node.context import PodContext

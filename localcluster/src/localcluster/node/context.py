@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from localcluster.addresses import AddressRange
-from localcluster.apiclient import ApiClient, JsonObject
+from localcluster.apiclient import ApiClient
 from localcluster.images import ImageTable
+from localcluster.kubeobjects import JsonObject
 from localcluster.node.cgroups import CgroupTree
 from localcluster.node.environment import PodFacts
 from localcluster.node.events import EventRecorder

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping
 
-from localcluster.apiclient import JsonObject
+from localcluster.kubeobjects import JsonObject
 from localcluster.quantities import divide_rounding_up
 
 SUBSCRIPT = re.compile(r"metadata\.(labels|annotations)\['([^']+)'\]")

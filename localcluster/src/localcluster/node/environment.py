@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from localcluster.apiclient import JsonObject
+from localcluster.kubeobjects import JsonObject
 from localcluster.node.downward import field_value, resource_value
 from localcluster.node.expansion import expand
 

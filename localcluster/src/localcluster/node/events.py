@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import aiohttp
 
-from localcluster.apiclient import ApiClient, ApiError, JsonObject
+from localcluster.apiclient import ApiClient, ApiError
+from localcluster.kubeobjects import JsonObject
 from localcluster.node.clock import now, timestamp
 
 LOG = logging.getLogger(__name__)

@@ -4,7 +4,7 @@ import asyncio
 
 import aiohttp
 
-from localcluster.apiclient import JsonObject
+from localcluster.kubeobjects import JsonObject
 from localcluster.node.probes import ExecInContainer, http_get, resolve_port
 
 HOOK_TIMEOUT_SECONDS = 3600.0

@@ -4,7 +4,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from localcluster.apiclient import JsonObject
+from localcluster.kubeobjects import JsonObject
 from localcluster.node.cgroups import Limits
 from localcluster.node.context import PodContext
 from localcluster.node.environment import container_environment

@@ -3,7 +3,8 @@
 import base64
 from collections.abc import Iterable
 
-from localcluster.apiclient import HTTP_NOT_FOUND, ApiClient, ApiError, JsonObject
+from localcluster.apiclient import HTTP_NOT_FOUND, ApiClient, ApiError
+from localcluster.kubeobjects import JsonObject
 
 PLURALS = {"ConfigMap": "configmaps", "Secret": "secrets"}
 

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 
 import aiohttp
 
-from localcluster.apiclient import HTTP_CONFLICT, HTTP_NOT_FOUND, STRATEGIC_MERGE, ApiError, JsonObject
+from localcluster.apiclient import HTTP_CONFLICT, HTTP_NOT_FOUND, STRATEGIC_MERGE, ApiError
+from localcluster.kubeobjects import JsonObject
 from localcluster.node.clock import now, timestamp
 from localcluster.node.container import ContainerWorker
 from localcluster.node.context import Machine, PodContext

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import aiohttp
 
-from localcluster.apiclient import JsonObject
+from localcluster.kubeobjects import JsonObject
 
 ExecInContainer = Callable[[list[str], float], Awaitable[tuple[int, str]]]
 """From command and timeout in seconds to exit code and output."""

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 
-from localcluster.apiclient import JsonObject
+from localcluster.kubeobjects import JsonObject
 from localcluster.node.context import PodContext
 from localcluster.node.events import WARNING, pod_reference
 from localcluster.node.hooks import named_ports

@@ -1,6 +1,6 @@
 """What a container's record starts from: nothing for a new pod, the last status for one that a dead node left."""
 
-from localcluster.apiclient import JsonObject
+from localcluster.kubeobjects import JsonObject
 from localcluster.node.status import ContainerRecord
 
 LOST = {

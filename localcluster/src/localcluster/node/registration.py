@@ -8,14 +8,8 @@ from collections.abc import Mapping
 
 import aiohttp
 
-from localcluster.apiclient import (
-    HTTP_CONFLICT,
-    HTTP_NOT_FOUND,
-    STRATEGIC_MERGE,
-    ApiClient,
-    ApiError,
-    JsonObject,
-)
+from localcluster.apiclient import HTTP_CONFLICT, HTTP_NOT_FOUND, STRATEGIC_MERGE, ApiClient, ApiError
+from localcluster.kubeobjects import JsonObject
 from localcluster.node.clock import micro_timestamp, now, timestamp
 from localcluster.node.status import HOST_IP
 from localcluster.spec import NodeSpec

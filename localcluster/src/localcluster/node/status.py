@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from localcluster.apiclient import JsonObject
+from localcluster.kubeobjects import JsonObject
 
 HOST_IP = "127.0.0.1"
 

@@ -3,7 +3,8 @@
 import datetime
 from dataclasses import dataclass
 
-from localcluster.apiclient import ApiClient, JsonObject
+from localcluster.apiclient import ApiClient
+from localcluster.kubeobjects import JsonObject
 from localcluster.node.clock import now
 
 # Kubelet renews at 80 % of the lifetime.

@@ -4,7 +4,8 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from localcluster.apiclient import ApiClient, JsonObject
+from localcluster.apiclient import ApiClient
+from localcluster.kubeobjects import JsonObject
 from localcluster.node.downward import field_value, resource_value
 from localcluster.node.environment import MissingConfiguration, PodFacts
 from localcluster.node.objects import read_data

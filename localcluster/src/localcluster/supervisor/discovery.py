@@ -8,7 +8,7 @@ Labels: https://prometheus.io/docs/prometheus/latest/configuration/configuration
 import re
 from collections.abc import Iterable, Mapping
 
-from localcluster.apiclient import JsonObject
+from localcluster.kubeobjects import JsonObject
 
 META = "__meta_kubernetes_"
 NOT_IN_A_LABEL_NAME = re.compile(r"[^a-zA-Z0-9_]")

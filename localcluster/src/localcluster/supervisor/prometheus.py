@@ -7,7 +7,8 @@ from pathlib import Path
 
 import yaml
 
-from localcluster.apiclient import HTTP_CONFLICT, ApiClient, ApiError, JsonObject
+from localcluster.apiclient import HTTP_CONFLICT, ApiClient, ApiError
+from localcluster.kubeobjects import JsonObject
 from localcluster.ports import LOOPBACK
 from localcluster.spec import PrometheusSpec
 from localcluster.state import StateDirectory
