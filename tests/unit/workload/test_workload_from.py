@@ -1,0 +1,124 @@
+from typing import Any
+
+import pytest
+
+from modelscaler.domain import DirectionRules, FallbackRule, Objective, PlacementOption, PoolKey, RateLimit, WorkloadKey
+from modelscaler.workload import InvalidSpec, check_file, parse_profile, workload_from
+from resources import model_deployment
+
+GPU = {
+    "name": "gpu",
+    "hourlyCost": "1.5",
+    "maxReplicas": 4,
+    "startSeconds": 90,
+    "accelerator": {"resourceName": "nvidia.com/gpu"},
+}
+
+
+def profile_of(*entries: tuple[str, str, str]) -> Any:
+    rows = [f'{{"placement": "{p}", "variant": "{v}", "perRequestMilliseconds": "{ms}"}}' for p, v, ms in entries]
+    return parse_profile(f'{{"entries": [{", ".join(rows)}]}}')
+
+
+def test_every_figure_has_its_unit_converted_when_a_workload_is_made() -> None:
+    made = workload_from(model_deployment({"spec.placements.1": GPU, "spec.slo.minAccuracy": "0.85"}), None)
+    assert made.key == WorkloadKey("default", "ranker")
+    assert made.generation == 3
+    assert made.objective == Objective(percentile=0.99, latency_seconds=0.2, min_accuracy=0.85)
+    assert made.placements[1] == PlacementOption("gpu", 1.5, 90.0, max_replicas=4, accelerator="nvidia.com/gpu")
+    assert made.capacities[0].per_request_seconds == pytest.approx(0.008)
+    assert made.capacities[0].source == "Spec"
+    assert made.max_hourly_cost is None
+
+
+def test_behaviour_is_the_horizontal_autoscaler_s_when_the_spec_says_nothing() -> None:
+    made = workload_from(model_deployment(), None)
+    assert made.scale_up == DirectionRules(stabilization_seconds=0.0)
+    assert made.scale_down == DirectionRules(stabilization_seconds=300.0)
+    assert made.fallback is None
+
+
+def test_behaviour_is_the_spec_s_when_it_says_so() -> None:
+    rules = {
+        "stabilizationWindowSeconds": 0,
+        "policies": [{"type": "Percent", "value": 50, "periodSeconds": 60}],
+        "selectPolicy": "Min",
+    }
+    changes = {"spec.scaling.behavior.scaleDown": rules, "spec.scaling.fallback": {"replicas": 4}}
+    made = workload_from(model_deployment(changes), None)
+    assert made.scale_down == DirectionRules(0.0, (RateLimit("Percent", 50, 60.0),), "Min")
+    assert made.fallback == FallbackRule(failure_threshold=3, replicas=4)
+
+
+def test_entries_of_the_spec_win_and_unknown_pairs_are_passed_over_when_a_profile_is_shared() -> None:
+    profile = profile_of(("cpu", "full", "99"), ("cpu", "int8", "4"), ("tpu", "full", "1"), ("cpu", "tiny", "1"))
+    made = workload_from(model_deployment(), profile)
+    assert [(c.pool, c.source) for c in made.capacities] == [
+        (PoolKey("cpu", "full"), "Spec"),
+        (PoolKey("cpu", "int8"), "Profile"),
+    ]
+    assert [c.per_request_seconds for c in made.capacities] == pytest.approx([0.008, 0.004])
+
+
+def test_profile_is_refused_when_no_pair_of_the_spec_is_in_it() -> None:
+    resource = model_deployment({"spec.capacity": [], "spec.capacityProfile": {"configMapName": "speeds"}})
+    with pytest.raises(InvalidSpec, match=r"spec.capacity: missing, expected an entry for a variant"):
+        workload_from(resource, profile_of(("tpu", "full", "1")))
+
+
+def test_profile_is_refused_when_a_replica_would_need_no_time() -> None:
+    with pytest.raises(
+        InvalidSpec, match=r"profile.json.entries\[0\].perRequestMilliseconds: got '0', expected more than 0"
+    ):
+        workload_from(model_deployment(), profile_of(("cpu", "full", "0")))
+
+
+def test_modes_are_carried_over_when_set() -> None:
+    changes = {"spec.scaling.mode": "Recommend", "metadata.annotations": {"modelscaler.dev/paused": "true"}}
+    made = workload_from(model_deployment(changes), None)
+    assert made.recommend_only
+    assert made.paused
+
+
+GOOD = """
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: other}
+---
+apiVersion: modelscaler.dev/v1alpha1
+kind: ModelDeployment
+metadata: {name: ranker}
+spec:
+  model: {uri: "builtin://search-ranker"}
+  variants: [{name: full, accuracy: "0.91"}]
+  placements: [{name: cpu, hourlyCost: "0.2"}]
+  slo: {latency: {targetMilliseconds: 200}}
+  capacity: [{placement: cpu, variant: full, perRequestMilliseconds: "8"}]
+"""
+
+
+def test_file_is_fine_when_its_modeldeployments_are() -> None:
+    assert check_file(GOOD, "ranker.yaml") == []
+
+
+def test_every_problem_is_listed_when_a_file_has_several() -> None:
+    text = GOOD.replace('"0.91"', '"1.91"').replace('"0.2"', '"-1"')
+    complaints = check_file(text, "ranker.yaml")
+    assert len(complaints) == 2
+    assert complaints[0].startswith(
+        "ranker.yaml: ModelDeployment ranker: spec.variants[0].accuracy: got '1.91', expected"
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("a: [", "no YAML"),
+        (GOOD.replace("variant: full", "variant: tiny"), "a name from spec.variants (full)"),
+        (GOOD.replace("metadata: {name: ranker}", "metadata: 7"), "ModelDeployment without a name: metadata: got 7"),
+        (GOOD.split("spec:", maxsplit=1)[0], "spec.model: missing"),
+        (GOOD.split("spec:", maxsplit=1)[0] + "spec: none\n", "spec: got 'none'"),
+    ],
+)
+def test_problem_is_told_when_a_file_is_broken(text: str, said: str) -> None:
+    assert said in "\n".join(check_file(text, "ranker.yaml"))
