@@ -11,7 +11,7 @@ from modelserver.model import AnyModel, open_model
 from modelserver.serving.protocol import encode_answer
 from modelserver.timing import LinearCost, batch_cap, batch_seconds, fit_linear_cost
 
-SIZES = (1, 2, 4, 8, 16)
+SIZES = (1, 2, 3, 4, 6, 8)
 _BUDGET_SECONDS = 4.0
 """CPU seconds to spend on a variant, beyond loading it."""
 _MIN_REPEATS = 3

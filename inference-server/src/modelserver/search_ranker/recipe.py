@@ -56,7 +56,7 @@ class Recipe:
 
     seed: int = 0
     catalogue_size: int = 4000
-    candidates: int = 40
+    candidates: int = 32
     training_searches: int = 6000
     held_out_searches: int = 600
     calibration_searches: int = 32
