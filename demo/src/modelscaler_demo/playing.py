@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from modelscaler_demo.client import Kube
-from modelscaler_demo.day import Floats
 from modelscaler_demo.errors import DemoError
 from modelscaler_demo.installation import Installation
 from modelscaler_demo.load.process import load_process
@@ -22,8 +23,6 @@ from modelscaler_demo.view.scene import View
 from modelscaler_demo.watching import Deed, Watch
 
 FIRST_REPLICA_SECONDS = 120.0
-LOAD_START_SECONDS = 2.0
-"""What the load generator needs to start: its curve begins that much later."""
 LAST_ANSWERS_SECONDS = 60.0
 POLL_SECONDS = 0.25
 
@@ -60,13 +59,14 @@ async def play(
     async with await Kube.connect(kubeconfig) as kube:
         await _first_replica(kube, started, say)
         curve = scratch / "curve.json"
-        write_curve(started.scenario, time.time() + LOAD_START_SECONDS - started.midnight, curve)
+        before_midnight = write_curve(started.scenario, curve)
         watch = Watch(kube, example.namespace, example.name, started.midnight, deeds(started))
         arguments = (
             f"--kubeconfig={kubeconfig}",
             f"--namespace={example.namespace}",
             f"--service={example.name}",
             f"--curve={curve}",
+            f"--began={started.midnight - before_midnight}",
             f"--seed={started.scenario.seed}",
         )
         with load_process(arguments) as load, view as shown:
@@ -75,10 +75,12 @@ async def play(
     return Played(watch.snapshots, load.seconds, totals)
 
 
-def write_curve(scenario: Scenario, from_seconds: float, path: Path) -> None:
-    """Write the rest of the load from a time of the day on, as `modelscaler-demo load --curve` reads it."""
-    rates: Floats = scenario.rates_from(from_seconds)
-    path.write_text(json.dumps({"step_seconds": scenario.shape.step_seconds, "rates_rps": rates.tolist()}))
+def write_curve(scenario: Scenario, path: Path) -> float:
+    """Write yesterday's and today's load as `modelscaler-demo load --curve` reads it; return the seconds before midnight."""
+    yesterday, day = scenario.earlier()[-1], scenario.today()
+    rates = np.concatenate([yesterday.rates_rps, day.rates_rps])
+    path.write_text(json.dumps({"step_seconds": day.shape.step_seconds, "rates_rps": rates.tolist()}))
+    return yesterday.shape.seconds
 
 
 def deeds(started: Started) -> list[Deed]:

@@ -2,9 +2,7 @@
 
 from dataclasses import dataclass, field
 
-import numpy as np
-
-from modelscaler_demo.day import HOURS, Day, DayShape, Floats, clock, earlier_days, today
+from modelscaler_demo.day import HOURS, Day, DayShape, clock, earlier_days, today
 
 GPU_NODE = "gpu-0"
 HISTORY_DAYS = 14
@@ -27,12 +25,6 @@ class Scenario:
     def today(self) -> Day:
         """Return today."""
         return today(self.shape, self.seed)
-
-    def rates_from(self, seconds: float) -> Floats:
-        """Return the load from so many seconds into today (negative: yesterday evening) to its end, shape (steps,)."""
-        yesterday, day = self.earlier()[-1].rates_rps, self.today().rates_rps
-        step = round(seconds / self.shape.step_seconds)
-        return day[step:] if step >= 0 else np.concatenate([yesterday[step:], day])
 
     def announcements(self) -> list[tuple[float, str]]:
         """Return what happens to the load, as (seconds into the day, text)."""

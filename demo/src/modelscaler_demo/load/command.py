@@ -7,6 +7,7 @@ import os
 import signal
 import stat
 import sys
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -14,7 +15,6 @@ from pathlib import Path
 import aiohttp
 import numpy as np
 
-from modelscaler_demo.client import Kube, follow
 from modelscaler_demo.errors import DemoError
 from modelscaler_demo.load.arrivals import Floats, arrival_seconds, steady
 from modelscaler_demo.load.gateway import Gateway, new_session
@@ -46,6 +46,10 @@ def add_load_command(commands: "argparse._SubParsersAction[argparse.ArgumentPars
     what.add_argument("--rate", type=float, default=20.0, help="requests per second (default: %(default)s)")
     what.add_argument("--seconds", type=float, default=30.0, help="how long (default: %(default)s)")
     what.add_argument("--curve", type=Path, help='rates instead: a file {"step_seconds": S, "rates_rps": [...]}')
+    what.add_argument(
+        "--began", type=float, metavar="EPOCH",
+        help="when the curve began, in seconds since 1970: what lies before now is left out, so a slow start delays nothing",
+    )  # fmt: skip
     what.add_argument("--seed", type=int, default=0, help="seed of arrivals and queries (default: %(default)s)")
     what.add_argument("--deadline", type=float, default=20.0, help="seconds for a request with all its retries")
     command.add_argument("--json", type=Path, help="write totals and seconds to this file")
@@ -76,9 +80,11 @@ def curve_of(arguments: argparse.Namespace) -> tuple[Floats, float]:
 async def _run(arguments: argparse.Namespace) -> int:
     rates, step = curve_of(arguments)
     arrivals = arrival_seconds(rates, step, np.random.default_rng(arguments.seed))
-    settings = LoadSettings(arrivals, len(rates) * step, infer_bodies(BODIES, arguments.seed))
+    bodies = infer_bodies(BODIES, arguments.seed)
     stopped = _stop_event(arguments.stream)
     async with _gateway(arguments) as gateway:
+        past = max(time.time() - arguments.began, 0.0) if arguments.began else 0.0
+        settings = LoadSettings(arrivals[arrivals >= past] - past, len(rates) * step - past, bodies)
         totals = await generate(settings, gateway, stopped, _printer(arguments.stream))
     if arguments.json:
         seconds = [json.loads(line_of(second))["second"] for second in totals.seconds]
@@ -100,6 +106,8 @@ async def _session(arguments: argparse.Namespace, replicas: Replicas, stack: Asy
     if arguments.url:
         replicas.replace([arguments.url.rstrip("/")])
         return new_session({}, True)
+    from modelscaler_demo.client import Kube, follow  # noqa: PLC0415 - takes over a second, and --url needs none of it
+
     kube = await stack.enter_async_context(await Kube.connect(arguments.kubeconfig, arguments.context))
     if arguments.through == "apiserver":
         door = await kube.door(arguments.namespace, arguments.service)

@@ -15,7 +15,7 @@ from typing import Any
 from modelscaler_demo.errors import DemoError
 from modelscaler_demo.load.tally import Second
 
-STOP_SECONDS = 30.0
+READ_SECONDS = 5.0
 
 
 @dataclass(slots=True)
@@ -48,22 +48,23 @@ class LoadProcess:
         except subprocess.TimeoutExpired as error:
             raise DemoError(f"the load generator is not done after {timeout_seconds:.0f} s") from error
         if self._reader:
-            self._reader.join(STOP_SECONDS)
+            self._reader.join(READ_SECONDS)
         if code or not self.summary:
             raise DemoError(f"the load generator ended with status {code}; what it said is above")
         return self.summary
 
-    def stop(self) -> None:
-        """End it early; its totals count what had ended by then."""
+    def stop_sending(self) -> None:
+        """Let it send nothing more; `wait` for what is under way."""
         if self.running:
             self.process.terminate()
-        try:
-            self.process.wait(STOP_SECONDS)
-        except subprocess.TimeoutExpired:
+
+    def kill(self) -> None:
+        """End it at once, whatever is under way."""
+        if self.running:
             self.process.kill()
-            self.process.wait()
+        self.process.wait()
         if self._reader:
-            self._reader.join(STOP_SECONDS)
+            self._reader.join(READ_SECONDS)
 
     def _read(self) -> None:
         for line in self.process.stdout or ():
@@ -86,7 +87,7 @@ def line_of_summary(summary: dict[str, Any]) -> str:
 
 @contextmanager
 def load_process(arguments: Sequence[str]) -> Iterator[LoadProcess]:
-    """Run `modelscaler-demo load` with these arguments; it is ended on the way out if it still runs."""
+    """Run `modelscaler-demo load` with these arguments; it is killed on the way out if it still runs."""
     command = [sys.executable, "-m", "modelscaler_demo.cli", "load", "--stream", *arguments]
     # stdin stays open as a lifeline: the generator ends when whoever started it is gone.
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
@@ -95,7 +96,7 @@ def load_process(arguments: Sequence[str]) -> Iterator[LoadProcess]:
     try:
         yield running
     finally:
-        running.stop()
+        running.kill()
         for pipe in (process.stdin, process.stdout):
             if pipe:
                 pipe.close()
