@@ -56,7 +56,7 @@ def _refuse_foreign_directory(target: Path) -> None:
 
 
 def _build_into(target: Path, recipe: Recipe) -> None:
-    # Threads that wait for each other must sleep, not spin: on a shared machine spinning triples the time of training.
+    # Threads that wait for each other must sleep, not spin: on a shared machine spinning takes the core that the other needs.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     # Training, export and quantization need torch and onnx: not before it is known that there is something to build.
     from tqdm import tqdm  # noqa: PLC0415
