@@ -1,11 +1,14 @@
 """Manifests of small pods whose process is this Python, and a patient look at a cluster."""
 
 import json
+import os
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
+
+import psutil
 
 from localcluster.cluster import Cluster
 from localcluster.spec import Image
@@ -98,3 +101,12 @@ def eventually(look: Callable[[], Seen], within_seconds: float = 20.0) -> Seen:
         time.sleep(0.1)
         seen = look()
     return seen
+
+
+def processes_mentioning(text: str) -> list[str]:
+    """Return the command lines of living processes with ``text`` in them, this one aside."""
+    return [
+        " ".join(process.info["cmdline"])
+        for process in psutil.process_iter(["cmdline", "pid"])
+        if process.info["pid"] != os.getpid() and any(text in word for word in process.info["cmdline"] or ())
+    ]

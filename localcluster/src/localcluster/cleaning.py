@@ -8,7 +8,7 @@ from localcluster.processes import ProcessRegistry
 from localcluster.state import StateDirectory
 
 # What outlives a run until `down`: the image table may be filled before `up`.
-KEPT = frozenset({"images.json", "lock"})
+KEPT = frozenset({"images.json", "lock", "start.lock"})
 
 
 def end_processes(files: StateDirectory) -> list[str]:

@@ -6,17 +6,18 @@ import signal
 import subprocess
 import sys
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from filelock import FileLock
+
 from localcluster.binaries.catalogue import API_PROGRAMS, CONTROL_PLANE_PROGRAMS
 from localcluster.binaries.provide import provide
 from localcluster.binaries.search import find
 from localcluster.cleaning import end_processes, remove_run_files
+from localcluster.controlclient import call
 from localcluster.errors import LocalClusterError
 from localcluster.images import ImageTable
 from localcluster.spec import CLUSTER_SPEC, NODE_SPEC, ClusterSpec, Image, NodeSpec
@@ -25,6 +26,8 @@ from localcluster.state import ClusterState, Phase, StateDirectory
 START_TIMEOUT_SECONDS = 120.0
 STOP_TIMEOUT_SECONDS = 40.0
 POLL_SECONDS = 0.05
+# Between asking the system for free ports and using them another process may take one.
+PORT_TAKEN, START_ATTEMPTS = "address already in use", 3
 
 
 class Cluster:
@@ -50,18 +53,20 @@ class Cluster:
         """
         provide(_needed(spec))
         cluster = cls(spec.state_dir)
-        end_processes(cluster.files)
-        remove_run_files(cluster.files)
         cluster.files.root.mkdir(parents=True, exist_ok=True, mode=0o700)
-        cluster.files.spec.write_bytes(CLUSTER_SPEC.dump_json(spec))
-        if spec.images:
-            ImageTable(cluster.files.images).add(*spec.images)
-        cluster._launch(owned=owned)
-        try:
-            cluster._await_ready()
-        except BaseException:
-            cluster.stop(remove=False)
-            raise
+        # Two starts at once: the second waits, and then finds a running cluster.
+        with FileLock(cluster.files.start_lock):
+            for attempts_left in reversed(range(START_ATTEMPTS)):
+                cluster._prepare(spec)
+                try:
+                    cluster._launch(owned=owned)
+                    cluster._await_ready()
+                except BaseException as error:
+                    cluster.stop(remove=False)
+                    if PORT_TAKEN not in str(error) or not attempts_left:
+                        raise
+                else:
+                    break
         return cluster
 
     def __enter__(self) -> "Cluster":
@@ -155,11 +160,19 @@ class Cluster:
         if state is not None and self.running:
             _end_supervisor(state)
         if self._owner is not None:
+            self._owner.terminate()
             self._reap()
         killed = end_processes(self.files)
         if remove:
             shutil.rmtree(self.files.root, ignore_errors=True)
         return killed
+
+    def _prepare(self, spec: ClusterSpec) -> None:
+        end_processes(self.files)
+        remove_run_files(self.files)
+        self.files.spec.write_bytes(CLUSTER_SPEC.dump_json(spec))
+        if spec.images:
+            ImageTable(self.files.images).add(*spec.images)
 
     def _launch(self, *, owned: bool) -> None:
         self.files.logs.mkdir(exist_ok=True)
@@ -206,24 +219,7 @@ class Cluster:
         self._owner = None
 
     def _control(self, method: str, path: str, body: bytes = b"") -> dict[str, Any]:
-        state = self.state
-        if not state.control_url or not self.running:
-            raise LocalClusterError(
-                f"the cluster in {self.files.root} has no node agent running; see `localcluster status`"
-            )
-        token = self.files.control_token.read_text()
-        headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
-        request = urllib.request.Request(state.control_url + path, body or None, headers, method=method)  # noqa: S310 - our own http address
-        try:
-            with _DIRECT.open(request, timeout=30) as answer:
-                result: dict[str, Any] = json.load(answer)
-                return result
-        except urllib.error.HTTPError as error:
-            raise LocalClusterError(json.load(error).get("error", str(error))) from None
-
-
-# Proxy settings of the environment are not for loopback.
-_DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        return call(self.files, self.state, method, path, body)
 
 
 def _needed(spec: ClusterSpec) -> list[str]:

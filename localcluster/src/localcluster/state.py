@@ -66,6 +66,11 @@ class StateDirectory:
         return self.root / "control-token"
 
     @property
+    def start_lock(self) -> Path:
+        """Held while a start is under way."""
+        return self.root / "start.lock"
+
+    @property
     def images(self) -> Path:
         """The image table."""
         return self.root / "images.json"

@@ -7,23 +7,14 @@ import sys
 import time
 from pathlib import Path
 
-import psutil
 import pytest
 
 from localcluster.cluster import Cluster
 from localcluster.errors import LocalClusterError
 from localcluster.spec import ClusterSpec, NodeSpec
-from pods import PYTHON_IMAGE, Namespace, eventually, pod, shell
+from pods import PYTHON_IMAGE, Namespace, eventually, pod, processes_mentioning, shell
 
 pytestmark = pytest.mark.integration
-
-
-def _processes_mentioning(text: str) -> list[str]:
-    return [
-        " ".join(process.info["cmdline"])
-        for process in psutil.process_iter(["cmdline", "pid"])
-        if process.info["pid"] != os.getpid() and any(text in word for word in process.info["cmdline"] or ())
-    ]
 
 
 def test_nothing_is_left_and_the_next_start_cleans_when_a_supervisor_is_killed(tmp_path: Path) -> None:
@@ -36,10 +27,10 @@ def test_nothing_is_left_and_the_next_start_cleans_when_a_supervisor_is_killed(t
         corner.apply(pod("runner", shell(f"(sleep 600 || echo {mark}) & sleep 600; echo {mark}")))
         eventually(lambda: "running" in corner.status_of("runner").get("state", {}))
         old_run = first.state.run_id
-        assert _processes_mentioning(mark)
+        assert processes_mentioning(mark)
 
         os.kill(first.state.supervisor.pid, signal.SIGKILL)
-        eventually(lambda: not _processes_mentioning(mark) and not _processes_mentioning(str(state_dir)))
+        eventually(lambda: not processes_mentioning(mark) and not processes_mentioning(str(state_dir)))
 
         with Cluster.start(spec) as second:
             assert second.state.run_id != old_run
@@ -63,7 +54,7 @@ def test_foreground_cluster_ends_clean_when_it_is_interrupted(tmp_path: Path) ->
         assert "is ready" in up.stdout.readline()
         up.send_signal(signal.SIGINT)
         up.wait(20)
-    assert _processes_mentioning(str(state_dir)) == []
+    assert processes_mentioning(str(state_dir)) == []
     assert not state_dir.exists()
 
 
@@ -78,7 +69,7 @@ def test_cluster_ends_when_its_owner_is_killed(tmp_path: Path) -> None:
         assert owner.stdout is not None
         assert owner.stdout.readline() == "up\n"
         owner.kill()
-    eventually(lambda: not _processes_mentioning(str(state_dir)))
+    eventually(lambda: not processes_mentioning(str(state_dir)))
 
 
 def test_start_fails_with_the_reason_when_a_program_will_not_run(
@@ -94,4 +85,4 @@ def test_start_fails_with_the_reason_when_a_program_will_not_run(
     with pytest.raises(LocalClusterError, match=r"etcd ended by itself with code 3(.|\n)*I am broken"):
         Cluster.start(ClusterSpec("broken", tmp_path / "state", api_only=True))
     assert time.monotonic() - begun < 20
-    assert _processes_mentioning(str(tmp_path / "state")) == []
+    assert processes_mentioning(str(tmp_path / "state")) == []

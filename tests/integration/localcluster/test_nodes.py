@@ -4,7 +4,7 @@ import pytest
 
 from localcluster.cluster import Cluster
 from localcluster.spec import NodeSpec
-from pods import Namespace, deployment, eventually, pod, shell
+from pods import Namespace, deployment, eventually, pod, processes_mentioning, shell
 
 pytestmark = pytest.mark.integration
 
@@ -32,10 +32,13 @@ def test_pods_move_and_the_node_returns_when_it_fails_and_recovers(cluster: Clus
     cluster.add_node(NodeSpec("doomed", labels={"pool": "spare"}))
     cluster.add_node(NodeSpec("spare", labels={"pool": "spare"}))
     cluster.kubectl("cordon", "spare")
-    namespace.apply(deployment("mover", shell(ASLEEP), replicas=1, nodeSelector={"pool": "spare"}))
+    namespace.apply(
+        deployment("mover", shell(f"{ASLEEP}; echo {namespace.name}"), replicas=1, nodeSelector={"pool": "spare"})
+    )
     namespace.kubectl("rollout", "status", "deployment/mover", "--timeout=20s")
     cluster.kubectl("uncordon", "spare")
     cluster.fail_node("doomed")
+    assert not processes_mentioning(f"echo {namespace.name}")
     eventually(lambda: _ready_on(namespace, "spare"), within_seconds=30)
     cluster.recover_node("doomed")
     cluster.kubectl("wait", "--for=condition=Ready", "node/doomed", "--timeout=20s")

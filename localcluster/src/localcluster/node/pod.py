@@ -93,9 +93,11 @@ class PodWorker:
             await self._publish()
             await self._finalize()
         finally:
-            await self._cancel([publishing, life, deletion])
+            # First silence, then the end of the processes: a dead machine reports nothing.
+            await self._cancel([publishing])
             self.kill()
             await self._clean_up()
+            await self._cancel([life, deletion])
 
     def kill(self) -> None:
         """End every process at once and say nothing: the machine is dead, or the object is gone."""

@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import logging
 import os
 import signal
 import sys
@@ -18,9 +19,10 @@ def main() -> int:
     """Run the cluster described in the state directory until told to stop."""
     arguments = _parse()
     files = StateDirectory(arguments.state_dir)
-    files.lock()
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     spec = CLUSTER_SPEC.validate_json(files.spec.read_bytes())
     try:
+        files.lock()
         asyncio.run(_run(spec, owned=arguments.owned))
     except LocalClusterError as error:
         sys.stderr.write(f"{error}\n")
