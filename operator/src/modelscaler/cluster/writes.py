@@ -41,13 +41,15 @@ class Write:
     """One call to the API server.
 
     `slot` names the fields it writes (kind, namespace, name, manager): one write per slot is pending at most.
-    `call` blocks and runs in a thread. `done` runs on the event loop with the stored object.
+    `call` blocks and runs in a thread. `done` runs on the event loop with the stored object; `settled` afterwards, or when the
+    write was given up.
     """
 
     slot: Slot
     priority: Priority
     call: Callable[[], Result]
     done: Callable[[Result], None] = field(default=lambda _: None)
+    settled: Callable[[], None] = field(default=lambda: None)
 
 
 class WriteQueue:
@@ -96,6 +98,7 @@ class WriteQueue:
             try:
                 await self._attempt(write)
             finally:
+                write.settled()
                 self._finish(write.slot)
 
     async def _next(self) -> Write:

@@ -40,14 +40,15 @@ class Applier:
         writes += [self._delete(key, live[name].name, live[name].uid) for name in rendering.deletions if name in live]
         return writes
 
-    def status(self, entry: Entry, body: Body) -> Write:
-        """Return the write of a status."""
+    def status(self, entry: Entry, body: Body, settled: Callable[[], None]) -> Write:
+        """Return the write of a status; `settled` is called when it has been made or given up."""
         key = entry.key
         return Write(
             slot=("ModelDeployment", key.namespace, key.name, STATUS_MANAGER),
             priority=Priority.STATUS,
             call=partial(self._calls.apply_status, key.namespace, key.name, body, STATUS_MANAGER),
             done=self._absorb("ModelDeployment"),
+            settled=settled,
         )
 
     def event(self, key: WorkloadKey, body: Body) -> Write:

@@ -75,7 +75,7 @@ def decide(inputs: Inputs, settings: Settings) -> Outcome:
 
 def _planned(inputs: Inputs, settings: Settings, resource: ModelDeployment, workload: Workload) -> Outcome:
     seen = inputs.observation
-    before = policy_state(resource.status, inputs.now)
+    before = policy_state(inputs.entry.status, inputs.now)
     wanted, state = plan(workload, seen, inputs.forecast, before, settings.interval_seconds)
     if workload.paused or workload.recommend_only:
         step, rendering = _hands_off(seen, before, state), None

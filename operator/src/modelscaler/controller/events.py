@@ -13,7 +13,7 @@ from modelscaler.controller.summaries import Entry
 MAX_NOTE_CHARACTERS = 1000
 BAD_WHEN_TRUE = frozenset({ConditionType.FALLBACK, ConditionType.SCALING_LIMITED})
 QUIET = frozenset({ConditionType.PAUSED})
-QUIET_REASONS = frozenset({DecisionReason.STEADY, DecisionReason.PAUSED})
+QUIET_REASONS = frozenset({DecisionReason.STEADY, DecisionReason.PAUSED, DecisionReason.METRICS_MISSING})
 
 
 class Announcement(NamedTuple):

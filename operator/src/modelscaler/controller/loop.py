@@ -4,8 +4,11 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 
+from modelscaler.api.v1alpha1 import ModelDeploymentStatus
 from modelscaler.cluster.calls import ClusterCalls
 from modelscaler.cluster.errors import ApiCallError
 from modelscaler.cluster.writes import WriteQueue
@@ -63,6 +66,7 @@ class Loop:
         self._scaled: dict[Target, str] = {}
         self._listed_at = self._checked_at = float("-inf")
         self._known: set[WorkloadKey] = set()
+        self._decided: dict[WorkloadKey, ModelDeploymentStatus] = {}
         self.ticked_at: float | None = None
 
     def touch(self, key: WorkloadKey) -> None:
@@ -156,7 +160,7 @@ class Loop:
         self._telemetry.workloads.set(len(known))
 
     def _one(self, key: WorkloadKey, new_readings: bool) -> None:
-        entry = self._mirror.entry(key)
+        entry = self._entry(key)
         if entry is None:
             return
         outcome = decide(self._inputs(entry, new_readings), self._settings)
@@ -197,7 +201,18 @@ class Loop:
             self._telemetry.planned(entry.key, outcome.plan, forecast)
             if status.desired != entry.status.desired:
                 self._telemetry.decisions.labels(str(outcome.plan.reason)).inc()
-        self._writes.submit(self._applier.status(entry, status_body(status)))
+        self._decided[entry.key] = status
+        written = partial(self._status_settled, entry.key, status)
+        self._writes.submit(self._applier.status(entry, status_body(status), written))
+
+    def _entry(self, key: WorkloadKey) -> Entry | None:
+        """Return a ModelDeployment with the status of the last decision, written or still on its way."""
+        entry = self._mirror.entry(key)
+        return replace(entry, status=self._decided[key]) if entry and key in self._decided else entry
+
+    def _status_settled(self, key: WorkloadKey, status: ModelDeploymentStatus) -> None:
+        if self._decided.get(key) is status:
+            del self._decided[key]
 
     def _entries(self, keys: Iterable[WorkloadKey]) -> list[Entry]:
         return [entry for key in keys if (entry := self._mirror.entry(key))]

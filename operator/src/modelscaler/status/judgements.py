@@ -26,7 +26,7 @@ from modelscaler.status.inputs import StatusInputs, slo_verdict
 
 Truth: TypeAlias = Literal["True", "False", "Unknown"]
 
-UNSCHEDULABLE: Final = "Unschedulable"
+NOT_TO_BE_HAD: Final = frozenset({"Unschedulable", "NotReady"})  # no room on any node, or the node itself is gone
 CAPPED: Final = {
     Binding.MAX_REPLICAS: "demand asks for more replicas than scaling.maxReplicas or the placement's maxReplicas allow",
     Binding.MAX_HOURLY_COST: "demand asks for more than scaling.maxHourlyCost pays for",
@@ -161,7 +161,7 @@ def accelerator_available(workload: Workload, seen: Observation, state: PolicySt
     if not names:
         return None
     stuck = sorted({pool.pool.placement for pool in seen.pools if pool.unschedulable} & set(names))
-    out = {o.pool.placement for o in state.outages if o.reason == UNSCHEDULABLE and is_out(state, o.pool, seen.now)}
+    out = {o.pool.placement for o in state.outages if o.reason in NOT_TO_BE_HAD and is_out(state, o.pool, seen.now)}
     lacking = sorted(set(stuck) | (out & set(names)))
     if lacking:
         wanted = ", ".join(f"{names[name]} for placement {name}" for name in lacking)
