@@ -15,9 +15,9 @@ import numpy as np
 
 from modelscaler.domain import Floats
 
-MOST_STATES = 320
+MOST_STATES = 96
 """Longest queue the chain tells apart. Longer queues are counted in groups of requests, which blurs only a tail in which
-single requests no longer matter."""
+single requests no longer matter. Up to 100 states LAPACK solves on one thread, which matters on a machine that is busy."""
 
 SLICES = 8
 """Parts of a service into which arrivals that have to wait for a later batch are sorted."""
@@ -52,7 +52,7 @@ class Load:
         mean = self.rate * self.overhead / idle
         free = mean + 8.0 * np.sqrt(self.dispersion * (mean + 1.0) / (idle * (1.0 + self.rate)))
         slack = 1.0 - self.rate * (self.max_batch + self.overhead) / self.max_batch
-        capped = 2.0 * self.max_batch + 5.0 * self.dispersion / max(slack, 1e-3)
+        capped = 2.0 * self.max_batch + 3.5 * self.dispersion / max(slack, 1e-3)
         return float(min(free, capped) if free < self.max_batch else capped) + 12.0
 
     def grouped(self, requests: float) -> "Load":
@@ -77,19 +77,21 @@ class Sojourns:
         spread = np.maximum(self.spread, 1e-12)
         for _ in range(18):
             middle = (low + high) / 2.0
-            beyond = float(self.share @ np.clip((self.least + self.spread - middle) / spread, 0.0, 1.0))
+            beyond = float((self.share * np.clip((self.least + self.spread - middle) / spread, 0.0, 1.0)).sum())
             low, high = (middle, high) if beyond > target else (low, middle)
         return high
 
 
 def percentile_of_sojourn(load: Load, percentile: float) -> float:
     """Return a percentile of the time from a request's arrival to its answer, in units of the time per request."""
-    group = max(load.longest_queue / MOST_STATES, 1.0)
-    return group * _sojourns(load.grouped(group)).percentile(percentile)
+    # A full batch is a whole number of groups, or the cap would be rounded down with the queue.
+    groups = max(np.floor(load.max_batch * min(MOST_STATES / load.longest_queue, 1.0)), 1.0)
+    group = load.max_batch / groups
+    states = int(np.ceil(load.longest_queue / group))
+    return float(group * _sojourns(load.grouped(group), states).percentile(percentile))
 
 
-def _sojourns(load: Load) -> Sojourns:
-    states = int(np.ceil(load.longest_queue))
+def _sojourns(load: Load, states: int) -> Sojourns:
     queue = np.arange(1, states + 1, dtype=np.float64)
     batch = np.minimum(queue, load.max_batch)
     left = np.rint(queue - batch)
