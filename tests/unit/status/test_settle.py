@@ -8,7 +8,7 @@ import pytest
 import builders
 from modelscaler.api.v1alpha1 import ModelDeploymentStatus
 from modelscaler.api.words import Binding, DecisionReason
-from modelscaler.domain import PolicyState, PoolKey, Switch
+from modelscaler.domain import PolicyState, PoolKey, Switch, Value
 from modelscaler.planner.behavior import remember
 from modelscaler.status import StatusInputs, next_status, policy_state, settle
 from status_scenes import plan, scene, step
@@ -41,11 +41,20 @@ def test_figures_are_written_when_they_moved_and_the_last_refresh_is_old() -> No
     assert (status.load.offered_rps, status.load.time) == ("112", "2026-03-02T09:00:31Z")
 
 
-def test_figures_are_written_when_the_load_becomes_unknown_and_the_last_refresh_is_old() -> None:
-    half = scene(BEFORE, LATER)
-    assert half.observation is not None
-    blind = replace(half, observation=replace(half.observation, queued=builders.reading(None)))
-    assert written(blind) is not None
+@pytest.mark.parametrize(
+    ("latency_seconds", "refreshed"), [(0.12, False), (0.2, False), (0.3, True), (0.05, True), (None, True)]
+)
+def test_latency_is_refreshed_when_it_doubles_or_goes_away(latency_seconds: float | None, refreshed: bool) -> None:
+    seen = scene(BEFORE, LATER).observation
+    assert seen is not None
+    changed = replace(seen, latency=builders.reading(latency_seconds))
+    assert (written(scene(BEFORE, LATER, observation=changed)) is not None) == refreshed
+
+
+def test_nothing_is_written_when_only_the_queue_flickers() -> None:
+    seen = scene(BEFORE, LATER).observation
+    assert seen is not None
+    assert written(scene(BEFORE, LATER, observation=replace(seen, queued=Value(9.0, LATER)))) is None
 
 
 @pytest.mark.parametrize(

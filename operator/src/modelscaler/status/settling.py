@@ -8,11 +8,13 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Final
 
-from modelscaler.api.v1alpha1 import Decision, ForecastStatus, LoadStatus, ModelDeploymentStatus, PolicyStatus
+from modelscaler.api.v1alpha1 import LoadStatus, ModelDeploymentStatus, PolicyStatus
 from modelscaler.api.words import DecisionReason
 from modelscaler.status.wording import moment
 
-NOTICEABLE_SHARE: Final = 0.1
+# What share of itself a figure must move by to be refreshed for its own sake. A tail latency flickers by tens of percent and a
+# queue by all of it: the one must double, the other only goes along. (Missing the objective is a condition, and told at once.)
+NOTICEABLE_SHARES: Final = {"offered": 0.1, "planned": 0.1, "latency": 0.5}
 
 # These change what people do next, so neither their coming nor their going waits for a refresh.
 EXCEPTIONAL: Final = frozenset(
@@ -72,40 +74,38 @@ def _refresh_due(load: LoadStatus | None, now: datetime, refresh_seconds: float)
 
 
 def _moved(old: ModelDeploymentStatus, new: ModelDeploymentStatus) -> bool:
-    if _decision_word(old.last_decision) != _decision_word(new.last_decision):
+    if _words(old) != _words(new):
         return True
-    before = _load_figures(old.load) + _forecast_figures(old.forecast)
-    after = _load_figures(new.load) + _forecast_figures(new.forecast)
-    if (old.forecast.method if old.forecast else "") != (new.forecast.method if new.forecast else ""):
-        return True
-    return any(_noticeable(a, b) for a, b in zip(before, after, strict=True))
+    before, after = _figures(old), _figures(new)
+    return any(_noticeable(before[name], after[name], share) for name, share in NOTICEABLE_SHARES.items())
 
 
-def _decision_word(decision: Decision | None) -> tuple[str, str] | None:
-    return (decision.reason, decision.binding_constraint) if decision else None
+def _words(status: ModelDeploymentStatus) -> tuple[str | None, ...]:
+    decision, forecast = status.last_decision, status.forecast
+    return (
+        decision.reason if decision else None,
+        decision.binding_constraint if decision else None,
+        forecast.method if forecast else None,
+    )
 
 
-def _load_figures(load: LoadStatus | None) -> list[float | None]:
-    if load is None:
-        return [None, None, None]
-    return [_number(load.offered_rps), load.queued, load.latency_milliseconds]
-
-
-def _forecast_figures(forecast: ForecastStatus | None) -> list[float | None]:
-    if forecast is None:
-        return [None] * 4
-    texts = (forecast.lower_rps, forecast.median_rps, forecast.planned_rps)
-    return [forecast.horizon_seconds, *(_number(text) for text in texts)]
+def _figures(status: ModelDeploymentStatus) -> dict[str, float | None]:
+    load, forecast = status.load or LoadStatus(), status.forecast
+    return {
+        "offered": _number(load.offered_rps),
+        "planned": _number(forecast.planned_rps) if forecast else None,
+        "latency": load.latency_milliseconds,
+    }
 
 
 def _number(text: str | None) -> float | None:
     try:
         return None if text is None else float(text)
     except ValueError:
-        return None
+        return None  # edited by hand
 
 
-def _noticeable(before: float | None, after: float | None) -> bool:
+def _noticeable(before: float | None, after: float | None, share: float) -> bool:
     if before is None or after is None:
         return before is not after
-    return abs(after - before) >= NOTICEABLE_SHARE * max(abs(before), abs(after)) and before != after
+    return before != after and abs(after - before) >= share * max(abs(before), abs(after))
