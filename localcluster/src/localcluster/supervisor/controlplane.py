@@ -108,6 +108,9 @@ def controller_manager_command(program: Path, layout: Layout, state: StateDirect
         f"--controllers={CONTROLLERS}",
         f"--node-monitor-grace-period={timing.node_monitor_grace_seconds}s",
         f"--node-monitor-period={period}s",
+        # With the default of 20 a second the manager needs five seconds just to make its own service accounts.
+        "--kube-api-qps=200",
+        "--kube-api-burst=400",
         "--profiling=false",
     ]
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import aiohttp
 
 from localcluster.addresses import AddressRange, lock_directory
-from localcluster.apiclient import ApiClient
+from localcluster.apiclient import ApiClient, ApiError
 from localcluster.errors import LocalClusterError
 from localcluster.images import ImageTable
 from localcluster.node.agent import NodeAgent
@@ -93,6 +93,7 @@ class ClusterRun:
         if not self._spec.api_only:
             await self._start_nodes(layout, api, stack)
             await self._start_prometheus(layout, api)
+            await self._wait("kube-controller-manager", lambda: _accounts_ready(api))
         self._write_state(Phase.READY)
 
     async def _start_control_plane(self, layout: Layout, api: ApiClient) -> None:
@@ -186,6 +187,16 @@ async def _first_of(start: asyncio.Task[None], stop: asyncio.Event) -> None:
 
 def _client(layout: Layout) -> ApiClient:
     return ApiClient(layout.api_url, layout.authority.certificate, layout.tokens[AGENT])
+
+
+async def _accounts_ready(api: ApiClient) -> bool:
+    """Say whether the controllers have made what every pod needs; before that pods are refused."""
+    try:
+        for path in ("serviceaccounts/default", "configmaps/kube-root-ca.crt"):
+            await api.get(f"/api/v1/namespaces/default/{path}")
+    except ApiError:
+        return False
+    return True
 
 
 async def _accepts(port: int) -> bool:
