@@ -14,10 +14,10 @@ from modelscaler.metrics.source import HistoryRead
 
 # Prometheus refuses more than 11,000 points per series.
 MOST_POINTS: Final = 10_000
-# About 30 bytes of JSON each: what one chunk may hold in memory, however large the fleet is.
+# At about 35 bytes of JSON each, what one chunk may hold in memory, however large the fleet is.
 MOST_SAMPLES: Final = 1_000_000
 # The size of the fleet is not known before the first answer.
-FIRST_POINTS: Final = 500
+FIRST_POINTS: Final = 100
 FEWEST_POINTS: Final = 20
 
 
@@ -36,13 +36,16 @@ class Past:
         self._faults: dict[WorkloadKey, SourceError] = {}
 
     def chunks(self) -> Iterator[tuple[datetime, datetime]]:
-        """Yield the (first, last) time of each chunk to ask for; the more series are found, the shorter the chunks."""
-        first = 0
-        while first < self._points:
-            size = FIRST_POINTS if first == 0 else MOST_SAMPLES // max(len(self._rps), 1)
-            last = min(first + max(min(size, MOST_POINTS), FEWEST_POINTS), self._points) - 1
-            yield self._time(first), self._time(last)
-            first = last + 1
+        """Yield the (first, last) time of each chunk to ask for.
+
+        The newest comes first: it shows how large the fleet is, and the larger it is the shorter the chunks after it.
+        """
+        end = self._points
+        while end > 0:
+            size = FIRST_POINTS if end == self._points else MOST_SAMPLES // max(len(self._rps), 1)
+            start = max(end - max(min(size, MOST_POINTS), FEWEST_POINTS), 0)
+            yield self._time(start), self._time(end - 1)
+            end = start
 
     def add(self, answer: object) -> None:
         """Fill in the answer to a chunk.
