@@ -82,7 +82,7 @@ def _allowance(rules: DirectionRules, current: int, sign: int, changes: History,
 
 
 def _left(limit: RateLimit, current: int, sign: int, changes: History, now: datetime) -> int:
-    used = sum(max(sign * change, 0) for _, change in _since(changes, now, limit.period_seconds))
+    used = sign * sum(change for _, change in _since(changes, now, limit.period_seconds))
     at_start = current - sign * used
     total = limit.value if limit.kind == "Pods" else math.ceil(at_start * limit.value / 100.0 - ROUNDING)
     return total - used

@@ -1,118 +1,171 @@
-"""Every pool that could serve, sized for its demand, and what limited the size."""
+"""The pools a spec allows: what a replica of each costs and carries, and how many there may be. Pure."""
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
 
 from modelscaler.api.words import Binding
-from modelscaler.capacity.latency import latency_seconds, sustainable_rps
-from modelscaler.domain import Choice, Demand, PolicyState, PoolKey, ReplicaCapacity, Workload, is_out
+from modelscaler.capacity.latency import largest_rps, latency_seconds, sustainable_rps
+from modelscaler.domain import (
+    Objective,
+    Observation,
+    PlacementOption,
+    PolicyState,
+    PoolKey,
+    ReplicaCapacity,
+    VariantOption,
+    Workload,
+    is_out,
+)
+from modelscaler.planner.health import stuck_replicas
+
+STABLE_SHARE = 0.8
+"""Where no replica meets the objective, not even idle, replicas are sized to be this busy: late answers, but no pile-up."""
 
 ROUNDING = 1e-9
-NEAR_EQUAL_COST = 0.05
+"""So that n times the rate of a replica needs n replicas, not n + 1."""
+
+
+class NoCandidateError(ValueError):
+    """The spec allows no pool at all; the message says which fields to look at."""
 
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A sized pool, the constraint that set its size, and the demand it was sized for."""
+    """A pool that may be chosen.
 
-    choice: Choice
-    binding: Binding
-    demand: Demand
-    sustainable_rps: float
-
-
-def candidates(
-    workload: Workload, demands: Mapping[str, Demand], state: PolicyState, now: datetime
-) -> tuple[Candidate, ...]:
-    """Return every pool above the accuracy floor, best first; pools that are left alone after failing come not at all.
-
-    Feasible ones come first, by cost, near-equal costs (5 %) by accuracy. Where nothing is feasible the order is how we
-    degrade: carry the most demand, then at the lowest cost. The accuracy floor never gives way, and `min_replicas` are
-    kept even over budget, because a promise of nothing running helps nobody.
+    Attributes:
+        capacity: Speed of one replica.
+        objective: What users are promised.
+        accuracy: Of the variant, in [0, 1].
+        replica_hourly_cost: Price of one replica.
+        start_seconds: From creating a replica to ready: measured if ever seen, else as the spec says.
+        rps_per_replica: Load that one replica carries within the objective; where it cannot, even idle, what it carries
+            without a pile-up.
+        meets_objective: Whether an idle replica answers in time.
+        fewest: Fewest replicas.
+        most: Most replicas; the limits and the budget are in it, and `fewest` wins over both.
+        most_because: Which limit that is.
+        keeps_minimum: Whether the placement allows the workload's minimum.
+        within_budget: Whether `fewest` replicas are within the budget.
+        running: Replicas that exist and are not stuck, when some are stuck; None when nothing hinders more of them.
+        available: Whether the pool may be relied on now.
     """
-    sized = [
-        size(workload, capacity, demands[capacity.pool.placement])
-        for capacity in workload.capacities
-        if not is_out(state, capacity.pool, now) and allowed(workload, capacity.pool)
-    ]
-    return tuple(_ranked(sized))
+
+    capacity: ReplicaCapacity
+    objective: Objective
+    accuracy: float
+    replica_hourly_cost: float
+    start_seconds: float
+    rps_per_replica: float
+    meets_objective: bool
+    fewest: int
+    most: int
+    most_because: Binding
+    keeps_minimum: bool
+    within_budget: bool
+    running: int | None
+    available: bool
+
+    @property
+    def pool(self) -> PoolKey:
+        """The pool's name."""
+        return self.capacity.pool
+
+    def needed(self, rps: float) -> int:
+        """Return the replicas that carry a load, whatever the limits."""
+        return math.ceil(rps / self.rps_per_replica - ROUNDING)
+
+    def replicas_for(self, rps: float) -> int:
+        """Return the replicas for a load, within the limits."""
+        return self.clipped(self.needed(rps))
+
+    def clipped(self, replicas: int) -> int:
+        """Return `replicas`, within the limits."""
+        return min(max(replicas, self.fewest), self.most)
+
+    @property
+    def stuck(self) -> bool:
+        """Whether some of its replicas are there but cannot run."""
+        return self.running is not None
+
+    def carried_rps(self, rps: float) -> float:
+        """Return how much of a load the pool can carry with all the replicas it may have and can have."""
+        replicas = self.most if self.running is None else min(self.most, self.running)
+        return min(rps, replicas * self.rps_per_replica * (1.0 + ROUNDING))
+
+    def latency_seconds(self, rps: float, replicas: int) -> float:
+        """Return the latency at the objective's percentile when so many replicas share a load."""
+        if not replicas:
+            return math.inf if rps else 0.0
+        return latency_seconds(self.capacity, rps / replicas, self.objective.percentile)
 
 
-def allowed(workload: Workload, pool: PoolKey) -> bool:
-    """Tell whether a pool is in the spec and its variant reaches the accuracy floor."""
-    accuracies = {v.name: v.accuracy for v in workload.variants}
-    known_placement = any(p.name == pool.placement for p in workload.placements)
-    return known_placement and accuracies.get(pool.variant, -1.0) >= workload.objective.min_accuracy
+def candidates(workload: Workload, observation: Observation, state: PolicyState) -> tuple[Candidate, ...]:
+    """Return every pool that has a capacity entry and a variant at or above the accuracy floor, by name.
 
-
-def size(workload: Workload, capacity: ReplicaCapacity, demand: Demand) -> Candidate:
-    """Return a pool with the fewest replicas that carry the demand, within the limits."""
-    each = sustainable_rps(capacity, workload.objective)
-    needed = math.ceil(demand.planned_rps / each - ROUNDING) if each > 0 else workload.max_replicas + 1
-    replicas, binding = within_limits(workload, capacity.pool, needed)
-    return Candidate(choice_of(workload, capacity, replicas, demand.planned_rps), binding, demand, each)
-
-
-def within_limits(workload: Workload, pool: PoolKey, needed: int) -> tuple[int, Binding]:
-    """Return `needed` replicas within the workload's, the placement's and the budget's limits, and which one bound."""
-    placement = workload.placement(pool.placement)
-    most = min(workload.max_replicas, placement.max_replicas or workload.max_replicas)
-    binding = Binding.MAX_REPLICAS
-    if workload.max_hourly_cost is not None and placement.hourly_cost > 0:
-        affordable = math.floor(workload.max_hourly_cost / placement.hourly_cost + ROUNDING)
-        if affordable < most:
-            most, binding = affordable, Binding.MAX_HOURLY_COST
-    least = min(workload.min_replicas, placement.max_replicas or workload.min_replicas)
-    if needed <= least:
-        return least, Binding.MIN_REPLICAS if needed < least else Binding.DEMAND
-    if needed > most:
-        return max(most, least), binding
-    return needed, Binding.DEMAND
-
-
-def choice_of(workload: Workload, capacity: ReplicaCapacity, replicas: int, planned_rps: float) -> Choice:
-    """Return what so many replicas of a pool cost and promise at a demand."""
-    pool = capacity.pool
-    carried = replicas * sustainable_rps(capacity, workload.objective)
-    shortfall = max(planned_rps - carried, 0.0)
-    return Choice(
-        pool=pool,
-        replicas=replicas,
-        hourly_cost=replicas * workload.placement(pool.placement).hourly_cost,
-        accuracy=workload.variant(pool.variant).accuracy,
-        latency_seconds=_latency_seconds(workload, capacity, replicas, planned_rps),
-        shortfall_rps=shortfall if shortfall > ROUNDING * max(planned_rps, 1.0) else 0.0,
+    Raises:
+        NoCandidateError: There is none.
+    """
+    placements = {p.name: p for p in workload.placements}
+    variants = {v.name: v for v in workload.variants if v.accuracy >= workload.objective.min_accuracy}
+    usable = {c.pool: c for c in workload.capacities if c.pool.placement in placements and c.pool.variant in variants}
+    if not usable:
+        raise NoCandidateError(
+            f"no pair of placement and variant may be used: none of the {len(workload.capacities)} capacity entries is for "
+            f"a variant with an accuracy of at least {workload.objective.min_accuracy:g}; add an entry for one of "
+            f"{sorted(variants) or 'a more accurate variant'} or lower slo.minAccuracy"
+        )
+    return tuple(
+        _candidate(workload, observation, state, usable[pool], placements[pool.placement], variants[pool.variant])
+        for pool in sorted(usable)
     )
 
 
-def _latency_seconds(workload: Workload, capacity: ReplicaCapacity, replicas: int, planned_rps: float) -> float:
-    if replicas == 0:
-        return math.inf
-    return latency_seconds(capacity, planned_rps / replicas, workload.objective.percentile)
+def _candidate(
+    workload: Workload,
+    observation: Observation,
+    state: PolicyState,
+    capacity: ReplicaCapacity,
+    placement: PlacementOption,
+    variant: VariantOption,
+) -> Candidate:
+    seen = observation.pool(capacity.pool)
+    sustainable = sustainable_rps(capacity, workload.objective)
+    most, because = _most(workload, placement)
+    fewest = min(workload.min_replicas, placement.max_replicas or workload.min_replicas)
+    running = _running(workload, observation, state, capacity.pool)
+    serves = capacity.pool == state.active
+    return Candidate(
+        capacity=capacity,
+        objective=workload.objective,
+        accuracy=variant.accuracy,
+        replica_hourly_cost=placement.hourly_cost,
+        start_seconds=placement.start_seconds if seen.start_seconds is None else seen.start_seconds,
+        rps_per_replica=sustainable or STABLE_SHARE * largest_rps(capacity),
+        meets_objective=sustainable > 0.0,
+        fewest=fewest,
+        most=max(most, fewest),
+        most_because=because,
+        keeps_minimum=fewest == workload.min_replicas,
+        within_budget=workload.max_hourly_cost is None or fewest * placement.hourly_cost <= workload.max_hourly_cost,
+        running=running,
+        available=running != 0 if serves else not is_out(state, capacity.pool, observation.now),
+    )
 
 
-def _ranked(sized: list[Candidate]) -> list[Candidate]:
-    feasible = sorted((c for c in sized if c.choice.feasible), key=_by_cost)
-    degraded = sorted((c for c in sized if not c.choice.feasible), key=_by_shortfall)
-    if feasible:
-        limit = feasible[0].choice.hourly_cost * (1.0 + NEAR_EQUAL_COST)
-        near = sorted((c for c in feasible if c.choice.hourly_cost <= limit), key=_by_accuracy)
-        feasible = near + [c for c in feasible if c.choice.hourly_cost > limit]
-    return feasible + degraded
+def _most(workload: Workload, placement: PlacementOption) -> tuple[int, Binding]:
+    """Return the most replicas that limits and budget allow, and which of them it is."""
+    most = min(workload.max_replicas, placement.max_replicas or workload.max_replicas)
+    if workload.max_hourly_cost is None or placement.hourly_cost <= 0.0:
+        return most, Binding.MAX_REPLICAS
+    affordable = math.floor(workload.max_hourly_cost / placement.hourly_cost + ROUNDING)
+    return (affordable, Binding.MAX_HOURLY_COST) if affordable < most else (most, Binding.MAX_REPLICAS)
 
 
-def _by_cost(candidate: Candidate) -> tuple[float, float, int, PoolKey]:
-    choice = candidate.choice
-    return (choice.hourly_cost, -choice.accuracy, choice.replicas, choice.pool)
-
-
-def _by_accuracy(candidate: Candidate) -> tuple[float, float, int, PoolKey]:
-    choice = candidate.choice
-    return (-choice.accuracy, choice.hourly_cost, choice.replicas, choice.pool)
-
-
-def _by_shortfall(candidate: Candidate) -> tuple[float, float, float, PoolKey]:
-    choice = candidate.choice
-    return (round(choice.shortfall_rps, 6), choice.hourly_cost, -choice.accuracy, choice.pool)
+def _running(workload: Workload, observation: Observation, state: PolicyState, pool: PoolKey) -> int | None:
+    """Return the serving pool's replicas that are not stuck when some are; for other pools an outage speaks."""
+    if pool != state.active:
+        return None
+    seen = observation.pool(pool)
+    stuck = stuck_replicas(seen, workload.start_deadline_seconds)
+    return seen.replicas - stuck if stuck else None

@@ -1,48 +1,56 @@
-"""What capacity must be there for: the forecast peak until new capacity could be ready, and never less than what is here.
+"""How much load to plan for. Pure.
 
-The reactive guard is the measured load corrected for queue growth, so a forecast that is too low cannot starve a
-workload; a reading that is not knowledge (absent, stale, error) never lowers anything.
+The reactive guard is the measured load plus what it takes to work off the queue, so a forecast that is too low cannot starve
+a workload. A reading that is not knowledge (absent, stale, error) never lowers anything: what runs is then assumed needed.
 """
 
-from modelscaler.domain import Demand, Observation, QuantileForecast, Workload, known
+from dataclasses import dataclass
+
+from modelscaler.domain import Demand, Observation, QuantileForecast, known
 
 
-def horizon_seconds(workload: Workload, observation: Observation, placement: str, interval_seconds: float) -> float:
-    """Return how far ahead a plan for `placement` must look.
+@dataclass(frozen=True, slots=True)
+class Load:
+    """What is known about the load, before a horizon is chosen.
 
-    That is the start of a replica there (the slowest measured 90th percentile of its pools, else what the spec says), plus
-    one interval until the next decision.
+    `measured_rps` is None when the load is not known; `assumed_rps`, what the running replicas can carry, counts instead.
     """
-    measured = [p.start_seconds for p in observation.pools if p.pool.placement == placement and p.start_seconds]
-    return max(measured, default=workload.placement(placement).start_seconds) + interval_seconds
+
+    measured_rps: float | None
+    queued_requests: float
+    assumed_rps: float
+    forecast: QuantileForecast | None
+    forecast_age_seconds: float
+    quantile: float
+
+    def within(self, horizon_seconds: float) -> Demand:
+        """Return the demand to plan for: the larger of the forecast's peak within the horizon and what is there now.
+
+        A backlog is to be gone by the horizon, when the capacity that is planned now serves.
+        """
+        present_rps, ahead_rps = self.assumed_rps, None
+        if self.measured_rps is not None:
+            present_rps = self.measured_rps + self.queued_requests / horizon_seconds
+        if self.forecast is not None:
+            ahead_rps = self.forecast.peak(self.quantile, horizon_seconds + self.forecast_age_seconds)
+        return Demand(self.measured_rps, ahead_rps, max(present_rps, ahead_rps or 0.0), horizon_seconds)
 
 
-def measured_rps(observation: Observation, drain_seconds: float) -> float | None:
-    """Return offered load plus the rate that drains the queue in `drain_seconds`; None when the load is unknown."""
-    offered = known(observation.offered)
-    if offered is None:
-        return None
-    return offered + (known(observation.queued) or 0.0) / drain_seconds
+def load_from(observation: Observation, forecast: QuantileForecast | None, quantile: float, assumed_rps: float) -> Load:
+    """Return what is known about the load.
 
-
-def demand_for(
-    workload: Workload,
-    observation: Observation,
-    forecast: QuantileForecast | None,
-    placement: str,
-    interval_seconds: float,
-) -> Demand:
-    """Return what capacity on `placement` must be planned for.
-
-    `planned_rps` is the larger of the forecast quantile of the peak and what is measured; 0 when neither is known. A queue
-    is to be gone by the horizon, when what is bought now serves.
+    Args:
+        observation: What is seen now. An unknown queue does not count: the offered load is known without it.
+        forecast: The forecast, None when there is none.
+        quantile: Quantile of the peak to plan for.
+        assumed_rps: Load to assume when it is not known.
     """
-    horizon = horizon_seconds(workload, observation, placement, interval_seconds)
-    ahead = None if forecast is None else forecast.peak(workload.forecast.quantile, horizon)
-    here = measured_rps(observation, drain_seconds=horizon)
-    return Demand(
-        measured_rps=here,
-        forecast_rps=ahead,
-        planned_rps=max(ahead or 0.0, here or 0.0),
-        horizon_seconds=horizon,
+    age = (observation.now - forecast.made_at).total_seconds() if forecast is not None else 0.0
+    return Load(
+        measured_rps=known(observation.offered),
+        queued_requests=known(observation.queued) or 0.0,
+        assumed_rps=assumed_rps,
+        forecast=forecast,
+        forecast_age_seconds=max(age, 0.0),
+        quantile=quantile,
     )

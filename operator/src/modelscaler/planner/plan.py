@@ -1,31 +1,21 @@
-"""The plan: demand, candidates, selection, limits on change, and the reason, as one value."""
+"""The plan: candidates sized for the demand, one selected, its change limited, and the reason, as one value. Pure."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from modelscaler.api.words import Binding, DecisionReason
-from modelscaler.capacity.latency import sustainable_rps
-from modelscaler.domain import (
-    Choice,
-    Observation,
-    Plan,
-    PolicyState,
-    QuantileForecast,
-    ReplicaCapacity,
-    Workload,
-    known,
-)
+from modelscaler.domain import Observation, Plan, PolicyState, QuantileForecast, Workload, known
 from modelscaler.planner import wording
-from modelscaler.planner.behavior import (
-    limit_change,
-    longest_period_seconds,
-    longest_window_seconds,
-    remember,
-)
-from modelscaler.planner.candidates import ROUNDING, Candidate, candidates, choice_of
-from modelscaler.planner.demand import demand_for
-from modelscaler.planner.selection import Selection, select
+from modelscaler.planner.behavior import limit_change, longest_window_seconds, remember
+from modelscaler.planner.candidates import Candidate, candidates
+from modelscaler.planner.choice import Option, best, options
+from modelscaler.planner.demand import load_from
+from modelscaler.planner.memory import recalled
+from modelscaler.planner.switching import Selection, demand_reason, option_of, select, why_leave
+
+SCALE_DOWN_HEADROOM = 0.05
+"""Replicas are removed only when the rest would carry this much more than the demand: a demand that flickers around what n
+replicas carry must not make the number flicker between n and n + 1."""
 
 
 def plan(
@@ -47,136 +37,173 @@ def plan(
     Returns:
         The plan, and the state with what this decision adds to it (the pools in `state.active` and `state.switch` are
         moved by `next_step`, not here).
+
+    Raises:
+        NoCandidateError: The spec allows no pool at all.
     """
-    now = observation.now
-    demands = {
-        p.name: demand_for(workload, observation, forecast, p.name, interval_seconds) for p in workload.placements
-    }
-    ranked = candidates(workload, demands, state, now)
-    everything_out = not ranked
-    if everything_out:  # nothing else to try: the least bad of what failed
-        ranked = candidates(workload, demands, replace(state, outages=()), now)
-    state = replace(state, missing_ticks=_missing_ticks(observation, state))
-    selection = select(workload, ranked, state, now, knows=known(observation.offered) is not None)
-    decision = _sized(workload, observation, selection, state, everything_out)
-    second = _runner_up(ranked, selection.candidate)
-    made = Plan(
-        target=decision.choice,
-        reason=decision.reason,
-        message=wording.message(
-            workload, observation, selection.candidate, decision.choice, decision.reason, decision.binding
-        ),
-        binding=decision.binding,
-        demand=selection.candidate.demand,
-        runner_up=second.choice if second else None,
-        why_not_runner_up=wording.why_not(second.choice, decision.choice) if second else "",
-    )
-    return made, _next_state(workload, observation, selection, decision, state)
+    state = recalled(observation, state)
+    listed = _options(workload, observation, forecast, state, interval_seconds)
+    load_is_known = known(observation.offered) is not None
+    window_seconds = workload.scale_down.stabilization_seconds
+    selection = select(listed, state, observation.now, window_seconds, load_is_known)
+    size = _size(workload, observation, selection.option, state)
+    made = _plan(workload, observation, state, listed, selection, size)
+    return made, _next_state(workload, observation, state, listed, selection)
 
 
 @dataclass(frozen=True, slots=True)
-class _Decision:
-    choice: Choice
-    wanted: int
-    reason: DecisionReason
-    binding: Binding
+class Size:
+    """How many replicas of the selected pool, out of how many at present, and what held the change back, if anything."""
+
+    current: int
+    replicas: int
+    held_by: Binding | None
 
 
-def _sized(
-    workload: Workload, observation: Observation, selection: Selection, state: PolicyState, everything_out: bool
-) -> _Decision:
-    candidate = selection.candidate
-    wanted, reason, binding = candidate.choice.replicas, selection.reason, candidate.binding
-    current = observation.pool(candidate.choice.pool).replicas
-    if known(observation.offered) is None and state.active is not None:
-        wanted = max(wanted, current, _equivalent(workload, observation, candidate, state), _fallback(workload, state))
-        reason, binding = reason or _missing_reason(workload, state), Binding.METRICS
-    replicas = min(wanted, _most(workload, candidate.choice.pool.placement))
-    if candidate.choice.pool == state.active and current > 0:
-        replicas, held = _limited(workload, observation, current, replicas, state)
-        binding = held or binding
-    choice = choice_of(workload, _capacity(workload, candidate), replicas, candidate.demand.planned_rps)
-    if everything_out:
-        binding = Binding.AVAILABILITY
-    return _Decision(choice, wanted, reason or _reason(candidate, choice, current), binding)
+def _options(
+    workload: Workload,
+    observation: Observation,
+    forecast: QuantileForecast | None,
+    state: PolicyState,
+    interval_seconds: float,
+) -> tuple[Option, ...]:
+    found = candidates(workload, observation, state)
+    serving = next((c for c in found if c.pool == state.active), None)
+    held = 0
+    if known(observation.offered) is None:
+        held = max(_current(observation, state), _fallback_replicas(workload, state))
+    assumed_rps = serving.clipped(held) * serving.rps_per_replica if serving and held else 0.0
+    load = load_from(observation, forecast, workload.forecast.quantile, assumed_rps)
+    return options(found, load, interval_seconds, at_least=0 if serving else held)
 
 
-def _limited(
-    workload: Workload, observation: Observation, current: int, wanted: int, state: PolicyState
-) -> tuple[int, Binding | None]:
-    replicas, held = limit_change(workload, current, wanted, state.recommendations, state.changes, observation.now)
-    latency_seconds = known(observation.latency)
-    if replicas < current and latency_seconds is not None and latency_seconds > workload.objective.latency_seconds:
-        return current, Binding.DEMAND  # the objective is missed as it is: nothing is taken away
-    return max(replicas, min(workload.min_replicas, wanted)), held
+def _current(observation: Observation, state: PolicyState) -> int:
+    return observation.pool(state.active).replicas if state.active else 0
 
 
-def _equivalent(workload: Workload, observation: Observation, candidate: Candidate, state: PolicyState) -> int:
-    """Return the replicas that carry what the serving pool carries: while the load is unknown, no capacity is lost."""
-    serving = next((c for c in workload.capacities if c.pool == state.active), None)
-    if serving is None or candidate.sustainable_rps <= 0:
-        return 0
-    carried_rps = observation.pool(serving.pool).replicas * sustainable_rps(serving, workload.objective)
-    return math.ceil(carried_rps / candidate.sustainable_rps - ROUNDING)
+def _fallback_replicas(workload: Workload, state: PolicyState) -> int:
+    return workload.fallback.replicas if workload.fallback and _fallback_holds(workload, state) else 0
 
 
-def _fallback(workload: Workload, state: PolicyState) -> int:
-    return workload.fallback.replicas if workload.fallback and _failing(workload, state) else 0
-
-
-def _failing(workload: Workload, state: PolicyState) -> bool:
+def _fallback_holds(workload: Workload, state: PolicyState) -> bool:
     return workload.fallback is not None and state.missing_ticks >= workload.fallback.failure_threshold
 
 
-def _missing_reason(workload: Workload, state: PolicyState) -> DecisionReason:
-    return DecisionReason.FALLBACK if _failing(workload, state) else DecisionReason.METRICS_MISSING
+def _size(workload: Workload, observation: Observation, option: Option, state: PolicyState) -> Size:
+    """Limit the change of a pool that serves already; a pool that is yet to start gets what it needs at once."""
+    current = _current(observation, state)
+    if option.candidate.pool != state.active or not current:
+        return Size(0, option.replicas, None)
+    wanted = _wanted(option, current)
+    now = observation.now
+    replicas, held_by = limit_change(workload, current, wanted, state.recommendations, state.changes, now)
+    if replicas < current and option.feasible and _objective_is_missed(observation, option.candidate):
+        replicas, held_by = current, Binding.OBJECTIVE
+    return Size(current, option.candidate.clipped(replicas), held_by)
 
 
-def _most(workload: Workload, placement: str) -> int:
-    return min(workload.max_replicas, workload.placement(placement).max_replicas or workload.max_replicas)
+def _wanted(option: Option, current: int) -> int:
+    if option.replicas >= current:
+        return option.replicas
+    roomy = option.candidate.replicas_for(option.demand.planned_rps * (1.0 + SCALE_DOWN_HEADROOM))
+    return min(max(roomy, option.replicas), current)
 
 
-def _capacity(workload: Workload, candidate: Candidate) -> ReplicaCapacity:
-    return next(c for c in workload.capacities if c.pool == candidate.choice.pool)
+def _objective_is_missed(observation: Observation, candidate: Candidate) -> bool:
+    """Whether users wait too long now, whatever the model of a replica promises: then nothing is taken away."""
+    seconds = known(observation.latency)
+    return seconds is not None and seconds > candidate.objective.latency_seconds
 
 
-def _reason(candidate: Candidate, choice: Choice, current: int) -> DecisionReason:
-    if not candidate.choice.feasible:
+def _plan(
+    workload: Workload,
+    observation: Observation,
+    state: PolicyState,
+    listed: Sequence[Option],
+    selection: Selection,
+    size: Size,
+) -> Plan:
+    option = selection.option
+    target = option.choice(size.replicas)
+    reason = _reason(workload, observation, state, listed, option, size)
+    binding = _binding(observation, selection, size)
+    second = _runner_up(listed, option)
+    return Plan(
+        target=target,
+        reason=reason,
+        message=wording.message(workload, observation, state, selection, size.replicas, reason, binding),
+        binding=binding,
+        demand=option.demand if option.feasible else option.far,
+        runner_up=second.choice(second.replicas) if second else None,
+        why_not_runner_up=wording.why_not(second, selection, state, observation.now) if second else "",
+    )
+
+
+def _reason(
+    workload: Workload,
+    observation: Observation,
+    state: PolicyState,
+    listed: Sequence[Option],
+    option: Option,
+    size: Size,
+) -> DecisionReason:
+    if not option.feasible:
         return DecisionReason.INFEASIBLE
-    if choice.replicas == current:
+    if state.active is None:
+        return DecisionReason.FIRST_PLAN
+    if option.candidate.pool != state.active:
+        return why_leave(option_of(listed, state.active), option, state)
+    if known(observation.offered) is None:
+        return DecisionReason.FALLBACK if _fallback_holds(workload, state) else DecisionReason.METRICS_MISSING
+    if size.replicas == size.current:
         return DecisionReason.STEADY
-    if choice.replicas < current:
-        return DecisionReason.DEMAND_FELL
-    demand = candidate.demand
-    forecast_led = (demand.forecast_rps or 0.0) > (demand.measured_rps or 0.0)
-    return DecisionReason.FORECAST_DEMAND if forecast_led else DecisionReason.MEASURED_DEMAND
+    if state.planned_generation != workload.generation:
+        return DecisionReason.SPEC_CHANGED
+    return demand_reason(option) if size.replicas > size.current else DecisionReason.DEMAND_FELL
 
 
-def _runner_up(ranked: Sequence[Candidate], chosen: Candidate) -> Candidate | None:
-    return next((c for c in ranked if c.choice.pool != chosen.choice.pool), None)
+def _binding(observation: Observation, selection: Selection, size: Size) -> Binding:
+    option, candidate = selection.option, selection.option.candidate
+    if not option.feasible:
+        return _why_short(candidate)
+    if size.held_by is not None:
+        return size.held_by
+    if known(observation.offered) is None:
+        return Binding.METRICS
+    if selection.waiting is not None:
+        return Binding.SWITCH_COST
+    return Binding.MIN_REPLICAS if size.replicas == candidate.fewest > option.needed else Binding.DEMAND
 
 
-def _missing_ticks(observation: Observation, state: PolicyState) -> int:
-    if known(observation.offered) is not None:
-        return 0
-    return min(state.missing_ticks + int(observation.new_readings), 1_000_000)
+def _why_short(candidate: Candidate) -> Binding:
+    if not candidate.available or candidate.stuck:
+        return Binding.AVAILABILITY
+    return candidate.most_because if candidate.meets_objective else Binding.OBJECTIVE
+
+
+def _runner_up(listed: Sequence[Option], chosen: Option) -> Option | None:
+    """Return what would have been taken without the chosen one, were everything available."""
+    others = {
+        option.candidate.pool: replace(option, candidate=replace(option.candidate, available=True))
+        for option in listed
+        if option is not chosen
+    }
+    return option_of(listed, best(list(others.values())).candidate.pool) if others else None
 
 
 def _next_state(
-    workload: Workload, observation: Observation, selection: Selection, decision: _Decision, state: PolicyState
+    workload: Workload, observation: Observation, state: PolicyState, listed: Sequence[Option], selection: Selection
 ) -> PolicyState:
+    """Remember what the serving pool would have been sized to, for the stabilisation windows."""
     now = observation.now
-    same_pool = decision.choice.pool == state.active
-    past = state.recommendations if same_pool else ()
-    change = decision.choice.replicas - observation.pool(decision.choice.pool).replicas if same_pool else 0
-    changes = state.changes
-    if change:
-        changes = tuple(remember(changes, (now, change), now, longest_period_seconds(workload)))
-    window = longest_window_seconds(workload)
+    recommendations = state.recommendations
+    serving = option_of(listed, state.active)
+    if serving is not None:
+        entry = (now, _wanted(serving, _current(observation, state)))
+        recommendations = tuple(remember(recommendations, entry, now, longest_window_seconds(workload)))
     return replace(
         state,
-        recommendations=tuple(remember(past, (now, decision.wanted), now, window)),
-        changes=changes,
-        cheaper_since=selection.cheaper_since,
+        recommendations=recommendations,
+        cheaper_since=selection.better_since,
         planned_generation=workload.generation,
     )

@@ -1,21 +1,18 @@
-"""The next safe step towards a plan: make before break, and never a step that takes serving capacity away too early.
+"""The next safe step towards a plan: make before break, and no step that takes serving capacity below what is needed. Pure.
 
-A switch creates the new pool, waits until it is ready for the load of now, flips the Service, and drains the old pool only
-once the flip is seen. A pool that does not start in time is given up for a while (an outage), and the next plan takes the
-runner-up.
+A switch creates the new pool, waits until it is ready for the load of now, and points the Service to it; the old pool keeps
+all its replicas until a later step sees that the Service selects the new one and that it carries the load. Then the old one
+is scaled to zero, and deleted when its last pod is gone. A pool that does not start is given up for a while (an outage), and
+the next plan takes the runner-up.
 """
 
-import math
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TypeAlias
 
-from modelscaler.api.words import DecisionReason
-from modelscaler.capacity.latency import sustainable_rps
+from modelscaler.api.words import Binding, DecisionReason
 from modelscaler.domain import (
     Observation,
-    Outage,
     Plan,
     PolicyState,
     PoolKey,
@@ -24,37 +21,16 @@ from modelscaler.domain import (
     Step,
     Switch,
     Workload,
-    backoff,
 )
-from modelscaler.planner.candidates import ROUNDING, allowed, within_limits
+from modelscaler.planner.behavior import longest_period_seconds, remember
+from modelscaler.planner.candidates import Candidate, candidates
+from modelscaler.planner.health import stuck_replicas
+from modelscaler.planner.memory import after_recoveries, with_outage, without
 
 Notes: TypeAlias = tuple[tuple[DecisionReason, str], ...]
 
-PATIENCE_SECONDS = 10.0
-FORGET_OUTAGE_SECONDS = 3600.0
-LOST_AFTER_STARTS = 2.0
-NOTHING: Notes = ()
-
-
-@dataclass(frozen=True, slots=True)
-class _Situation:
-    """What a step is taken from."""
-
-    workload: Workload
-    observation: Observation
-    plan: Plan
-    state: PolicyState
-
-    @property
-    def target(self) -> PoolKey:
-        return self.plan.target.pool
-
-    @property
-    def now(self) -> datetime:
-        return self.observation.now
-
-    def seen(self, pool: PoolKey) -> PoolObservation:
-        return self.observation.pool(pool)
+NOT_READY = "NotReady"
+DEADLINE = "StartDeadlineExceeded"
 
 
 def next_step(workload: Workload, observation: Observation, plan: Plan, state: PolicyState) -> Step:
@@ -64,144 +40,190 @@ def next_step(workload: Workload, observation: Observation, plan: Plan, state: P
         workload: What the user asked for.
         observation: What is seen of the pools and of the Service.
         plan: Where to go.
-        state: What earlier steps left behind.
+        state: What `plan` left behind.
+
+    Returns:
+        A step whose `pools` name every pool that exists or shall exist.
     """
-    situation = _Situation(workload, observation, plan, _without_old_outages(state, observation.now))
+    state = after_recoveries(workload, observation, state)
+    scene = _Scene(workload, observation, plan, state, candidates(workload, observation, state))
     if state.active is None:
-        return _first(situation)
-    if situation.target == state.active:
-        return _stay(situation)
-    return _switch(situation)
+        return _first(scene)
+    if plan.target.pool == state.active:
+        return _stay(scene, state.active)
+    return _switch(scene, state.active)
 
 
-def _first(situation: _Situation) -> Step:
-    """Nothing serves: the target serves from the start."""
-    state = replace(situation.state, active=situation.target, switch=None)
-    return _step(situation, state, {situation.target: situation.plan.target.replicas}, serving=situation.target)
+@dataclass(frozen=True, slots=True)
+class _Scene:
+    """What a step is taken from."""
+
+    workload: Workload
+    observation: Observation
+    plan: Plan
+    state: PolicyState
+    candidates: tuple[Candidate, ...]
+
+    @property
+    def now(self) -> datetime:
+        return self.observation.now
+
+    @property
+    def load_rps(self) -> float:
+        """The load that must be carried at any moment of a switch: what is measured, else what is planned for."""
+        demand = self.plan.demand
+        return demand.planned_rps if demand.measured_rps is None else demand.measured_rps
+
+    def seen(self, pool: PoolKey) -> PoolObservation:
+        return self.observation.pool(pool)
+
+    def candidate(self, pool: PoolKey) -> Candidate | None:
+        return next((c for c in self.candidates if c.pool == pool), None)
+
+    def needed_now(self, pool: PoolKey) -> int:
+        """Replicas of a pool that carry the load; one at least, and no more than the plan wants of it."""
+        candidate = self.candidate(pool)
+        needed = candidate.replicas_for(self.load_rps) if candidate else 1
+        if pool == self.plan.target.pool:
+            needed = min(needed, self.plan.target.replicas)
+        return max(needed, 1)
+
+    def ready_rps(self, pool: PoolKey) -> float:
+        """Load that a pool's ready replicas carry; a pool whose speed is not known is trusted with what it has."""
+        ready, candidate = self.seen(pool).ready, self.candidate(pool)
+        if candidate is None:
+            return self.load_rps if ready else 0.0
+        return ready * candidate.rps_per_replica
 
 
-def _stay(situation: _Situation) -> Step:
-    """The serving pool is the right one: set its size, drain every other, and say when it cannot be had."""
-    state, notes = replace(situation.state, switch=None), NOTHING
-    active = situation.seen(situation.target)
-    trouble = _trouble(situation, active)
-    if trouble and situation.plan.runner_up is not None and situation.plan.runner_up.feasible:
-        state, notes = _give_up(situation, state, situation.target, trouble)
-    replicas = situation.plan.target.replicas
-    if trouble:
-        replicas = max(replicas, active.replicas)
-    return _step(situation, state, {situation.target: replicas}, serving=situation.target, notes=notes)
+def _first(scene: _Scene) -> Step:
+    """Nothing serves: the Service selects the target from the start."""
+    target = scene.plan.target
+    state = replace(scene.state, active=target.pool, switch=None)
+    return _step(scene, state, {target.pool: target.replicas}, serving=target.pool)
 
 
-def _switch(situation: _Situation) -> Step:
-    """Another pool shall serve: start it, and flip once it carries the load of now."""
-    state, target = situation.state, situation.target
-    active = state.active
-    assert active is not None  # noqa: S101 - next_step asked
-    if state.switch is None or state.switch.target != target:
-        state = replace(state, switch=Switch(target, situation.now))
-    sizes = {active: _kept(situation, active), target: situation.plan.target.replicas}
-    if situation.seen(target).ready >= _needed_now(situation):
-        state = replace(state, active=target, switch=None, outages=_cleared(state, target))
-        return _step(situation, state, sizes, serving=target)
-    trouble = _switch_trouble(situation, state)
-    if trouble and _may_give_up(situation, active):
-        state, notes = _give_up(situation, replace(state, switch=None), target, trouble)
-        return _step(situation, state, {active: sizes[active]}, serving=active, notes=notes)
-    return _step(situation, state, sizes, serving=active)
+def _stay(scene: _Scene, active: PoolKey) -> Step:
+    """The serving pool is the right one: give it its size and drain every other."""
+    replicas = scene.plan.target.replicas
+    state, notes = replace(scene.state, switch=None), _abandoned(scene)
+    if scene.plan.binding is Binding.AVAILABILITY:
+        state, trouble = _doubted(scene, state, active)
+        notes += trouble
+    return _step(scene, _with_change(scene, state, active, replicas), {active: replicas}, serving=active, notes=notes)
 
 
-def _step(
-    situation: _Situation,
-    state: PolicyState,
-    sizes: dict[PoolKey, int],
-    serving: PoolKey,
-    notes: Notes = NOTHING,
-) -> Step:
-    targets = [PoolTarget(pool, replicas) for pool, replicas in sizes.items()]
-    leftover = (pool for pool in situation.observation.pools if pool.pool not in sizes)
-    targets += [_drained(situation, pool, serving) for pool in leftover]
-    return Step(pools=tuple(sorted(targets, key=lambda t: t.pool)), serving=serving, state=state, notes=notes)
+def _switch(scene: _Scene, active: PoolKey) -> Step:
+    """Another pool shall serve: start it, and point the Service to it once it carries the load of now."""
+    target = scene.plan.target.pool
+    state, notes = _started(scene)
+    state, trouble = _doubted(scene, state, active)
+    notes += trouble
+    sizes = {active: _kept(scene, active), target: max(scene.plan.target.replicas, scene.seen(target).ready)}
+    if _may_serve(scene, active, target):
+        return _flipped(scene, state, sizes, notes)
+    why = _why_give_up(scene, state)
+    if why is not None:
+        state = replace(with_outage(state, target, scene.observation, why), switch=None)
+        text = f"{target} did not start ({why}) and is given up for a while; {active} keeps serving"
+        notes += ((DecisionReason.CANDIDATE_UNAVAILABLE, text),)
+        return _step(scene, state, {active: sizes[active]}, serving=active, notes=notes)
+    return _step(scene, _with_change(scene, state, active, sizes[active]), sizes, serving=active, notes=notes)
 
 
-def _drained(situation: _Situation, pool: PoolObservation, serving: PoolKey) -> PoolTarget:
-    """A pool that is neither serving nor starting: keep it until the Service is seen to select another, then let it go."""
-    selected = situation.observation.selected
-    if selected == pool.pool or (selected is None and pool.ready > 0):
-        return PoolTarget(pool.pool, pool.replicas)
-    empty = (
-        pool.replicas == 0 and pool.ready + pool.starting + pool.unschedulable + pool.failing + pool.terminating == 0
+def _started(scene: _Scene) -> tuple[PolicyState, Notes]:
+    """Note the start of a switch, or that it goes to another pool now."""
+    state, target = scene.state, scene.plan.target
+    if state.switch is not None and state.switch.target == target.pool:
+        return state, ()
+    text = f"starting {target.replicas} x {target.pool}; {state.active} serves until they are ready"
+    return replace(state, switch=Switch(target.pool, scene.now)), ((scene.plan.reason, text),)
+
+
+def _abandoned(scene: _Scene) -> Notes:
+    switch = scene.state.switch
+    if switch is None:
+        return ()
+    return ((scene.plan.reason, f"the switch to {switch.target} is called off; {scene.state.active} keeps serving"),)
+
+
+def _doubted(scene: _Scene, state: PolicyState, active: PoolKey) -> tuple[PolicyState, Notes]:
+    """Record an outage of the serving pool when replicas of it cannot run, so that it is not returned to at once."""
+    seen = scene.seen(active)
+    if not stuck_replicas(seen, scene.workload.start_deadline_seconds):
+        return state, ()
+    doubted = with_outage(state, active, scene.observation, seen.failure or NOT_READY)
+    if doubted is state:
+        return state, ()
+    text = f"{active}: {seen.ready} of {seen.replicas} replicas run ({seen.failure or NOT_READY})"
+    return doubted, ((DecisionReason.CANDIDATE_UNAVAILABLE, text),)
+
+
+def _may_serve(scene: _Scene, active: PoolKey, target: PoolKey) -> bool:
+    """Tell whether the Service may select the target: it carries the load, or at least more than what serves now does."""
+    if scene.seen(target).ready >= scene.needed_now(target):
+        return True
+    serves, would_serve = scene.ready_rps(active), scene.ready_rps(target)
+    return (serves < would_serve and serves < scene.load_rps) or (serves == 0.0 < would_serve)
+
+
+def _flipped(scene: _Scene, state: PolicyState, sizes: dict[PoolKey, int], notes: Notes) -> Step:
+    """Point the Service to the target. The old pool keeps its replicas in this step; the windows start afresh."""
+    target = scene.plan.target.pool
+    flipped = replace(
+        state,
+        active=target,
+        switch=None,
+        outages=without(state, target),
+        recommendations=(),
+        changes=(),
+        cheaper_since=None,
     )
-    return PoolTarget(pool.pool, 0, delete=empty and pool.pool != serving)
+    text = f"{target} serves now, {scene.seen(target).ready} of {sizes[target]} replicas ready; {state.active} drains"
+    return _step(scene, flipped, sizes, serving=target, notes=(*notes, (scene.plan.reason, text)))
 
 
-def _kept(situation: _Situation, active: PoolKey) -> int:
-    """The serving pool keeps what it has during a switch, and grows when the load of now asks for it."""
-    has = situation.seen(active).replicas
-    if not allowed(situation.workload, active):
-        return has
-    return max(has, within_limits(situation.workload, active, _carrying(situation, active))[0])
-
-
-def _needed_now(situation: _Situation) -> int:
-    """Replicas of the target that must be ready before the flip: enough for the load of now, all when it is unknown."""
-    planned = situation.plan.target.replicas
-    if situation.plan.demand.measured_rps is None:
-        return max(planned, 1)
-    return max(min(_carrying(situation, situation.target), planned), 1)
-
-
-def _carrying(situation: _Situation, pool: PoolKey) -> int:
-    """Replicas of a pool that carry the measured load; 0 when the load or the pool's speed is unknown."""
-    capacity = next((c for c in situation.workload.capacities if c.pool == pool), None)
-    measured = situation.plan.demand.measured_rps
-    if capacity is None or measured is None:
-        return 0
-    each = sustainable_rps(capacity, situation.workload.objective)
-    return math.ceil(measured / each - ROUNDING) if each > 0 else 0
-
-
-def _trouble(situation: _Situation, pool: PoolObservation) -> str | None:
-    """Why a pool cannot be had: not placed, not started, or all its pods gone silent; None while there is still hope."""
-    if pool.failure and pool.unready_seconds > PATIENCE_SECONDS:
-        return pool.failure
-    start = pool.start_seconds or situation.workload.placement(pool.pool.placement).start_seconds
-    silent = pool.replicas > 0 and pool.ready == 0
-    if silent and pool.unready_seconds > max(LOST_AFTER_STARTS * start, PATIENCE_SECONDS):
-        return "NotReady"
+def _why_give_up(scene: _Scene, state: PolicyState) -> str | None:
+    """Return why the target of a switch is not going to start; None while there is hope."""
+    seen, deadline_seconds = scene.seen(scene.plan.target.pool), scene.workload.start_deadline_seconds
+    if stuck_replicas(seen, deadline_seconds):
+        return seen.failure or NOT_READY
+    if state.switch and scene.now - state.switch.started_at > timedelta(seconds=deadline_seconds):
+        return DEADLINE
     return None
 
 
-def _switch_trouble(situation: _Situation, state: PolicyState) -> str | None:
-    pool = situation.seen(situation.target)
-    if pool.failure and pool.unready_seconds > PATIENCE_SECONDS:
-        return pool.failure
-    waited = (situation.now - state.switch.started_at).total_seconds() if state.switch else 0.0
-    return "StartDeadlineExceeded" if waited > situation.workload.start_deadline_seconds else None
+def _kept(scene: _Scene, active: PoolKey) -> int:
+    """Return the serving pool's size during a switch: never less than it has, more when the demand asks for it."""
+    seen, candidate = scene.seen(active), scene.candidate(active)
+    if candidate is None or candidate.stuck or not seen.replicas:
+        return seen.replicas
+    return max(seen.replicas, candidate.replicas_for(scene.plan.demand.planned_rps))
 
 
-def _may_give_up(situation: _Situation, active: PoolKey) -> bool:
-    """With nothing serving and nothing else to try, waiting is all that is left."""
-    return situation.plan.runner_up is not None or situation.seen(active).ready > 0
-
-
-def _give_up(situation: _Situation, state: PolicyState, pool: PoolKey, why: str) -> tuple[PolicyState, Notes]:
-    if any(outage.pool == pool and outage.until > situation.now for outage in state.outages):
-        return state, NOTHING
-    failures = 1 + next((outage.failures for outage in state.outages if outage.pool == pool), 0)
-    pause = backoff(failures)
-    outage = Outage(pool, situation.now + pause, failures, why)
-    others = tuple(o for o in state.outages if o.pool != pool)
-    note = (
-        f"{pool} cannot be had ({why}); it is left alone for {pause.total_seconds():.0f} s and the runner-up is taken"
+def _with_change(scene: _Scene, state: PolicyState, active: PoolKey, replicas: int) -> PolicyState:
+    """Remember a change of the serving pool's size, for the rate policies."""
+    current = scene.seen(active).replicas
+    if not current or replicas == current:
+        return state
+    entry = (scene.now, replicas - current)
+    return replace(
+        state, changes=tuple(remember(state.changes, entry, scene.now, longest_period_seconds(scene.workload)))
     )
-    return replace(state, outages=(*others, outage)), ((DecisionReason.CANDIDATE_UNAVAILABLE, note),)
 
 
-def _cleared(state: PolicyState, pool: PoolKey) -> tuple[Outage, ...]:
-    return tuple(outage for outage in state.outages if outage.pool != pool)
+def _step(scene: _Scene, state: PolicyState, sizes: dict[PoolKey, int], serving: PoolKey, notes: Notes = ()) -> Step:
+    exists = {pool.pool for pool in scene.observation.pools}
+    targets = [PoolTarget(pool, replicas) for pool, replicas in sizes.items() if replicas or pool in exists]
+    targets += [_leftover(scene, pool, serving) for pool in scene.observation.pools if pool.pool not in sizes]
+    return Step(pools=tuple(sorted(targets, key=lambda t: t.pool)), serving=serving, state=state, notes=notes)
 
 
-def _without_old_outages(state: PolicyState, now: datetime) -> PolicyState:
-    kept: Iterable[Outage] = (o for o in state.outages if (now - o.until).total_seconds() < FORGET_OUTAGE_SECONDS)
-    return replace(state, outages=tuple(kept))
+def _leftover(scene: _Scene, pool: PoolObservation, serving: PoolKey) -> PoolTarget:
+    """Let go of a pool that neither serves nor starts, but not while anybody may still depend on it."""
+    selected = scene.observation.selected in (pool.pool, None)
+    relieved = scene.seen(serving).ready >= scene.needed_now(serving)
+    if pool.ready and (selected or not relieved):
+        return PoolTarget(pool.pool, pool.replicas)
+    pods = pool.ready + pool.starting + pool.unschedulable + pool.failing + pool.terminating
+    return PoolTarget(pool.pool, 0, delete=not pool.replicas and not pods and scene.observation.selected != pool.pool)

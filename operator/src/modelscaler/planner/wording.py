@@ -1,77 +1,136 @@
-"""Decisions in one sentence, with the figures they were made on."""
+"""Decisions in one sentence, with the figures they were made on. Pure."""
+
+from datetime import datetime
 
 from modelscaler.api.words import Binding, DecisionReason
-from modelscaler.domain import Choice, Observation, Workload, known
-from modelscaler.planner.candidates import Candidate
+from modelscaler.domain import Absent, Observation, PolicyState, SourceError, Stale, Workload, is_out
+from modelscaler.planner.choice import NEAR_EQUAL_COST, Option
+from modelscaler.planner.switching import Selection
 
-_HELD = {
+HELD = {
     Binding.STABILIZATION: "held by the stabilization window",
-    Binding.SCALE_UP_RATE: "held by the scale-up rate limit",
-    Binding.SCALE_DOWN_RATE: "held by the scale-down rate limit",
+    Binding.SCALE_UP_RATE: "held by the scale-up policies",
+    Binding.SCALE_DOWN_RATE: "held by the scale-down policies",
+    Binding.OBJECTIVE: "held while the latency objective is missed",
     Binding.MIN_REPLICAS: "the minimum",
-    Binding.MAX_REPLICAS: "the maximum; more would be needed",
-    Binding.MAX_HOURLY_COST: "all that the budget allows; more would be needed",
-    Binding.AVAILABILITY: "nothing else can be started",
+}
+
+SHORT = {
+    Binding.MAX_REPLICAS: "maxReplicas is reached",
+    Binding.MAX_HOURLY_COST: "maxHourlyCost is reached",
+    Binding.AVAILABILITY: "no more can be started",
+    Binding.OBJECTIVE: "even an idle replica is slower than the objective",
+}
+
+WHY = {
+    DecisionReason.FIRST_PLAN: "the first plan",
+    DecisionReason.CHEAPER_CHOICE: "better for long enough to pay for the switch",
+    DecisionReason.FAILBACK: "to be had again",
+    DecisionReason.CANDIDATE_UNAVAILABLE: "what serves cannot be had",
+    DecisionReason.SPEC_CHANGED: "the spec changed",
 }
 
 
 def message(
     workload: Workload,
     observation: Observation,
-    candidate: Candidate,
-    choice: Choice,
+    state: PolicyState,
+    selection: Selection,
+    replicas: int,
     reason: DecisionReason,
     binding: Binding,
 ) -> str:
-    """Return the sentence for a decision."""
-    return f"{_seen(workload, observation, candidate)}; {_sizing(workload, candidate, choice)}{_held(binding)}{_why(reason)}"
+    """Return the sentence for a decision.
+
+    Args:
+        workload: What the user asked for.
+        observation: What was seen.
+        state: What it was decided on.
+        selection: What was selected.
+        replicas: How many of it.
+        reason: Why.
+        binding: What bound.
+    """
+    option = selection.option
+    parts = [f"{_demand(workload, observation, option)}; {_speed(workload, option)}: {_count(replicas)}"]
+    if not option.feasible:
+        parts.append(f"{rps(option.shortfall_rps)} rps short, {SHORT.get(binding, 'nothing carries more')}")
+    elif binding in HELD:
+        parts.append(HELD[binding])
+    if state.active not in (None, option.candidate.pool):
+        parts.append(f"instead of {state.active}")
+    if reason in WHY:
+        parts.append(WHY[reason])
+    return ", ".join(parts)
 
 
-def why_not(second: Choice, chosen: Choice) -> str:
+def why_not(second: Option, selection: Selection, state: PolicyState, now: datetime) -> str:
     """Return why the runner-up lost."""
-    if not second.feasible:
-        return f"it would leave {rps(second.shortfall_rps)} rps uncarried"
-    if second.hourly_cost > chosen.hourly_cost:
-        return f"it would cost {second.hourly_cost:g} an hour instead of {chosen.hourly_cost:g}"
-    if second.hourly_cost < chosen.hourly_cost:
-        return f"it would save {chosen.hourly_cost - second.hourly_cost:g} an hour, which does not pay for a switch yet"
-    return f"the same cost at accuracy {second.accuracy:g} instead of {chosen.accuracy:g}"
+    chosen = selection.option
+    if is_out(state, second.candidate.pool, now) or not second.candidate.available:
+        return _why_out(second, state, now)
+    if second.wishes < chosen.wishes:
+        return _missing_wish(second, chosen)
+    if second.shortfall_rps > chosen.shortfall_rps:
+        return f"it would be {rps(second.shortfall_rps)} of {rps(second.far.planned_rps)} rps short"
+    if selection.waiting is second:
+        return f"better, but only once that has lasted {selection.patience_seconds:.0f} s does it pay for a switch"
+    return _cost(second, chosen)
 
 
 def rps(value: float) -> str:
     """Return a rate with three significant digits."""
-    return f"{value:.3g}"
+    return f"{value:.3g}" if value < 1000.0 else f"{value:.0f}"
 
 
-def _seen(workload: Workload, observation: Observation, candidate: Candidate) -> str:
-    demand = candidate.demand
-    here = f"measured {rps(demand.measured_rps)} rps" if demand.measured_rps is not None else "load unknown"
-    if known(observation.offered) is not None and demand.measured_rps == 0.0:
-        here = "no load"
+def _demand(workload: Workload, observation: Observation, option: Option) -> str:
+    demand = option.demand if option.feasible else option.far
+    match observation.offered:
+        case Absent():
+            present = "load unknown (no such series)"
+        case Stale(age_seconds=age):
+            present = f"load unknown (last sample {age:.0f} s old)"
+        case SourceError():
+            present = "load unknown (the source failed)"
+        case _:
+            present = f"measured {rps(demand.measured_rps or 0.0)} rps"
     if demand.forecast_rps is None:
-        return here
-    when = f"at {workload.forecast.quantile:g} within {demand.horizon_seconds:.0f} s"
-    return f"{here}, forecast peak {rps(demand.forecast_rps)} rps {when}"
+        return present
+    ahead = f"forecast {rps(demand.forecast_rps)} rps at {workload.forecast.quantile:g}"
+    return f"{ahead} within {demand.horizon_seconds:.0f} s, {present}"
 
 
-def _sizing(workload: Workload, candidate: Candidate, choice: Choice) -> str:
-    objective = workload.objective
-    within = f"within {objective.latency_seconds * 1000:.0f} ms p{objective.percentile * 100:g}"
-    each = f"{choice.pool} carries {rps(candidate.sustainable_rps)} rps per replica {within}"
-    return f"{each}: {choice.replicas} x {choice.pool}"
+def _speed(workload: Workload, option: Option) -> str:
+    objective, candidate = workload.objective, option.candidate
+    promise = f"{objective.latency_seconds * 1000:g} ms p{objective.percentile * 100:g}"
+    how = f"within {promise}" if candidate.meets_objective else f"although not within {promise}"
+    return f"{candidate.pool} carries {rps(candidate.rps_per_replica)} rps per replica {how}"
 
 
-def _held(binding: Binding) -> str:
-    return f", {_HELD[binding]}" if binding in _HELD else ""
+def _count(replicas: int) -> str:
+    return f"{replicas} replica{'' if replicas == 1 else 's'}"
 
 
-def _why(reason: DecisionReason) -> str:
-    texts = {
-        DecisionReason.METRICS_MISSING: "; nothing is taken away while the load is unknown",
-        DecisionReason.FALLBACK: "; the fallback holds while the load is unknown",
-        DecisionReason.CHEAPER_CHOICE: "; it has been cheaper long enough to pay for the switch",
-        DecisionReason.FAILBACK: "; it could not be had for a while and is tried again",
-        DecisionReason.CANDIDATE_UNAVAILABLE: "; what served before cannot be had",
-        DecisionReason.SPEC_CHANGED: "; what served before has left the spec",
-    }
-    return texts.get(reason, "")
+def _why_out(second: Option, state: PolicyState, now: datetime) -> str:
+    outage = next((o for o in state.outages if o.pool == second.candidate.pool), None)
+    if outage is None:
+        return "its replicas cannot run"
+    return f"left alone for {max((outage.until - now).total_seconds(), 0.0):.0f} s more: {outage.reason}"
+
+
+def _missing_wish(second: Option, chosen: Option) -> str:
+    if chosen.candidate.meets_objective and not second.candidate.meets_objective:
+        return "even an idle replica is slower than the objective"
+    if chosen.candidate.keeps_minimum and not second.candidate.keeps_minimum:
+        return f"its placement allows only {second.candidate.most} replicas"
+    return f"its fewest replicas cost more than maxHourlyCost: {second.hourly_cost:g}"
+
+
+def _cost(second: Option, chosen: Option) -> str:
+    if second.hourly_cost > chosen.hourly_cost * (1.0 + NEAR_EQUAL_COST):
+        return f"it would cost {second.hourly_cost:g} per hour instead of {chosen.hourly_cost:g}"
+    if second.candidate.accuracy < chosen.candidate.accuracy:
+        return f"no cheaper, and accuracy {second.candidate.accuracy:g} instead of {chosen.candidate.accuracy:g}"
+    if second.hourly_cost < chosen.hourly_cost:
+        return f"it would save only {chosen.hourly_cost - second.hourly_cost:.3g} per hour, too little for a switch"
+    return "no better, and a switch has a price"

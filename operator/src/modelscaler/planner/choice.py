@@ -1,0 +1,115 @@
+"""Which candidate to prefer. Pure.
+
+A wish is dropped only when no candidate grants it, the last one first:
+
+1. never below the accuracy floor (such candidates are not even listed);
+2. a pool that is not known to be unable to start;
+3. the latency objective met by an idle replica at least;
+4. the workload's minimum of replicas within the placement's maximum;
+5. that minimum within the budget;
+6. as much of the demand carried as possible, all of it if any can;
+7. cheap: among candidates within 5 % of the cheapest the more accurate, then the one with fewer replicas.
+
+The budget is therefore hard except against the minimum of replicas, and when nothing carries the whole demand latency gives
+way, never accuracy: the plan is as large as the limits allow and says which limit gave way.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from modelscaler.domain import Choice, Demand
+from modelscaler.planner.candidates import Candidate
+from modelscaler.planner.demand import Load
+
+NEAR_EQUAL_COST = 0.05
+"""Costs this close count as equal, and accuracy decides."""
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """A candidate with the replicas for its demand.
+
+    `far` is the demand within the longest horizon of all candidates: whoever cannot carry that has to make room for another
+    pool in time, although its own replicas start sooner. `needed` ignores the limits.
+    """
+
+    candidate: Candidate
+    demand: Demand
+    far: Demand
+    needed: int
+    replicas: int
+
+    @property
+    def hourly_cost(self) -> float:
+        """Price of all replicas."""
+        return self.replicas * self.candidate.replica_hourly_cost
+
+    @property
+    def carried_rps(self) -> float:
+        """How much of the far demand the pool can carry at its largest."""
+        return self.candidate.carried_rps(self.far.planned_rps)
+
+    @property
+    def shortfall_rps(self) -> float:
+        """How much of the far demand the pool cannot carry within the objective."""
+        if not self.candidate.meets_objective:
+            return self.far.planned_rps
+        return self.far.planned_rps - self.carried_rps
+
+    @property
+    def wishes(self) -> tuple[bool, bool, bool, bool]:
+        """The wishes it grants besides carrying the demand, the most important first."""
+        c = self.candidate
+        return (c.available, c.meets_objective, c.keeps_minimum, c.within_budget)
+
+    @property
+    def feasible(self) -> bool:
+        """Whether the pool can carry the far demand within the objective."""
+        return self.shortfall_rps <= 0.0
+
+    def choice(self, replicas: int) -> Choice:
+        """Return the candidate with so many replicas, as part of a plan."""
+        return Choice(
+            pool=self.candidate.pool,
+            replicas=replicas,
+            hourly_cost=replicas * self.candidate.replica_hourly_cost,
+            accuracy=self.candidate.accuracy,
+            latency_seconds=self.candidate.latency_seconds(self.demand.planned_rps, replicas),
+            shortfall_rps=self.shortfall_rps,
+        )
+
+
+def options(
+    candidates: Sequence[Candidate], load: Load, interval_seconds: float, at_least: int = 0
+) -> tuple[Option, ...]:
+    """Size every candidate for the demand until its own replicas could be ready.
+
+    Args:
+        candidates: One at least.
+        load: What is known about the load.
+        interval_seconds: Time until the next decision, which the horizon covers too.
+        at_least: Fewest replicas of each, where the load is not known and nor is the speed of what runs.
+    """
+    escapes = [c for c in candidates if c.available] or candidates
+    far = load.within(max(c.start_seconds for c in escapes) + interval_seconds)
+    return tuple(_option(c, load.within(c.start_seconds + interval_seconds), far, at_least) for c in candidates)
+
+
+def _option(candidate: Candidate, demand: Demand, far: Demand, at_least: int) -> Option:
+    needed = max(candidate.needed(demand.planned_rps), at_least)
+    return Option(candidate, demand, far, needed, candidate.clipped(needed))
+
+
+def best(listed: Sequence[Option]) -> Option:
+    """Return the preferred one of at least one option, by the order above."""
+    granted = max(option.wishes for option in listed)
+    listed = [option for option in listed if option.wishes == granted]
+    carried = max(option.carried_rps for option in listed)
+    listed = [option for option in listed if option.carried_rps >= carried * (1.0 - 1e-9)]
+    enough = min(option.hourly_cost for option in listed) * (1.0 + NEAR_EQUAL_COST)
+    return min((option for option in listed if option.hourly_cost <= enough), key=_taste)
+
+
+def _taste(option: Option) -> tuple[float, int, float, str, str]:
+    pool = option.candidate.pool
+    return (-option.candidate.accuracy, option.replicas, option.hourly_cost, pool.placement, pool.variant)

@@ -1,0 +1,35 @@
+"""Which replicas of a pool are not going to start. Pure."""
+
+from modelscaler.domain import PoolObservation
+
+UNSCHEDULABLE_GRACE_SECONDS = 10.0
+"""A pod is unschedulable for a moment while a node drains or another pod leaves; after this it is believed."""
+
+FAILING_GRACE_SECONDS = 30.0
+"""One crash or refused pull may be bad luck; a pod that still fails this long after its creation is believed."""
+
+DARK_FACTOR = 2.0
+"""A pool whose pods are known to start in s seconds and of which none is ready after this many times s has gone dark."""
+
+
+def stuck_replicas(pool: PoolObservation, deadline_seconds: float) -> int:
+    """Return how many replicas of a pool cannot run: not placed, failing, or all of them silent for too long.
+
+    Args:
+        pool: What is seen of the pool.
+        deadline_seconds: How long a pool that was never seen ready may take to start.
+    """
+    if _is_dark(pool, deadline_seconds):
+        return pool.replicas
+    unplaced = pool.unschedulable if pool.unready_seconds >= UNSCHEDULABLE_GRACE_SECONDS else 0
+    failing = pool.failing if pool.unready_seconds >= FAILING_GRACE_SECONDS else 0
+    return min(unplaced + failing, pool.replicas)
+
+
+def _is_dark(pool: PoolObservation, deadline_seconds: float) -> bool:
+    if pool.ready or not pool.replicas:
+        return False
+    if pool.start_seconds is None:
+        return pool.unready_seconds >= deadline_seconds
+    patience = DARK_FACTOR * pool.start_seconds + UNSCHEDULABLE_GRACE_SECONDS
+    return pool.unready_seconds >= min(patience, deadline_seconds)

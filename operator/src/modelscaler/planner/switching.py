@@ -1,0 +1,137 @@
+"""When to leave the pool in use for a better one. Pure.
+
+At once, when the pool in use cannot be had or cannot carry the demand and another can. For a saving only when it pays: a
+switch runs two pools while the new one starts, and that price is worth paying once the other choice has been cheaper for so
+long that the saving would have covered it (ski rental: at most twice the cost of knowing the future, Karlin et al. 1988), and
+for as long as the scale-down window asks, because moving to a smaller pool is scaling down too.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from modelscaler.api.words import DecisionReason
+from modelscaler.domain import PolicyState, PoolKey
+from modelscaler.planner.choice import NEAR_EQUAL_COST, Option, best
+
+WORTHWHILE_SAVING = 0.10
+"""A smaller saving is no reason to move. Twice what counts as equal cost, so that taste alone never moves to and fro."""
+
+WORTHWHILE_RELIEF = 0.10
+"""Where no pool carries the whole demand, another must carry this much more to be worth a switch."""
+
+CALL_OFF_MARGIN = 0.10
+"""A switch is called off when the serving pool would do after all, with this much to spare."""
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """The option to take. `waiting` is a better one whose time has not come, None when there is none.
+
+    `better_since` is since when some other option has been better, and `patience_seconds` how long it must be.
+    """
+
+    option: Option
+    waiting: Option | None = None
+    better_since: datetime | None = None
+    patience_seconds: float = 0.0
+
+
+def select(
+    listed: Sequence[Option], state: PolicyState, now: datetime, window_seconds: float, load_is_known: bool
+) -> Selection:
+    """Choose among at least one option.
+
+    Args:
+        listed: The options.
+        state: What is in use, and since when something was better.
+        now: The time.
+        window_seconds: Stabilisation window of scaling down.
+        load_is_known: Whether the load is known; if not, nothing is left for a saving.
+    """
+    first = best(listed)
+    incumbent = in_use(listed, state)
+    if incumbent is None or incumbent is first:
+        return Selection(first)
+    if not first.candidate.available:  # nor is the incumbent: there is nowhere to go, and what runs is kept
+        return Selection(incumbent)
+    if must_leave(incumbent, first) or _calls_off(listed, state, first):
+        return Selection(first)
+    if not load_is_known or not _is_better(first, incumbent):
+        return Selection(incumbent)
+    since = state.cheaper_since or now
+    patience_seconds = max(window_seconds, _pays_after_seconds(first, incumbent))
+    if (now - since).total_seconds() < patience_seconds:
+        return Selection(incumbent, first, since, patience_seconds)
+    return Selection(first, better_since=since)
+
+
+def in_use(listed: Sequence[Option], state: PolicyState) -> Option | None:
+    """Return the option a switch is under way to, else the serving one; None when neither may be used."""
+    under_way = option_of(listed, state.switch.target) if state.switch else None
+    if under_way is not None and under_way.candidate.available:
+        return under_way
+    return option_of(listed, state.active)
+
+
+def option_of(listed: Sequence[Option], pool: PoolKey | None) -> Option | None:
+    """Return the option for a pool, None when it is not listed."""
+    return next((option for option in listed if option.candidate.pool == pool), None)
+
+
+def must_leave(incumbent: Option, first: Option) -> bool:
+    """Tell whether the incumbent fails where the first does not."""
+    if first.wishes > incumbent.wishes:
+        return True
+    relief = first.feasible or first.carried_rps >= incumbent.carried_rps * (1.0 + WORTHWHILE_RELIEF)
+    return not incumbent.feasible and relief and first.carried_rps > incumbent.carried_rps
+
+
+def why_leave(active: Option | None, target: Option, state: PolicyState) -> DecisionReason:
+    """Return why the target is preferred to the serving pool (None when that may not be used any more)."""
+    if active is None:
+        return DecisionReason.SPEC_CHANGED
+    if not active.candidate.available or (active.candidate.stuck and not active.feasible):
+        return DecisionReason.CANDIDATE_UNAVAILABLE
+    if any(outage.pool == target.candidate.pool for outage in state.outages):
+        return DecisionReason.FAILBACK
+    if target.wishes > active.wishes:
+        return DecisionReason.SPEC_CHANGED
+    if not active.feasible:
+        return demand_reason(active)
+    return DecisionReason.CHEAPER_CHOICE
+
+
+def demand_reason(option: Option) -> DecisionReason:
+    """Return whether the forecast or what is measured asks for more."""
+    demand = option.far
+    led = demand.forecast_rps is not None and demand.forecast_rps >= demand.planned_rps
+    return DecisionReason.FORECAST_DEMAND if led else DecisionReason.MEASURED_DEMAND
+
+
+def _calls_off(listed: Sequence[Option], state: PolicyState, first: Option) -> bool:
+    """Tell whether the serving pool, left for a reason that is gone, is the best again: its pods were only silent a while."""
+    ample_rps = first.far.planned_rps * (1.0 + CALL_OFF_MARGIN)
+    return first is option_of(listed, state.active) and first.candidate.carried_rps(ample_rps) >= ample_rps
+
+
+def _is_better(first: Option, incumbent: Option) -> bool:
+    if _saves(first, incumbent):
+        return True
+    more_accurate = first.candidate.accuracy > incumbent.candidate.accuracy
+    return more_accurate and first.hourly_cost <= incumbent.hourly_cost * (1.0 + NEAR_EQUAL_COST)
+
+
+def _saves(first: Option, incumbent: Option) -> bool:
+    return first.hourly_cost < incumbent.hourly_cost * (1.0 - WORTHWHILE_SAVING)
+
+
+def _pays_after_seconds(first: Option, incumbent: Option) -> float:
+    """Return how long the saving must last to pay for running both while the new pool starts.
+
+    Accuracy has no price, so a switch for accuracy alone waits as if the saving were the whole cost.
+    """
+    start_seconds = first.candidate.start_seconds
+    if not _saves(first, incumbent):
+        return start_seconds
+    return start_seconds * first.hourly_cost / (incumbent.hourly_cost - first.hourly_cost)
