@@ -1,0 +1,146 @@
+"""What is rendered and written into status, judged by the real API server: server-side apply, ownership, pod security."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from kubernetes import client
+
+import builders
+import manifests
+from kubectl import Kubectl, kubectl_for
+from modelscaler.cluster.calls import ClusterCalls
+from modelscaler.cluster.connection import connect
+from modelscaler.domain import PolicyState, PoolKey, PoolTarget, Step, Switch
+from modelscaler.render import TEMPLATE_MANAGER, RenderDefaults, Rendering, render
+from modelscaler.status import next_status, status_body
+from modelscaler.workload import parse_status
+from resources import model_deployment
+from status_scenes import scene, step
+
+pytestmark = pytest.mark.integration
+
+ROOT = Path(__file__).parents[3]
+NAMESPACE = "rendered"
+CPU, GPU = PoolKey("cpu", "full"), PoolKey("gpu", "int8")
+EVERYTHING: dict[str, Any] = {
+    "metadata.namespace": NAMESPACE,
+    "spec.serving": {
+        "env": [{"name": "LOG", "value": "debug"}],
+        "args": ["--threads", "2"],
+        "serviceAccountName": "default",
+    },
+    "spec.placements.1": {
+        "name": "gpu",
+        "hourlyCost": "1",
+        "resources": {"requests": {"cpu": "2", "memory": "1Gi"}, "limits": {"cpu": 4}},
+        "accelerator": {"resourceName": "nvidia.com/gpu"},
+        "nodeSelector": {"pool": "gpu"},
+        "tolerations": [{"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"}],
+        "runtimeClassName": "nvidia",
+    },
+}
+
+
+@pytest.fixture(scope="module")
+def api(api_server: Path) -> client.ApiClient:
+    return connect(str(api_server))
+
+
+@pytest.fixture(scope="module")
+def kubectl(api_server: Path) -> Kubectl:
+    return kubectl_for(api_server)
+
+
+@pytest.fixture(scope="module")
+def calls(api: client.ApiClient) -> Iterator[ClusterCalls]:
+    core: Any = client.CoreV1Api(api)  # takes plain dicts too, whatever its annotations say
+    labels = {"pod-security.kubernetes.io/enforce": "restricted"}
+    core.create_namespace({"metadata": {"name": NAMESPACE, "labels": labels}})
+    core.create_namespaced_service_account(NAMESPACE, {"metadata": {"name": "default"}})  # no controller here makes it
+    yield ClusterCalls(api)
+    core.delete_namespace(NAMESPACE)
+
+
+def rendering(changes: dict[str, Any] | None = None) -> Rendering:
+    wanted = Step((PoolTarget(CPU, 3), PoolTarget(GPU, 2)), CPU, PolicyState())
+    return render(
+        model_deployment(EVERYTHING | (changes or {})), wanted, RenderDefaults("registry.example/modelserver:1")
+    )
+
+
+def apply(calls: ClusterCalls, rendered: Rendering) -> list[dict[str, Any]]:
+    for manifest in rendered.templates:
+        calls.apply(manifest, TEMPLATE_MANAGER)
+    return [calls.apply(scale.manifest(NAMESPACE), "modelscaler-scale") for scale in rendered.scales]
+
+
+def test_deployments_are_taken_whole_when_applied(calls: ClusterCalls) -> None:
+    stored = apply(calls, rendering())
+    assert [d["spec"]["replicas"] for d in stored] == [3, 2]
+    managers = {m["manager"]: m["fieldsV1"] for m in stored[0]["metadata"]["managedFields"]}
+    assert managers["modelscaler-scale"] == {"f:spec": {"f:replicas": {}}}
+    assert "f:replicas" not in managers["modelscaler"]["f:spec"]
+
+
+def test_replicas_stay_when_a_template_is_applied_anew(calls: ClusterCalls) -> None:
+    apply(calls, rendering())
+    changed = rendering({"spec.serving.image": "registry.example/modelserver:2"})
+    stored = calls.apply(changed.templates[0], TEMPLATE_MANAGER)
+    assert stored["spec"]["replicas"] == 3
+    assert stored["spec"]["template"]["spec"]["containers"][0]["image"] == "registry.example/modelserver:2"
+
+
+def test_nothing_changes_when_the_same_template_is_applied_twice(calls: ClusterCalls) -> None:
+    first = [calls.apply(manifest, TEMPLATE_MANAGER) for manifest in rendering().templates]
+    second = [calls.apply(manifest, TEMPLATE_MANAGER) for manifest in rendering().templates]
+    assert [d["metadata"]["resourceVersion"] for d in first] == [d["metadata"]["resourceVersion"] for d in second]
+
+
+def test_service_is_taken_and_switches_when_another_pool_serves(calls: ClusterCalls) -> None:
+    for pool in (CPU, GPU):
+        switched = Step((), pool, PolicyState())
+        service = render(model_deployment(EVERYTHING), switched, RenderDefaults("x")).service
+        assert service is not None
+        stored = calls.apply(service, TEMPLATE_MANAGER)
+        assert stored["spec"]["selector"]["modelscaler.dev/pool"] == str(pool)
+
+
+@pytest.mark.parametrize("index", [0, 1])
+def test_pods_are_admitted_when_the_namespace_enforces_the_restricted_standard(
+    api: client.ApiClient, calls: ClusterCalls, index: int
+) -> None:
+    template = rendering({"spec.serving": {}}).templates[index]["spec"]["template"]
+    spec = {k: v for k, v in template["spec"].items() if k != "runtimeClassName"}
+    pod = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {**template["metadata"], "name": f"one-{index}"},
+        "spec": spec,
+    }
+    core: Any = client.CoreV1Api(api)
+    created = core.create_namespaced_pod(NAMESPACE, pod, dry_run="All")
+    assert created.spec.containers[0].command[0] == "modelserver"
+
+
+def test_status_is_read_back_as_it_was_when_written(kubectl: Kubectl, calls: ClusterCalls) -> None:
+    kubectl("apply", "--server-side", "--force-conflicts", "-f", str(ROOT / "crds"))
+    kubectl("wait", "--for=condition=Established", "--timeout=30s", "crd/modeldeployments.modelscaler.dev")
+    kubectl("apply", "-f", "-", stdin=json.dumps(manifests.model_deployment({"metadata.namespace": NAMESPACE})))
+    state = PolicyState(
+        active=builders.CPU_INT8,
+        switch=Switch(builders.GPU_INT8, builders.NOW),
+        outages=(builders.outage(builders.GPU_FULL, builders.NOW),),
+        recommendations=((builders.NOW, 2),),
+        changes=((builders.NOW, -1),),
+        missing_ticks=1,
+        cheaper_since=builders.NOW,
+        planned_generation=7,
+    )
+    status = next_status(scene(step=step(state)))
+    stored = calls.apply_status(NAMESPACE, "ranker", status_body(status), "modelscaler-status")
+    assert parse_status(stored["status"]) == status
+    again = calls.apply_status(NAMESPACE, "ranker", status_body(status), "modelscaler-status")
+    assert again["metadata"]["resourceVersion"] == stored["metadata"]["resourceVersion"]
