@@ -58,6 +58,16 @@ def test_foreground_cluster_ends_clean_when_it_is_interrupted(tmp_path: Path) ->
     assert not state_dir.exists()
 
 
+def test_nothing_is_left_when_a_start_is_given_up(tmp_path: Path) -> None:
+    state_dir = tmp_path / "given-up"
+    command = [sys.executable, "-m", "localcluster.cli", "--name", "given-up", "--state-dir", str(state_dir), "up"]
+    with subprocess.Popen([*command, "--api-only"], stdout=subprocess.DEVNULL) as up:
+        eventually((state_dir / "logs" / "etcd.log").exists)
+        up.send_signal(signal.SIGTERM)
+        assert up.wait(20) != 0
+    assert processes_mentioning(str(state_dir)) == []
+
+
 def test_cluster_ends_when_its_owner_is_killed(tmp_path: Path) -> None:
     state_dir = tmp_path / "orphan"
     code = (

@@ -17,9 +17,8 @@ def up(arguments: argparse.Namespace) -> int:
     """Start a cluster."""
     own_cluster(arguments, "up")
     spec = _spec(arguments)
-    if arguments.foreground:
-        # SIGTERM takes the same way out as Ctrl-C.
-        signal.signal(signal.SIGTERM, _interrupt)
+    # SIGTERM takes the same way out as Ctrl-C: a start that is given up leaves nothing.
+    signal.signal(signal.SIGTERM, _interrupt)
     begun = time.monotonic()
     cluster = Cluster.start(spec, owned=arguments.foreground)
     _greet(cluster, time.monotonic() - begun)
