@@ -13,7 +13,7 @@ class Scenario:
     """One demo day. Fractions are of the day; `lead_seconds` pass from the start of Prometheus to midnight."""
 
     seed: int = 7
-    shape: DayShape = field(default_factory=lambda: DayShape(peak_rps=50.0, seconds=220.0))
+    shape: DayShape = field(default_factory=lambda: DayShape(peak_rps=46.0, seconds=220.0))
     lead_seconds: float = 34.0
     gpu_fails_at: float = 0.45
     gpu_returns_at: float = 0.65

@@ -67,7 +67,8 @@ def _load(axes: Axes, hours: list[float], snapshots: Sequence[Snapshot]) -> None
         where="post", color=CAPACITY, linewidth=1.6, label="carried by the ready replicas within the objective",
     )  # fmt: skip
     axes.set_ylabel("requests per second")
-    axes.set_ylim(bottom=0)
+    highest = max([s.served.offered_rps for s in snapshots] + [band.planned_rps for band in bands if band])
+    axes.set_ylim(0, 1.7 * max(highest, 1.0))  # capacity far above it says nothing more
     axes.legend(loc="upper left", fontsize=8, framealpha=0.9)
     axes.grid(alpha=0.25)
 
@@ -102,6 +103,6 @@ def _events(panels: Sequence[Axes], snapshots: Sequence[Snapshot], scene: Scene)
         for axes in panels:
             axes.axvline(hour, color=EVENT, linewidth=0.9, linestyle=":")
         top.annotate(
-            happening.text, (hour, 0.97 - 0.06 * (number % 2)), xycoords=("data", "axes fraction"),
+            happening.text, (hour, 0.97 - 0.055 * (number % 4)), xycoords=("data", "axes fraction"),
             xytext=(4, 0), textcoords="offset points", fontsize=8, color=EVENT, va="top",
         )  # fmt: skip
