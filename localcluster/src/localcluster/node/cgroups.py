@@ -120,6 +120,7 @@ class CgroupTree:
             for directory in _roots(name, version):
                 directory.mkdir(exist_ok=True)
                 _delegate(directory, version)
+            _weigh(_roots(name, version)[0], version)
             tree = cls(name, version)
             probe = tree.child("probe")
             probe.remove()
@@ -153,6 +154,16 @@ def _delegate(directory: Path, version: int) -> None:
         return
     for parent in (directory.parent, directory):
         (parent / "cgroup.subtree_control").write_text("+cpu +memory")
+
+
+def _weigh(directory: Path, version: int) -> None:
+    """Give all pods together the weight of the whole machine, as kubelet does with its `kubepods` cgroup.
+
+    With the default they would weigh as much as one process beside them, and starve on a busy machine.
+    """
+    cores = os.cpu_count() or 1
+    name, value = ("cpu.weight", min(cores * 100, 10000)) if version == 2 else ("cpu.shares", cores * SHARES_PER_CPU)
+    (directory / name).write_text(str(value))
 
 
 def remove_tree(name: str) -> None:
