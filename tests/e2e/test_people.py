@@ -54,8 +54,10 @@ def test_running_pool_is_not_disturbed_when_an_edit_brings_a_model_that_does_not
         stage.until(lambda: _failing_pods(stage, name), "the new pod fails", 40)
         stage.until(lambda: "no-such-model" in _said(stage, name), "its log names the model", 20)
         assert stage.ready(name) >= 1
-        load.stop()
-    assert (load.summary["lost"], load.summary["resets"]) == (0, 0), load.summary
+        load.stop_sending()
+        summary = load.wait(40)
+    assert summary["ok"] > 0
+    assert (summary["lost"], summary["resets"]) == (0, 0), summary
     stage.delete(name)
 
 

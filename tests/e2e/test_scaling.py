@@ -46,7 +46,7 @@ def test_nothing_is_taken_away_when_prometheus_goes_away_and_the_load_ends(stage
             stage.until(
                 lambda: stage.condition(name, "MetricsAvailable").get("status") == "False", "the condition says so", 30
             )
-            load.stop()  # with the load gone too, only the outage keeps the replicas
+            load.stop_sending()  # with the load gone too, only the outage keeps the replicas
             seen = [stage.asked(name) for _ in beats(12.0)]
             condition = stage.condition(name, "MetricsAvailable")
         finally:

@@ -61,9 +61,10 @@ def test_switch_converges_without_a_lost_request_when_the_operator_is_killed_hal
         stage.until(lambda: stage.leader() not in ("", old) or _restarted(stage, old), "somebody leads again", 40)
         stage.until_serving(name, "cpu-int8", seconds=60)
         stage.until(lambda: _pools(stage, name) == ["cpu-int8"], "one pool is left", 60)
-        load.stop()
-    assert load.summary["ok"] > 0
-    assert (load.summary["lost"], load.summary["resets"]) == (0, 0), load.summary
+        load.stop_sending()
+        summary = load.wait(40)
+    assert summary["ok"] > 0
+    assert (summary["lost"], summary["resets"]) == (0, 0), summary
     assert "transition" not in stage.status(name)
     stage.delete(name)
 

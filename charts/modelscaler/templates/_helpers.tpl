@@ -54,10 +54,6 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 - apiGroups: [modelscaler.dev]
   resources: [modeldeployments/status]
   verbs: [patch]
-# Only to set blockOwnerDeletion on children where the API server guards it (OwnerReferencesPermissionEnforcement).
-- apiGroups: [modelscaler.dev]
-  resources: [modeldeployments/finalizers]
-  verbs: [update]
 - apiGroups: [apps]
   resources: [deployments]
   verbs: [get, list, watch, create, patch, delete]

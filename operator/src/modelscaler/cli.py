@@ -83,11 +83,12 @@ def _add_crd(parser: argparse.ArgumentParser) -> None:
 
 def _run(arguments: argparse.Namespace) -> int:
     from modelscaler.cluster.connection import ConnectionSettingsError  # noqa: PLC0415 - keep `validate` fast
+    from modelscaler.controller.run import SettingsError  # noqa: PLC0415
 
     _log(arguments.log_level, arguments.log_format)
     try:
         asyncio.run(_operate(arguments))
-    except ConnectionSettingsError as error:
+    except (ConnectionSettingsError, SettingsError) as error:
         return _refuse(str(error))
     return 0
 

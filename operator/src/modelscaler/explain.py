@@ -25,7 +25,10 @@ def explain(name: str, status: ModelDeploymentStatus) -> str:
     if decision.runner_up:
         second = decision.runner_up
         rows.append(
-            ("runner-up", f"{second.placement}-{second.variant} x {second.replicas} at {second.hourly_cost}: {second.why_not}")
+            (
+                "runner-up",
+                f"{second.placement}-{second.variant} x {second.replicas} at {second.hourly_cost}: {second.why_not}",
+            )
         )
     rows += [(f"{c.type}={c.status}", f"{c.reason}: {c.message}") for c in status.conditions]
     width = max(len(label) for label, _ in rows)

@@ -22,7 +22,7 @@ Quantity = Annotated[
     # Outermost: inside, pydantic would leave the pattern out of the JSON schema.
     BeforeValidator(lambda value: str(value) if type(value) is int else value),
 ]
-PlacementName = Annotated[str, StringConstraints(pattern=r"^[a-z]([-a-z0-9]{0,18}[a-z0-9])?$", max_length=20)]
+PlacementName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9]{0,19}$", max_length=20)]
 VariantName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9]{0,19}$", max_length=20)]
 QualifiedName = Annotated[
     str, StringConstraints(pattern=r"^[A-Za-z0-9]([-A-Za-z0-9_./]{0,251}[A-Za-z0-9])?$", max_length=253)
@@ -138,7 +138,7 @@ class Toleration(ApiModel):
 class Placement(ApiModel):
     """A kind of place a replica may run on, with its price."""
 
-    name: PlacementName = Field(description="Name of the placement, for example gpu, cpu or spot.")
+    name: PlacementName = Field(description="Name of the placement, for example gpu, cpu or spot: lower-case letters and digits, no hyphen.")
     resources: Resources = Field(
         default=Resources(), description="Requests and limits of one replica on this placement."
     )

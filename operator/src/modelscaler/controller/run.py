@@ -57,12 +57,17 @@ class RunSettings:
     context: str | None
 
 
+class SettingsError(ValueError):
+    """What the operator was told cannot work; the message names the setting, its value and what was expected."""
+
+
 class Operator:
     """One process of the operator: a standby until it holds the lease."""
 
     def __init__(self, chosen: RunSettings) -> None:
         self._chosen = chosen
         self._telemetry = Telemetry()
+        self._source = _source(chosen, self._telemetry)
         self._api = connect(chosen.kubeconfig, chosen.context)
         self._calls = ClusterCalls(self._api, chosen.namespace)
         self._leadership = Leadership(_lease(chosen))
@@ -116,14 +121,10 @@ class Operator:
 
     def _assemble(self, mirror: Mirror, writes: WriteQueue, forecasting: Forecasting) -> Loop:
         chosen = self._chosen
-        source = PrometheusSource(
-            PrometheusSettings(chosen.prometheus_url, chosen.rate_window_seconds, chosen.stale_after_seconds),
-            on_query=self._telemetry.promql_queries.inc,
-        )
         return Loop(
             calls=self._calls,
             mirror=mirror,
-            fleet=Fleet(source, forecasting, mirror, chosen.interval_seconds, chosen.history_step_seconds),
+            fleet=Fleet(self._source, forecasting, mirror, chosen.interval_seconds, chosen.history_step_seconds),
             profiles=Profiles(self._calls),
             writes=writes,
             telemetry=self._telemetry,
@@ -159,6 +160,14 @@ class Operator:
         if self._loop is not None and self._loop.ticked_at is None:
             return "leading, and the first tick has not ended"
         return None
+
+
+def _source(chosen: RunSettings, telemetry: Telemetry) -> PrometheusSource:
+    try:
+        reading = PrometheusSettings(chosen.prometheus_url, chosen.rate_window_seconds, chosen.stale_after_seconds)
+    except ValueError as error:
+        raise SettingsError(f"--prometheus-url, --rate-window or --stale-after: {error}") from error
+    return PrometheusSource(reading, on_query=telemetry.promql_queries.inc)
 
 
 def _lease(chosen: RunSettings) -> LeaderLease:
