@@ -22,8 +22,8 @@ PATH = "/v2/models/search-ranker/infer"
 class FakeReplica:
     """A server that misbehaves for its first `bad` requests, then answers."""
 
-    def __init__(self, misbehaviour: str = "", bad: int = 10**9) -> None:
-        self.misbehaviour, self.bad = misbehaviour, bad
+    def __init__(self, misbehaviour: str = "", bad: int = 10**9, retry_after: str = "0") -> None:
+        self.misbehaviour, self.bad, self.retry_after = misbehaviour, bad, retry_after
         self.bodies: list[dict[str, Any]] = []
 
     async def infer(self, request: web.Request) -> web.Response:
@@ -35,7 +35,7 @@ class FakeReplica:
             elif self.misbehaviour == "hang":
                 await asyncio.sleep(60)
             else:
-                return web.Response(status=int(self.misbehaviour), headers={"Retry-After": "0"})
+                return web.Response(status=int(self.misbehaviour), headers={"Retry-After": self.retry_after})
         return web.json_response({"model_version": "int8"})
 
 
@@ -90,6 +90,13 @@ async def test_another_replica_answers_when_one_rejects(cluster: Start, status: 
     outcomes = [await send(gateway) for _ in range(4)]
     assert all(outcome.ok for outcome in outcomes)
     assert sum(outcome.rejections for outcome in outcomes) > 0
+
+
+async def test_two_replicas_are_asked_before_a_pause_when_all_are_full(cluster: Start) -> None:
+    fakes = [FakeReplica("429", retry_after="60") for _ in range(5)]
+    outcome = await send(await cluster(*fakes, deadline_seconds=0.3))
+    assert (outcome.ok, outcome.reason, outcome.rejections) == (False, "HTTP 429", 2)
+    assert sum(len(fake.bodies) for fake in fakes) == 2
 
 
 async def test_reset_is_counted_when_a_retry_saves_the_request(cluster: Start) -> None:

@@ -5,9 +5,10 @@ import json
 import ssl
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import aiohttp
+import numpy as np
 
 from modelscaler_demo.load.replicas import Replica, Replicas
 from modelscaler_demo.load.tally import Outcome
@@ -15,6 +16,9 @@ from modelscaler_demo.load.tally import Outcome
 RETRIABLE = frozenset({429, 502, 503, 504})
 NO_REPLICA_PAUSE_SECONDS = 0.1
 DEFAULT_RETRY_AFTER_SECONDS = 0.5
+MOST_PAUSE_SECONDS = 5.0
+REJECTIONS_PER_ROUND = 2
+"""When so many replicas have turned a request away it waits: asking all of them would be a storm that looks like demand."""
 CONNECT_SECONDS = 2.0
 # uvicorn, gunicorn and most proxies close idle connections after 5 s; reusing one as it closes looks like a reset.
 KEEPALIVE_SECONDS = 4.0
@@ -42,6 +46,7 @@ class Gateway:
     replicas: Replicas
     path: str
     deadline_seconds: float
+    jitter: np.random.Generator = field(default_factory=lambda: np.random.default_rng(0))
 
     async def send(self, body: bytes) -> Outcome:
         """Send one request until it has a final answer or its deadline passes."""
@@ -57,12 +62,14 @@ class Gateway:
 
     async def _until_final(self, body: bytes, outcome: Outcome) -> None:
         tried: set[str] = set()
-        pause_seconds = NO_REPLICA_PAUSE_SECONDS
+        rounds, rejected_before, pause_seconds = 0, 0, NO_REPLICA_PAUSE_SECONDS
         while True:
-            replica = self.replicas.choose(tried, time.monotonic())
+            overloaded = outcome.rejections - rejected_before >= REJECTIONS_PER_ROUND
+            replica = None if overloaded else self.replicas.choose(tried, time.monotonic())
             if replica is None:
                 outcome.reason = outcome.reason or "no ready replica"
-                await asyncio.sleep(pause_seconds)
+                await asyncio.sleep(self._backoff_seconds(pause_seconds, rounds))
+                rounds, rejected_before = rounds + 1, outcome.rejections
                 tried.clear()
                 continue
             tried.add(replica.base_url)
@@ -72,6 +79,10 @@ class Gateway:
             pause_seconds = attempt_pause
             outcome.retries += 1
 
+    def _backoff_seconds(self, pause_seconds: float, rounds: int) -> float:
+        """Return an exponential pause with jitter, so that those turned away together do not come back together."""
+        return min(pause_seconds * 2.0**rounds, MOST_PAUSE_SECONDS) * self.jitter.uniform(0.5, 1.5)
+
     async def _attempt(self, replica: Replica, body: bytes, outcome: Outcome) -> float | None:
         """Try one replica; return None when the outcome is final, else how long to wait once all have been tried."""
         replica.outstanding += 1
@@ -79,7 +90,7 @@ class Gateway:
         try:
             async with self.session.post(replica.base_url + self.path, data=body) as answer:
                 content = await answer.read()
-        except aiohttp.ClientConnectorError:
+        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError):
             outcome.refused += 1
             return self._failed(replica, outcome, "connection refused")
         except (aiohttp.ClientError, OSError):
