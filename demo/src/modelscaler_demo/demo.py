@@ -108,7 +108,9 @@ def _print_outcome(console: Console, figures: list[tuple[str, str]], notes: tupl
     console.print(table)
     for note in notes:
         console.print(note, style="dim")
-    console.print(f"Report: {out / 'day.html'} (page), {out / 'day.png'} (plot), {out / 'summary.json'}")
+    console.print(
+        f"Report: {out / 'day.html'} (page), {out / 'day.png'} (plot), {out / 'screen.svg'}, {out / 'summary.json'}"
+    )
 
 
 def _teller(console: Console) -> Callable[[str], None]:

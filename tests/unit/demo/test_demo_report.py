@@ -82,6 +82,9 @@ def test_report_loads_nothing_from_elsewhere_when_written(tmp_path: Path) -> Non
     html = (tmp_path / "day.html").read_text()
     assert (tmp_path / "day.png").read_bytes().startswith(b"\x89PNG")
     assert not re.search(r"""(src|href)=["']?(https?:)?//|@import|<script""", html)
+    picture = (tmp_path / "screen.svg").read_text()
+    assert "url(http" not in picture
+    assert "planned" in picture
     assert "<svg" in html
     assert "the GPU node fails" in html
     assert "why &lt;b&gt;" in html

@@ -42,10 +42,14 @@ class Screen:
 
     def show(self, snapshot: Snapshot) -> None:
         """Redraw with one moment more."""
+        self.remember(snapshot)
+        self._live.update(self.panel(snapshot), refresh=True)
+
+    def remember(self, snapshot: Snapshot) -> None:
+        """Take note of one moment without drawing it."""
         self._snapshots.append(snapshot)
         clock = self._scene.clock(snapshot.seconds)
         self._events.extend(f"{clock}  {event}" for event in snapshot.events)
-        self._live.update(self.panel(snapshot), refresh=True)
 
     def panel(self, snapshot: Snapshot) -> RenderableType:
         """Compose the whole picture of one moment."""
