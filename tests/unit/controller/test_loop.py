@@ -1,0 +1,260 @@
+"""The loop on a fake cluster: first steps, steady state, early passes, and what happens when things go wrong."""
+
+import asyncio
+import itertools
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from copy import deepcopy
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from manifests import model_deployment
+from modelscaler.cluster.calls import Listing
+from modelscaler.cluster.errors import ApiCallError
+from modelscaler.cluster.writes import Write, WriteQueue
+from modelscaler.controller.decide import Settings
+from modelscaler.controller.fleet import Fleet
+from modelscaler.controller.loop import Loop
+from modelscaler.controller.mirror import Mirror
+from modelscaler.controller.profiles import Profiles
+from modelscaler.controller.telemetry import Telemetry
+from modelscaler.domain import Absent, Reading, SourceError, Value, WorkloadKey
+from modelscaler.forecast.service import Forecasting, ForecastingSettings
+from modelscaler.metrics.source import FleetMetrics, HistoryRead
+from modelscaler.render import RenderDefaults
+
+START = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+class FakeCluster:
+    """Keeps what is applied, as far as the loop can see it."""
+
+    def __init__(self) -> None:
+        self.objects: dict[tuple[str, str], dict[str, Any]] = {}
+        self.autoscalers: list[dict[str, Any]] = []
+        self.events: list[dict[str, Any]] = []
+        self.writes: list[tuple[str, str]] = []
+        self._versions = itertools.count(100)
+
+    def put(self, body: dict[str, Any]) -> dict[str, Any]:
+        stored = deepcopy(body)
+        stored["metadata"]["resourceVersion"] = str(next(self._versions))
+        stored["metadata"].setdefault("uid", f"uid-{body['metadata']['name']}")
+        self.objects[body["kind"], body["metadata"]["name"]] = stored
+        return stored
+
+    def apply(self, manifest: dict[str, Any], manager: str) -> dict[str, Any]:
+        name, kind = manifest["metadata"]["name"], manifest["kind"]
+        self.writes.append((manager, name))
+        old = self.objects.get((kind, name), {})
+        if manager == "modelscaler-scale":
+            return self.put(old | {"spec": old["spec"] | manifest["spec"]})
+        replicas = old.get("spec", {}).get("replicas", 1)
+        extra = {"replicas": replicas} if kind == "Deployment" else {}
+        return self.put(manifest | {"spec": manifest["spec"] | extra, "status": old.get("status", {})})
+
+    def apply_status(self, namespace: str, name: str, status: dict[str, Any], manager: str) -> dict[str, Any]:
+        self.writes.append((manager, name))
+        return self.put(self.objects["ModelDeployment", name] | {"status": status})
+
+    def delete_deployment(self, namespace: str, name: str, uid: str) -> None:
+        self.writes.append(("delete", name))
+        del self.objects["Deployment", name]
+
+    def list(self, kind: str, selector: str = "") -> Listing:
+        if kind == "HorizontalPodAutoscaler":
+            return Listing(tuple(self.autoscalers), 0)
+        return Listing(tuple(body for (of, _), body in self.objects.items() if of == kind), next(self._versions))
+
+    def post_event(self, event: dict[str, Any]) -> dict[str, Any]:
+        self.events.append(event)
+        return event
+
+
+class FakeSource:
+    """Answers one reading for everybody."""
+
+    def __init__(self) -> None:
+        self.offered: Reading = Absent()
+        self.reads = 0
+
+    def read(self, now: datetime) -> FleetMetrics:
+        self.reads += 1
+        rows = self.offered if isinstance(self.offered, SourceError) else {WorkloadKey("shop", "ranker"): self.offered}
+        return FleetMetrics(offered_rps=rows)
+
+    def history(self, start: datetime, end: datetime, step_seconds: float) -> HistoryRead:
+        return HistoryRead()
+
+
+class Harness:
+    def __init__(self) -> None:
+        self.cluster = FakeCluster()
+        self.source = FakeSource()
+        self.now = START
+        self.seconds = 0.0
+        self.failed: list[str] = []
+        mirror = Mirror(self._touch)
+        self.mirror = mirror
+        self.writes = WriteQueue(lambda: None, self._written)
+        calls: Any = self.cluster
+        self.loop = Loop(
+            calls=calls,
+            mirror=mirror,
+            fleet=Fleet(self.source, Forecasting(ForecastingSettings(step_seconds=15.0)), mirror, 15.0, 15.0),
+            profiles=Profiles(calls),
+            writes=self.writes,
+            telemetry=Telemetry(),
+            settings=Settings(15.0, 30.0, RenderDefaults(server_image="server")),
+            child_selector="",
+            reporter="test",
+            clock=lambda: self.now,
+            monotonic=lambda: self.seconds,
+        )
+
+    def _touch(self, key: WorkloadKey) -> None:
+        self.loop.touch(key)
+
+    def _written(self, write: Write, error: ApiCallError | None) -> None:
+        if error:
+            self.failed.append(str(error))
+
+    def deploy(self, **changes: Any) -> None:
+        body = model_deployment({"metadata.uid": "u", "metadata.generation": 1, **changes})
+        body["metadata"] |= {"name": "ranker", "namespace": "shop"}
+        self.mirror.absorb("ModelDeployment", self.cluster.put(body))
+
+    async def tick(self, seconds: float = 15.0) -> None:
+        self.now += timedelta(seconds=seconds)
+        self.seconds += seconds
+        await self.loop.tick()
+        await self.settled()
+
+    async def settled(self) -> None:
+        for _ in range(5):
+            await asyncio.wait_for(self.writes.drained(), 5)
+            await self.loop._early_pass()
+        await asyncio.wait_for(self.writes.drained(), 5)
+
+    @property
+    def status(self) -> dict[str, Any]:
+        found: dict[str, Any] = self.cluster.objects["ModelDeployment", "ranker"].get("status", {})
+        return found
+
+    def condition(self, kind: str) -> dict[str, Any]:
+        return next(c for c in self.status["conditions"] if c["type"] == kind)
+
+
+@asynccontextmanager
+async def running(harness: Harness) -> AsyncIterator[Harness]:
+    task = asyncio.create_task(harness.writes.run())
+    try:
+        yield harness
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_pool_and_service_are_created_and_scaled_when_a_modeldeployment_appears() -> None:
+    async with running(Harness()) as harness:
+        harness.deploy(**{"spec.scaling": {"minReplicas": 2, "maxReplicas": 5}})
+        await harness.tick()
+        kinds = sorted(kind for kind, _ in harness.cluster.objects)
+        assert kinds == ["Deployment", "ModelDeployment", "Service"]
+        deployment = next(b for (kind, _), b in harness.cluster.objects.items() if kind == "Deployment")
+        assert deployment["spec"]["replicas"] == 2
+        assert [event["reason"] for event in harness.cluster.events] == ["FirstPlan"]
+
+
+async def test_nothing_is_written_when_nothing_changes() -> None:
+    async with running(Harness()) as harness:
+        harness.deploy()
+        for _ in range(3):
+            await harness.tick()
+        before = len(harness.cluster.writes)
+        for _ in range(10):
+            await harness.tick()
+        assert harness.cluster.writes[before:] == []
+
+
+async def test_early_pass_asks_no_metrics_when_something_changes() -> None:
+    async with running(Harness()) as harness:
+        harness.deploy()
+        await harness.tick()
+        reads = harness.source.reads
+        harness.deploy(**{"metadata.generation": 2, "spec.scaling": {"minReplicas": 3, "maxReplicas": 5}})
+        await harness.settled()
+        assert harness.source.reads == reads
+        assert harness.status["desired"]["replicas"] == 3
+
+
+async def test_replicas_stay_when_the_source_fails() -> None:
+    async with running(Harness()) as harness:
+        harness.deploy(**{"spec.scaling": {"minReplicas": 1, "maxReplicas": 5}})
+        await harness.tick()
+        harness.source.offered = Value(500.0, START)
+        await harness.tick()
+        risen = harness.status["desired"]["replicas"]
+        assert risen > 1
+        harness.source.offered = SourceError("connection refused")
+        for _ in range(40):
+            await harness.tick()
+        assert harness.status["desired"]["replicas"] == risen
+        assert harness.condition("MetricsAvailable")["status"] == "False"
+
+
+async def test_children_are_left_alone_when_an_autoscaler_scales_one_of_them() -> None:
+    async with running(Harness()) as harness:
+        harness.deploy()
+        await harness.tick()
+        deployment = next(name for kind, name in harness.cluster.objects if kind == "Deployment")
+        harness.cluster.autoscalers = [
+            {
+                "metadata": {"name": "rival", "namespace": "shop"},
+                "spec": {"scaleTargetRef": {"kind": "Deployment", "name": deployment}},
+            }
+        ]
+        before = [w for w in harness.cluster.writes if w[0] != "modelscaler-status"]
+        harness.deploy(**{"metadata.generation": 2, "spec.scaling": {"minReplicas": 4, "maxReplicas": 5}})
+        await harness.tick(seconds=61.0)
+        assert [w for w in harness.cluster.writes if w[0] != "modelscaler-status"] == before
+        assert harness.condition("Accepted")["reason"] == "WorkloadConflict"
+        assert "rival" in harness.condition("Accepted")["message"]
+
+
+async def test_condition_names_the_field_when_an_old_crd_let_a_bad_spec_through() -> None:
+    async with running(Harness()) as harness:
+        harness.deploy(**{"spec.scaling": {"minReplicas": 9, "maxReplicas": 5}})
+        await harness.tick()
+        accepted = harness.condition("Accepted")
+        assert (accepted["status"], accepted["reason"]) == ("False", "InvalidSpec")
+        assert "minReplicas" in accepted["message"]
+        assert [kind for kind, _ in harness.cluster.objects] == ["ModelDeployment"]
+        assert [event["type"] for event in harness.cluster.events] == ["Warning"]
+
+
+async def test_pause_leaves_children_and_says_what_would_be_done_when_annotated() -> None:
+    async with running(Harness()) as harness:
+        harness.deploy()
+        await harness.tick()
+        before = [w for w in harness.cluster.writes if w[0] != "modelscaler-status"]
+        paused = {"metadata.annotations": {"modelscaler.dev/paused": "true"}}
+        harness.deploy(**paused, **{"spec.scaling": {"minReplicas": 4, "maxReplicas": 5}})
+        await harness.tick()
+        assert [w for w in harness.cluster.writes if w[0] != "modelscaler-status"] == before
+        assert harness.status["desired"]["replicas"] == 4
+        assert harness.condition("Paused")["status"] == "True"
+
+
+async def test_same_decision_is_announced_once_when_its_write_is_slow(monkeypatch: pytest.MonkeyPatch) -> None:
+    harness = Harness()
+    harness.deploy()
+    harness.now += timedelta(seconds=15)
+    await harness.loop.tick()
+    harness.loop.touch(WorkloadKey("shop", "ranker"))
+    await harness.loop._early_pass()  # nothing has been written yet: no worker runs
+    async with running(harness):
+        await harness.settled()
+    assert [event["reason"] for event in harness.cluster.events] == ["FirstPlan"]
