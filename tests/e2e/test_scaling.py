@@ -90,9 +90,8 @@ def test_nothing_is_written_and_queries_stay_constant_when_nothing_changes(stage
         for kind in ("Deployment", "Service")
     )
     statuses = _grew(before, after, 'modelscaler_api_writes_total{kind="ModelDeployment",result="ok"}')
-    print(
-        f"{ticks:.0f} ticks: {queries / ticks:.1f} queries, {children / ticks:.2f} child writes, {statuses / ticks:.2f} status writes a tick"
-    )
+    per_tick = f"{children / ticks:.2f} child writes, {statuses / ticks:.2f} status writes a tick"
+    print(f"{ticks:.0f} ticks: {queries / ticks:.1f} queries, {per_tick}")
     assert ticks >= 5
     assert queries / ticks == pytest.approx(5, abs=0.01)
     assert children == 0
@@ -103,7 +102,8 @@ def test_nothing_is_written_and_queries_stay_constant_when_nothing_changes(stage
 
 def _is_steady(stage: Stage, name: str) -> bool:
     status: dict[str, Any] = stage.status(name)
-    return status.get("desired", {}).get("replicas") == status.get("active", {}).get("readyReplicas") == 1
+    wanted, ready = status.get("desired", {}).get("replicas"), status.get("active", {}).get("readyReplicas")
+    return bool(wanted == ready == 1)
 
 
 def _grew(before: dict[str, float], after: dict[str, float], name: str) -> float:

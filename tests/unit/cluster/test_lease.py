@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 import pytest
+from kubernetes import client
 from kubernetes.client.exceptions import ApiException
 from urllib3.exceptions import MaxRetryError
 
@@ -69,7 +70,7 @@ def leases() -> FakeLeases:
 
 
 def candidate(leases: FakeLeases, clock: Clock, identity: str) -> LeaderLease:
-    lease = LeaderLease(None, "ns", "modelscaler", identity, clock, TIMES)
+    lease = LeaderLease(client.ApiClient(), "ns", "modelscaler", identity, clock, TIMES)
     lease._api = leases
     return lease
 

@@ -22,7 +22,7 @@ class Harness:
         self.queue = WriteQueue(self._guard, self._report, self._sleep)
 
     def write(
-        self, name: str, priority: Priority = Priority.STATUS, slot: str = "", call: Callable[[], None] | None = None
+        self, name: str, priority: Priority = Priority.STATUS, slot: str = "", call: Callable[[], object] | None = None
     ) -> Write:
         def run() -> None:
             if call:

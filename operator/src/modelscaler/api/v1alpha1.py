@@ -138,7 +138,9 @@ class Toleration(ApiModel):
 class Placement(ApiModel):
     """A kind of place a replica may run on, with its price."""
 
-    name: PlacementName = Field(description="Name of the placement, for example gpu, cpu or spot: lower-case letters and digits, no hyphen.")
+    name: PlacementName = Field(
+        description="Name of the placement, for example gpu, cpu or spot: lower-case letters and digits, no hyphen."
+    )
     resources: Resources = Field(
         default=Resources(), description="Requests and limits of one replica on this placement."
     )

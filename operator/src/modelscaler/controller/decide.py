@@ -8,6 +8,7 @@ from modelscaler.api.words import Binding, ConditionReason, DecisionReason
 from modelscaler.capacity.latency import sustainable_rps
 from modelscaler.controller.summaries import Entry
 from modelscaler.domain import Observation, Plan, PolicyState, PoolTarget, QuantileForecast, Step, Workload
+from modelscaler.planner.candidates import NoCandidateError
 from modelscaler.planner.plan import plan
 from modelscaler.planner.transition import next_step
 from modelscaler.render import RenderDefaults, Rendering, render
@@ -68,9 +69,9 @@ def decide(inputs: Inputs, settings: Settings) -> Outcome:
         return _rejected(inputs, inputs.trouble)
     try:
         workload = replace(workload_from(resource, inputs.profile), paused=resource.paused)
-    except InvalidSpec as error:
+        return _planned(inputs, settings, resource, workload)
+    except (InvalidSpec, NoCandidateError) as error:
         return _rejected(inputs, Trouble(ConditionReason.INVALID_SPEC, str(error)))
-    return _planned(inputs, settings, resource, workload)
 
 
 def _planned(inputs: Inputs, settings: Settings, resource: ModelDeployment, workload: Workload) -> Outcome:
