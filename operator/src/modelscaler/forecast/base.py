@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cached_property
 from typing import Final, Protocol
 
 import numpy as np
@@ -17,7 +18,7 @@ VALUE, PEAK = 0, 1
 TARGETS: Final = 2
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class ForecastRequest:
     """What to forecast. `window` may end in a gap; `allow_learned` False: only baselines may answer."""
 
@@ -25,6 +26,17 @@ class ForecastRequest:
     season_seconds: float
     horizon_seconds: float
     allow_learned: bool = True
+
+    @cached_property
+    def known(self) -> tuple[Series, datetime] | None:
+        """The window up to its last known value, prepared once for all forecasters, and that value's time; None without any."""
+        window = self.window
+        known = np.flatnonzero(np.isfinite(window.rps))
+        if not len(known):
+            return None
+        values = window.rps[: known[-1] + 1]
+        end = window.end - timedelta(seconds=(len(window.rps) - len(values)) * window.step_seconds)
+        return series_of(LoadWindow(window.step_seconds, end, values), self.season_seconds), end
 
 
 class Forecaster(Protocol):
@@ -72,20 +84,16 @@ class Origin:
 
 def origin_of(request: ForecastRequest, now: datetime) -> Origin | None:
     """Return where a forecast starts; None when nothing is known."""
-    window = request.window
-    known = np.flatnonzero(np.isfinite(window.rps))
-    if not len(known):
+    if request.known is None:
         return None
-    behind = len(window.rps) - 1 - int(known[-1])
-    since_end = (now - window.end).total_seconds() / window.step_seconds
-    end = window.end - timedelta(seconds=behind * window.step_seconds)
-    trimmed = LoadWindow(window.step_seconds, end, window.rps[: known[-1] + 1])
+    series, end = request.known
+    step_seconds = request.window.step_seconds
     return Origin(
-        series=series_of(trimmed, request.season_seconds),
+        series=series,
         end=end,
-        step_seconds=window.step_seconds,
-        waited=max(behind + math.floor(since_end), 0),
-        steps=steps_within(request.horizon_seconds, window.step_seconds),
+        step_seconds=step_seconds,
+        waited=max(math.floor((now - end).total_seconds() / step_seconds), 0),
+        steps=steps_within(request.horizon_seconds, step_seconds),
     )
 
 

@@ -1,4 +1,4 @@
-"""Naive forecasters: a rule, and around it the errors it made itself over the last season."""
+"""Naive forecasters: a rule, and around it the errors it made itself over the last seasons."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,6 +21,8 @@ from modelscaler.forecast.base import (
 from modelscaler.forecast.points import RULES, Rule
 from modelscaler.forecast.series import Ints, Series, at
 
+# Errors of one season alone would take a day that was busier throughout for the rule.
+ERROR_SEASONS = 4
 SHORTEST_ERROR_STEPS = 200
 MOST_ERRORS = 800
 
@@ -94,8 +96,8 @@ def naive_quantiles(rule: Rule, series: Series, rungs: Sequence[int], known_unti
 
 
 def error_origins(series: Series, last: int) -> Ints:
-    """Return the origins whose errors are looked at: spread over the last season before `last`, at known values."""
-    span = max(series.season, SHORTEST_ERROR_STEPS)
+    """Return the origins whose errors are looked at: spread over the last seasons before `last`, at known values."""
+    span = max(ERROR_SEASONS * series.season, SHORTEST_ERROR_STEPS)
     stride = -(-span // MOST_ERRORS)
     origins = np.arange(last, max(last - span, -1), -stride)[::-1]
     return origins[np.isfinite(series.values[origins])] if len(origins) else origins

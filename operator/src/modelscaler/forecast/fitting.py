@@ -12,6 +12,7 @@ from modelscaler.forecast.base import QUANTILES, TARGETS, ladder, steps_within
 from modelscaler.forecast.holdout import scored
 from modelscaler.forecast.learned import SHORTEST_HISTORY_STEPS, LearnedModel, Regressor, joined
 from modelscaler.forecast.rows import Prepared, Rows, TrainingWindow, prepare, rows_of
+from modelscaler.forecast.threads import one_thread
 
 # Horizons grow when replicas take longer to start, and a source may lag: the model reaches further than was asked.
 SPARE_STEPS = 2
@@ -59,8 +60,10 @@ def train(
     parts = [rows for p in prepared for ahead in rungs if (rows := rows_of(p, ahead, count, rng)) is not None]
     if not parts:
         return TrainingRefused(f"no stretch of {rungs[-1]} known steps in any of {len(prepared)} series")
+    with one_thread():
+        regressors = _fitted(parts, int(rng.integers(2**31)), budget.max_iterations)
     model = LearnedModel(
-        regressors=_fitted(parts, int(rng.integers(2**31)), budget.max_iterations),
+        regressors=regressors,
         shift=np.zeros((TARGETS, len(QUANTILES))),
         step_seconds=prepared[0].step_seconds,
         longest_steps=rungs[-1],

@@ -12,6 +12,7 @@ from modelscaler.domain import Floats, QuantileForecast, WorkloadKey
 from modelscaler.forecast.base import TARGETS, ForecastRequest, Origin, assembled, ladder, origin_of
 from modelscaler.forecast.features import Frame, frame
 from modelscaler.forecast.series import Ints, Series
+from modelscaler.forecast.threads import one_thread
 
 NAME: Final = "learned"
 SHORTEST_HISTORY_STEPS = 64
@@ -52,12 +53,17 @@ class LearnedModel:
 
     def quantiles(self, frames: Sequence[Frame]) -> Floats:
         """Return quantiles in rps for the frames of the two targets, shape (targets, m, quantiles)."""
-        answers = []
-        for target in range(TARGETS):
-            seen = frames[target]
-            columns = [regressor.predict(seen.features) for regressor in self.regressors[target]]
-            answers.append(seen.absolute(np.sort(np.column_stack(columns) + self.shift[target], axis=-1)))
-        return np.stack(answers)
+        with one_thread():
+            squashed = [
+                np.column_stack([regressor.predict(seen.features) for regressor in regressors])
+                for seen, regressors in zip(frames, self.regressors, strict=True)
+            ]
+        return np.stack(
+            [
+                seen.absolute(np.sort(quantiles + shift, axis=-1))
+                for seen, quantiles, shift in zip(frames, squashed, self.shift, strict=True)
+            ]
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +120,7 @@ def frames(
 ) -> tuple[Frame, Frame]:
     """Return the frames of both targets for origins of a series whose last value is at `end`."""
     ends = end.timestamp() + (origins + ahead - series.last) * step_seconds
-    phases: Floats = ends / season_seconds % 1.0
+    phases = np.asarray(ends / season_seconds % 1.0, dtype=np.float64)
     return (
         frame(series, series.values, origins, ahead, phases),
         frame(series, series.peaks(ahead), origins, ahead, phases),

@@ -7,9 +7,10 @@ from datetime import datetime, timedelta
 import numpy as np
 
 from modelscaler.domain import Floats, LoadWindow, WorkloadKey
+from modelscaler.forecast.base import ForecastRequest
 from modelscaler.forecast.features import Frame
 from modelscaler.forecast.learned import SHORTEST_HISTORY_STEPS, frames
-from modelscaler.forecast.series import Ints, Series, at, series_of
+from modelscaler.forecast.series import Ints, Series, at
 
 HOLDOUT_SHARE = 0.15
 LONGEST_HOLDOUT_SEASONS = 1.5
@@ -65,12 +66,12 @@ def prepare(key: WorkloadKey, training: TrainingWindow, now: datetime) -> Prepar
     """Cut a series at `now`, and into what is learned from and what scores; None when nothing is known."""
     window = training.window
     late = max(0, math.ceil((window.end - now).total_seconds() / window.step_seconds - 1e-6))
-    known = np.flatnonzero(np.isfinite(window.rps[: len(window.rps) - late]))
-    if not len(known):
+    past = window.rps[: len(window.rps) - late]
+    cut = LoadWindow(window.step_seconds, window.end - timedelta(seconds=late * window.step_seconds), past)
+    known = ForecastRequest(cut, training.season_seconds, training.horizon_seconds).known
+    if known is None:
         return None
-    values = window.rps[: known[-1] + 1]
-    end = window.end - timedelta(seconds=(len(window.rps) - len(values)) * window.step_seconds)
-    series = series_of(LoadWindow(window.step_seconds, end, values), training.season_seconds)
+    series, end = known
     holdout = min(HOLDOUT_SHARE * len(series.values), LONGEST_HOLDOUT_SEASONS * series.season)
     return Prepared(key, series, end, training.season_seconds, window.step_seconds, series.last - int(holdout))
 

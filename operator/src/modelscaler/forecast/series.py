@@ -1,6 +1,6 @@
 """Load on a regular grid with gaps, prepared for cheap means and maxima over any stretch of it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 import numpy as np
@@ -17,13 +17,15 @@ KNOWN_SHARE_OF_PEAK = 0.7  # a maximum over fewer known values than this would b
 class Series:
     """Values on a regular grid, NaN where unknown, with running sums over the known ones.
 
-    `season` is the number of steps after which the load repeats. `sums` and `counts` have shape (n + 1,).
+    `season` is the number of steps after which the load repeats. `sums` and `counts` have shape (n + 1,). `known_peaks` keeps
+    the maxima that were asked for, by length: every forecaster asks for the same ones.
     """
 
     values: Floats
     season: int
     sums: Floats
     counts: Floats
+    known_peaks: dict[int, Floats] = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
     def of(cls, values: Floats, season: int) -> "Series":
@@ -55,6 +57,11 @@ class Series:
 
     def peaks(self, length: int) -> Floats:
         """Return the maximum of the `length` values that end at each index, shape (n,); NaN where too few are known."""
+        if length not in self.known_peaks:
+            self.known_peaks[length] = self._peaks(length)
+        return self.known_peaks[length]
+
+    def _peaks(self, length: int) -> Floats:
         ends = np.arange(len(self.values))
         starts = ends + 1 - length
         known = self.counts[ends + 1] - self.counts[np.maximum(starts, 0)]

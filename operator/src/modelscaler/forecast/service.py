@@ -15,7 +15,6 @@ from modelscaler.forecast.learned import LearnedForecaster, LearnedModel
 from modelscaler.forecast.rows import TrainingWindow
 from modelscaler.forecast.schedule import TrainingSchedule
 from modelscaler.forecast.store import LoadHistory
-from modelscaler.forecast.threads import one_thread
 from modelscaler.forecast.tracked import TrackedSeries
 from modelscaler.forecast.training import ProcessTrainer, Trainer, TrainingFailed, TrainingJob
 
@@ -141,8 +140,7 @@ class Forecasting:
         forecasters: list[Forecaster] = list(BASELINES)
         if self._model is not None:
             forecasters.append(LearnedForecaster(self._model))
-        with one_thread():
-            by_name = {f.name: f.forecast(requests, now) for f in forecasters}
+        by_name = {f.name: f.forecast(requests, now) for f in forecasters}
         return [
             {name: answer for name, answers in by_name.items() if (answer := answers[i]) is not None}
             for i in range(len(requests))

@@ -1,0 +1,85 @@
+"""Generated loads and requests for tests of forecasting, and a trainer that trains at once."""
+
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+
+from modelscaler.domain import Floats, ForecastSettings, LoadWindow, WorkloadKey
+from modelscaler.forecast.base import ForecastRequest
+from modelscaler.forecast.fitting import TrainingBudget
+from modelscaler.forecast.training import Outcome, TrainingFailed, TrainingJob, run_job
+
+START = datetime(2026, 3, 2, tzinfo=UTC)
+KEY = WorkloadKey("shop", "ranker")
+SEASON_STEPS = 120
+STEP_SECONDS = 2.0
+SEASON_SECONDS = SEASON_STEPS * STEP_SECONDS
+HORIZON_SECONDS = 16.0
+SMALL_BUDGET = TrainingBudget(max_rows=800, max_iterations=8)
+
+
+def seasonal_load(steps: int, seed: int = 0, season: int = SEASON_STEPS, noise: float = 0.06) -> Floats:
+    """Return days with two humps and a sharp scheduled peak, of varying height, in rps; `noise` is relative."""
+    rng = np.random.default_rng(seed)
+    day, phase = np.divmod(np.arange(steps) / season, 1.0)
+    height = 1.0 + 0.15 * np.sin(1.7 * (day + phase)) + 0.03 * rng.standard_normal(int(day.max()) + 1)[day.astype(int)]
+    humps = 20.0 + 25.0 * np.exp(-(((phase - 0.4) / 0.09) ** 2)) + 15.0 * np.exp(-(((phase - 0.75) / 0.1) ** 2))
+    peak = 40.0 * ((phase > 0.55) & (phase < 0.6))
+    load: Floats = np.maximum(height * (humps + peak) * (1.0 + noise * rng.standard_normal(steps)), 0.0)
+    return load
+
+
+def random_walk(steps: int, seed: int = 0) -> Floats:
+    """Return a load that nobody can forecast better than by its last value, in rps."""
+    rng = np.random.default_rng(seed)
+    walk: Floats = 50.0 * np.exp(np.cumsum(0.02 * rng.standard_normal(steps)))
+    return walk
+
+
+def window_of(rps: Floats, step_seconds: float = STEP_SECONDS, start: datetime = START) -> LoadWindow:
+    """Return a window whose first value belongs to `start`."""
+    return LoadWindow(
+        step_seconds, start + timedelta(seconds=step_seconds * (len(rps) - 1)), np.asarray(rps, dtype=float)
+    )
+
+
+def request_of(
+    rps: Floats, horizon_seconds: float = HORIZON_SECONDS, season_seconds: float = SEASON_SECONDS
+) -> ForecastRequest:
+    """Return a request for a load that starts at `START`."""
+    return ForecastRequest(window_of(rps), season_seconds, horizon_seconds)
+
+
+def time_of(step: int, step_seconds: float = STEP_SECONDS) -> datetime:
+    """Return the time of a step of a load that starts at `START`."""
+    return START + timedelta(seconds=step * step_seconds)
+
+
+def settings(model: str = "Auto") -> ForecastSettings:
+    """Return settings for loads with the season of `seasonal_load`."""
+    return ForecastSettings(0.95, 14 * SEASON_SECONDS, SEASON_SECONDS, "Auto" if model == "Auto" else "Baselines")
+
+
+class InstantTrainer:
+    """Trains when asked and has the outcome at the next poll; `fails` makes it fail instead."""
+
+    def __init__(self) -> None:
+        self.fails = False
+        self.jobs: list[TrainingJob] = []
+        self.closed = False
+        self._outcome: Outcome | None = None
+
+    @property
+    def busy(self) -> bool:
+        return self._outcome is not None
+
+    def submit(self, job: TrainingJob) -> None:
+        self.jobs.append(job)
+        self._outcome = TrainingFailed("killed") if self.fails else run_job(job)
+
+    def poll(self) -> Outcome | None:
+        outcome, self._outcome = self._outcome, None
+        return outcome
+
+    def close(self) -> None:
+        self.closed = True
