@@ -20,6 +20,7 @@ from loads import (
 from modelscaler.domain import Floats, WorkloadKey
 from modelscaler.forecast.base import PEAK, QUANTILES, pinball
 from modelscaler.forecast.baselines import BASELINES, naive_quantiles
+from modelscaler.forecast.features import past_of
 from modelscaler.forecast.fitting import TrainingBudget, TrainingRefused, train
 from modelscaler.forecast.learned import LearnedForecaster, LearnedModel, frames
 from modelscaler.forecast.rows import TrainingWindow, prepare, rows_of
@@ -46,7 +47,7 @@ def loss_ratio(rps: Floats, model: LearnedModel) -> Floats:
     series = Series.of(rps, SEASON_STEPS)
     origins = np.arange(SPLIT, len(rps) - AHEAD)
     actual = np.stack([at(series.values, origins + AHEAD), at(series.peaks(AHEAD), origins + AHEAD)])
-    seen = frames(series, origins, AHEAD, time_of(len(rps) - 1), SEASON_SECONDS, 2.0)
+    seen = frames(past_of(series, origins), AHEAD, time_of(len(rps) - 1), SEASON_SECONDS, 2.0)
     learned = pinball(actual, model.quantiles(seen)).mean(axis=1)
     naive = [
         np.concatenate(
@@ -171,7 +172,9 @@ def test_features_do_not_change_when_what_comes_later_is_garbage(load: Floats) -
     for ahead in (1, 8):
         for clean, dirty in zip(
             *[
-                frames(Series.of(rps, SEASON_STEPS), origins, ahead, time_of(len(rps) - 1), SEASON_SECONDS, 2.0)
+                frames(
+                    past_of(Series.of(rps, SEASON_STEPS), origins), ahead, time_of(len(rps) - 1), SEASON_SECONDS, 2.0
+                )
                 for rps in (load, garbage)
             ],
             strict=True,
@@ -183,14 +186,16 @@ def test_features_do_not_change_when_what_comes_later_is_garbage(load: Floats) -
 
 def test_distances_turn_back_into_the_load_when_inverted(load: Floats) -> None:
     value, _ = frames(
-        Series.of(load, SEASON_STEPS), np.arange(500, 520), 3, time_of(len(load) - 1), SEASON_SECONDS, 2.0
+        past_of(Series.of(load, SEASON_STEPS), np.arange(500, 520)), 3, time_of(len(load) - 1), SEASON_SECONDS, 2.0
     )
 
     np.testing.assert_allclose(value.absolute(value.relative(load[503:523])), load[503:523])
 
 
 def test_the_same_seed_gives_the_same_model_when_trained_twice(load: Floats) -> None:
-    seen = frames(Series.of(load, SEASON_STEPS), np.arange(500, 520), 4, time_of(len(load) - 1), SEASON_SECONDS, 2.0)
+    seen = frames(
+        past_of(Series.of(load, SEASON_STEPS), np.arange(500, 520)), 4, time_of(len(load) - 1), SEASON_SECONDS, 2.0
+    )
 
     np.testing.assert_array_equal(fitted(load).quantiles(seen), fitted(load).quantiles(seen))
 

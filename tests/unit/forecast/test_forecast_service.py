@@ -77,7 +77,7 @@ def test_baselines_serve_first_and_the_learned_model_joins_when_it_is_trained() 
 
 
 def test_the_quantiles_cover_what_they_state_when_served_live() -> None:
-    load = seasonal_load(HISTORY + 2 * SEASON_STEPS, seed=7)
+    load = seasonal_load(HISTORY + 3 * SEASON_STEPS // 2, seed=7)
     forecasting = warmed(load, InstantTrainer())
 
     covered = []
@@ -153,10 +153,10 @@ def test_a_model_is_retrained_when_it_is_old_or_horizons_outgrow_it() -> None:
 
 
 def test_baselines_take_over_when_the_learned_model_goes_wrong() -> None:
-    load = seasonal_load(HISTORY + 60)
+    load = seasonal_load(HISTORY + 40)
     forecasting = warmed(load, SpoilingTrainer(), TrainingBudget(max_iterations=30))
 
-    answers = [tick(forecasting, HISTORY + i, load[HISTORY + i]) for i in range(60)]
+    answers = [tick(forecasting, HISTORY + i, load[HISTORY + i]) for i in range(40)]
 
     assert answers[1] is not None
     assert answers[-1] is not None

@@ -49,28 +49,54 @@ class Frame:
         return np.maximum(self.anchor[wide] + self.scale[wide] * np.sinh(relative), 0.0)
 
 
-def frame(series: Series, track: Floats, origins: Ints, ahead: int, phases: Floats) -> Frame:
+@dataclass(frozen=True, slots=True)
+class Past:
+    """What is the same for every horizon: origins of a series, and means before them and one to seven seasons earlier.
+
+    `level` has shape (m,), `recent` and `earlier` are lists of such columns; all in rps, NaN where unknown.
+    """
+
+    series: Series
+    origins: Ints
+    level: Floats
+    recent: list[Floats]
+    here: Floats
+    earlier: list[Floats]
+
+
+def past_of(series: Series, origins: Ints) -> Past:
+    """Describe the past of origins, which are indices of known values, shape (m,)."""
+    means = [series.mean(origins, length) for length in MEAN_LENGTHS]
+    return Past(
+        series=series,
+        origins=origins,
+        level=series.mean(origins, max(series.season, *MEAN_LENGTHS)),
+        recent=means + [at(series.peaks(length), origins) for length in PEAK_LENGTHS],
+        here=series.mean(origins, CONTEXT_STEPS),
+        earlier=[series.mean(origins - back * series.season, CONTEXT_STEPS) for back in range(1, SEASONS_AVERAGED + 1)],
+    )
+
+
+def frame(past: Past, track: Floats, ahead: int, phases: Floats) -> Frame:
     """Describe each origin for a forecast of `track` at origin + `ahead`, from values up to the origin only.
 
     Args:
-        series: The series.
+        past: The origins and what came before them.
         track: What is forecast: the values, or at each index the peak of the last `ahead` values.
-        origins: Indices of known values, shape (m,).
         ahead: The horizon in steps.
         phases: Phase of the season at each origin + `ahead`, in [0, 1), shape (m,).
     """
-    level = series.mean(origins, max(series.season, *MEAN_LENGTHS))
+    series, origins, level = past.series, past.origins, np.abs(past.level)
     points = np.stack([rule.points(series, track, origins, ahead) for rule in ANCHOR_RULES])
     errors = np.stack([recent_error(rule, series, track, origins, ahead) for rule in ANCHOR_RULES])
     errors = np.where(np.isfinite(points), errors, np.nan)
     anchor, error = _mixed(points, errors)
-    scale = error + LEAST_SCALE * np.abs(level) + 1e-9
-    loads = np.column_stack([points.T, *_recent(series, origins), *_seasons(series, track, origins, ahead)])
+    scale = error + LEAST_SCALE * level + 1e-9
+    loads = np.column_stack([points.T, *past.recent, *_seasons(past, track, ahead)])
     distances = np.arcsinh((loads - anchor[:, None]) / scale[:, None])
     doubts = np.log((errors.T + 1e-9) / scale[:, None])
-    shape = np.column_stack(
-        [np.log((scale + 1e-9) / (np.abs(level) + 1e-9)), np.full(len(origins), np.log2(ahead)), *_phase(phases)]
-    )
+    horizon = np.full(len(origins), np.log2(ahead))
+    shape = np.column_stack([np.log((scale + 1e-9) / (level + 1e-9)), horizon, *_phase(phases)])
     return Frame(np.column_stack([distances, doubts, shape]), anchor, scale)
 
 
@@ -99,20 +125,14 @@ def _mixed(points: Floats, errors: Floats) -> tuple[Floats, Floats]:
     return (weights * known).sum(axis=0) / np.maximum(weights.sum(axis=0), 1e-300), least
 
 
-def _recent(series: Series, origins: Ints) -> list[Floats]:
-    means = [series.mean(origins, length) for length in MEAN_LENGTHS]
-    return means + [at(series.peaks(length), origins) for length in PEAK_LENGTHS]
-
-
-def _seasons(series: Series, track: Floats, origins: Ints, ahead: int) -> list[Floats]:
+def _seasons(past: Past, track: Floats, ahead: int) -> list[Floats]:
     """Return what was at the same phase some seasons ago, as it was and moved by how the level has changed since."""
-    here = series.mean(origins, CONTEXT_STEPS)
     columns: list[Floats] = []
     moved_all: list[Floats] = []
-    for seasons in range(1, SEASONS_AVERAGED + 1):
-        back = seasons * series.season
-        then = series.near(track, np.where(ahead <= back, origins + ahead - back, -2))
-        moved = here + then - series.mean(origins - back, CONTEXT_STEPS)
+    for seasons, before in enumerate(past.earlier, start=1):
+        back = seasons * past.series.season
+        then = past.series.near(track, np.where(ahead <= back, past.origins + ahead - back, -2))
+        moved = past.here + then - before
         moved_all.append(moved)
         if seasons in SEASONS_BACK:
             columns += [then, moved]

@@ -10,8 +10,7 @@ from numpy.typing import NDArray
 
 from modelscaler.domain import Floats, QuantileForecast, WorkloadKey
 from modelscaler.forecast.base import TARGETS, ForecastRequest, Origin, assembled, ladder, origin_of
-from modelscaler.forecast.features import Frame, frame
-from modelscaler.forecast.series import Ints, Series
+from modelscaler.forecast.features import Frame, Past, frame, past_of
 from modelscaler.forecast.threads import one_thread
 
 NAME: Final = "learned"
@@ -107,24 +106,19 @@ class LearnedForecaster:
 
 def _described(origin: Origin, request: ForecastRequest) -> list[Frame]:
     """Return the frames of both targets with one row for each rung."""
-    last = np.array([origin.series.last])
+    past = past_of(origin.series, np.array([origin.series.last]))
     by_rung = [
-        frames(origin.series, last, rung, origin.end, request.season_seconds, origin.step_seconds)
-        for rung in ladder(origin.reach)
+        frames(past, rung, origin.end, request.season_seconds, origin.step_seconds) for rung in ladder(origin.reach)
     ]
     return [joined([pair[target] for pair in by_rung]) for target in range(TARGETS)]
 
 
-def frames(
-    series: Series, origins: Ints, ahead: int, end: datetime, season_seconds: float, step_seconds: float
-) -> tuple[Frame, Frame]:
+def frames(past: Past, ahead: int, end: datetime, season_seconds: float, step_seconds: float) -> tuple[Frame, Frame]:
     """Return the frames of both targets for origins of a series whose last value is at `end`."""
+    series, origins = past.series, past.origins
     ends = end.timestamp() + (origins + ahead - series.last) * step_seconds
     phases = np.asarray(ends / season_seconds % 1.0, dtype=np.float64)
-    return (
-        frame(series, series.values, origins, ahead, phases),
-        frame(series, series.peaks(ahead), origins, ahead, phases),
-    )
+    return frame(past, series.values, ahead, phases), frame(past, series.peaks(ahead), ahead, phases)
 
 
 def joined(parts: Sequence[Frame]) -> Frame:

@@ -8,7 +8,7 @@ import numpy as np
 
 from modelscaler.domain import Floats, LoadWindow, WorkloadKey
 from modelscaler.forecast.base import ForecastRequest
-from modelscaler.forecast.features import Frame
+from modelscaler.forecast.features import Frame, past_of
 from modelscaler.forecast.learned import SHORTEST_HISTORY_STEPS, frames
 from modelscaler.forecast.series import Ints, Series, at
 
@@ -43,7 +43,7 @@ class Prepared:
 
     def frames(self, origins: Ints, ahead: int) -> tuple[Frame, Frame]:
         """Return the frames of both targets."""
-        return frames(self.series, origins, ahead, self.end, self.season_seconds, self.step_seconds)
+        return frames(past_of(self.series, origins), ahead, self.end, self.season_seconds, self.step_seconds)
 
     def actual(self, origins: Ints, ahead: int) -> Floats:
         """Return what came, value and peak, shape (targets, m), NaN where unknown."""

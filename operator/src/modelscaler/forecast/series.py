@@ -50,10 +50,13 @@ class Series:
     def near(self, track: Floats, index: Ints) -> Floats:
         """Return `track` at each index, or the mean of its two neighbours where it is a gap; NaN when those are too."""
         found = at(track, index)
-        beside = np.stack([at(track, index - 1), at(track, index + 1)])
-        known = np.isfinite(beside)
-        filled = np.where(known, beside, 0.0).sum(axis=0) / np.maximum(known.sum(axis=0), 1)
-        return np.where(np.isfinite(found) | ~known.any(axis=0), found, filled)
+        gaps = np.flatnonzero(np.isnan(found))
+        if len(gaps):
+            beside = np.stack([at(track, index[gaps] - 1), at(track, index[gaps] + 1)])
+            known = np.isfinite(beside)
+            mean = np.where(known, beside, 0.0).sum(axis=0) / np.maximum(known.sum(axis=0), 1)
+            found[gaps] = np.where(known.any(axis=0), mean, np.nan)
+        return found
 
     def peaks(self, length: int) -> Floats:
         """Return the maximum of the `length` values that end at each index, shape (n,); NaN where too few are known."""
