@@ -54,7 +54,9 @@ def _run(arguments: argparse.Namespace, console: Console) -> None:
         played = asyncio.run(play(started, scratch, view, say))
         say("ending the cluster")
     notes = (scene.gpu_note, _what_it_was(scenario))
-    figures = write_outcome(Run(scene, played, prepared.example.prices, notes), arguments.out)
+    figures = write_outcome(
+        Run(scene, played, prepared.example.prices, scenario.earlier_peak_rps(), notes), arguments.out
+    )
     _print_outcome(console, figures, notes, arguments.out)
 
 
@@ -66,7 +68,7 @@ def _start(
     midnight = now + timedelta(seconds=scenario.lead_seconds)
     say(f"writing {HISTORY_DAYS} earlier days into Prometheus's history")
     write_history(prepared, scenario, midnight, now, scratch / "history")
-    say("starting etcd, the API server, the controllers, the scheduler, Prometheus and three nodes")
+    say("starting etcd, the API server, the controllers, the scheduler, Prometheus and four nodes")
     cluster = stack.enter_context(Cluster.start(cluster_spec(prepared.checkout, scratch / "history")))
     installation = Installation(cluster, prepared.checkout)
     say("helm install")

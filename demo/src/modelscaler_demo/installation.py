@@ -13,11 +13,11 @@ from typing import Any
 from localcluster.cluster import Cluster
 from localcluster.errors import LocalClusterError
 from localcluster.paths import cache_root, default_state_dir
-from localcluster.spec import ClusterSpec, Image, NodeSpec, PrometheusSpec, Timing
+from localcluster.spec import ClusterSpec, Image, NodeSpec, PrometheusSpec, Taint, Timing
 from modelscaler_demo.checkout import Checkout
 from modelscaler_demo.errors import DemoError
 from modelscaler_demo.example import PROFILE_NAME, Example
-from modelscaler_demo.scenario import GPU_NODE
+from modelscaler_demo.scenario import GPU_NODES
 
 OPERATOR_IMAGE, SERVER_IMAGE, TAG = "modelscaler/operator", "modelscaler/modelserver", "local"
 OPERATOR_NAMESPACE = "modelscaler-system"
@@ -38,7 +38,7 @@ FAST = {
 
 
 def cluster_spec(checkout: Checkout, history: Path) -> ClusterSpec:
-    """Say what the demo's cluster is: a node with an accelerator, two without, and a Prometheus that has seen two weeks."""
+    """Say what the demo's cluster is: two nodes with an accelerator, two without, and a Prometheus that has seen two weeks."""
     name = f"demo-{os.getpid()}"
     keep = tuple(str(path) for path in (checkout.root, cache_root(), Path(sys.base_prefix)))
     images = tuple(
@@ -53,10 +53,17 @@ def cluster_spec(checkout: Checkout, history: Path) -> ClusterSpec:
     return ClusterSpec(
         name=name,
         state_dir=default_state_dir(name),
-        nodes=(NodeSpec(GPU_NODE, accelerators={"nvidia.com/gpu": 2}), NodeSpec("cpu-0"), NodeSpec("cpu-1")),
+        nodes=(*(_gpu_node(node) for node in GPU_NODES), NodeSpec("cpu-0"), NodeSpec("cpu-1")),
         images=images,
         prometheus=PrometheusSpec(scrape_interval_seconds=1.0, data_dir=str(history)),
         timing=Timing(node_monitor_grace_seconds=6.0, unreachable_toleration_seconds=3, crash_backoff_seconds=1.0),
+    )
+
+
+def _gpu_node(name: str) -> NodeSpec:
+    """A node that says it has one GPU and, as such nodes do, lets nobody else in."""
+    return NodeSpec(
+        name, accelerators={"nvidia.com/gpu": 1}, taints=(Taint("nvidia.com/gpu", "present", "NoSchedule"),)
     )
 
 

@@ -25,6 +25,7 @@ class Run:
     scene: Scene
     played: Played
     prices: dict[str, float]
+    earlier_peak_rps: float
     notes: tuple[str, ...]
 
 
@@ -32,7 +33,9 @@ def write_outcome(run: Run, directory: Path) -> list[tuple[str, str]]:
     """Write summary.json, day.png, day.html and screen.svg into `directory`; return the figures as rows for people."""
     directory.mkdir(parents=True, exist_ok=True)
     day = [snapshot for snapshot in run.played.snapshots if snapshot.seconds >= 0]
-    summary = summarize(day, run.played.seconds, run.played.totals, run.scene.target_ms, run.prices)
+    summary = summarize(
+        day, run.played.seconds, run.played.totals, run.scene.target_ms, run.prices, run.earlier_peak_rps
+    )
     figures = rows(summary, run.scene.percentile, run.scene.target_ms)
     figure = draw(day, run.scene, TITLE)
     save(figure, directory / "day.png")

@@ -17,7 +17,7 @@ from modelscaler_demo.installation import Installation
 from modelscaler_demo.load.process import load_process
 from modelscaler_demo.load.tally import Second
 from modelscaler_demo.preparation import Prepared
-from modelscaler_demo.scenario import GPU_NODE, Scenario
+from modelscaler_demo.scenario import FAILING_NODE, Scenario
 from modelscaler_demo.snapshot import Snapshot, told_from
 from modelscaler_demo.view.scene import View
 from modelscaler_demo.watching import Deed, Watch
@@ -87,9 +87,10 @@ def deeds(started: Started) -> list[Deed]:
     """Return what the demo does and when."""
     scenario, cluster = started.scenario, started.installation.cluster
     day_seconds = scenario.shape.seconds
+    fails, returns = scenario.gpu_fails_at * day_seconds, scenario.gpu_returns_at * day_seconds
     return [
-        Deed(scenario.gpu_fails_at * day_seconds, "the GPU node fails", lambda: cluster.fail_node(GPU_NODE)),
-        Deed(scenario.gpu_returns_at * day_seconds, "the GPU node is back", lambda: cluster.recover_node(GPU_NODE)),
+        Deed(fails, f"GPU node {FAILING_NODE} fails", lambda: cluster.fail_node(FAILING_NODE)),
+        Deed(returns, f"GPU node {FAILING_NODE} is back", lambda: cluster.recover_node(FAILING_NODE)),
         *(Deed(seconds, text) for seconds, text in scenario.announcements()),
     ]
 

@@ -2,9 +2,13 @@
 
 from dataclasses import dataclass, field
 
-from modelscaler_demo.day import HOURS, Day, DayShape, clock, earlier_days, today
+import numpy as np
 
-GPU_NODE = "gpu-0"
+from modelscaler_demo.day import HOURS, Day, DayShape, clock, earlier_days, today
+from modelscaler_demo.snapshot import WINDOW_SECONDS
+
+GPU_NODES = ("gpu-0", "gpu-1")
+FAILING_NODE = GPU_NODES[0]
 HISTORY_DAYS = 14
 
 
@@ -13,8 +17,8 @@ class Scenario:
     """One demo day. Fractions are of the day; `lead_seconds` pass from the start of Prometheus to midnight."""
 
     seed: int = 7
-    shape: DayShape = field(default_factory=lambda: DayShape(peak_rps=46.0, seconds=220.0))
-    lead_seconds: float = 34.0
+    shape: DayShape = field(default_factory=lambda: DayShape(peak_rps=60.0, seconds=220.0))
+    lead_seconds: float = 26.0
     gpu_fails_at: float = 0.45
     gpu_returns_at: float = 0.65
 
@@ -25,6 +29,12 @@ class Scenario:
     def today(self) -> Day:
         """Return today."""
         return today(self.shape, self.seed)
+
+    def earlier_peak_rps(self) -> float:
+        """Return the busiest five seconds of the days before, in requests per second."""
+        window = round(WINDOW_SECONDS / self.shape.step_seconds)
+        rates = np.concatenate([day.rates_rps for day in self.earlier()])
+        return float(np.convolve(rates, np.full(window, 1.0 / window), mode="valid").max())
 
     def announcements(self) -> list[tuple[float, str]]:
         """Return what happens to the load, as (seconds into the day, text)."""

@@ -38,14 +38,14 @@ def totals_of(*latencies_ms: float, lost: int = 0) -> Totals:
 def test_price_counts_every_running_replica_when_it_changes() -> None:
     moments = [moment(0), moment(1, replicas=3), moment(2, replicas=1)]
     totals = totals_of(100.0)
-    summary = summarize(moments, totals.seconds, totals.summary(), 300.0, PRICES)
+    summary = summarize(moments, totals.seconds, totals.summary(), 300.0, PRICES, 61.0)
     assert summary.hourly_cost == pytest.approx((0.04 + 0.12) / 2)
     assert (summary.most_replicas, summary.peak_rps) == (3, 12.0)
 
 
 def test_late_and_lost_requests_miss_the_objective_when_counted() -> None:
     totals = totals_of(100.0, 400.0, lost=2)
-    summary = summarize([moment(0)], totals.seconds, totals.summary(), 300.0, PRICES)
+    summary = summarize([moment(0)], totals.seconds, totals.summary(), 300.0, PRICES, 61.0)
     assert (summary.requests, summary.lost) == (4, 2)
     assert summary.within_share == pytest.approx(0.25)
 
@@ -55,7 +55,7 @@ def test_values_are_weighted_by_their_time_when_moments_are_uneven() -> None:
 
 
 def test_fixed_fleet_is_the_cheapest_of_its_placement_when_variants_differ() -> None:
-    fleets = fixed_fleets(SUSTAINABLE, PRICES, peak_rps=61.0)
+    fleets = fixed_fleets(SUSTAINABLE, PRICES, 61.0)
     assert [(str(fleet.pool), fleet.hourly_cost) for fleet in fleets] == [
         ("1 x gpu/full", 0.09),
         ("4 x cpu/int8", 0.16),
@@ -64,7 +64,7 @@ def test_fixed_fleet_is_the_cheapest_of_its_placement_when_variants_differ() -> 
 
 def test_rows_say_what_was_lost_and_promised_when_written_for_people() -> None:
     totals = totals_of(100.0, lost=1)
-    text = dict(rows(summarize([moment(0)], totals.seconds, totals.summary(), 300.0, PRICES), 99, 300.0))
+    text = dict(rows(summarize([moment(0)], totals.seconds, totals.summary(), 300.0, PRICES, 61.0), 99, 300.0))
     assert text["requests"] == "2 sent, 1 answered, 1 lost"
     assert text["objective"].startswith("50.00% answered within 300 ms at the client; promised: 99 %")
 
@@ -78,7 +78,7 @@ def test_report_loads_nothing_from_elsewhere_when_written(tmp_path: Path) -> Non
     moments = [moment(n, events=("the GPU node fails",) if n == 4 else ()) for n in range(-3, 9)]
     totals = totals_of(*[100.0] * 50)
     played = Played(moments, totals.seconds, totals.summary())
-    figures = write_outcome(Run(SCENE, played, PRICES, ("a generated day",)), tmp_path)
+    figures = write_outcome(Run(SCENE, played, PRICES, 61.0, ("a generated day",)), tmp_path)
     html = (tmp_path / "day.html").read_text()
     assert (tmp_path / "day.png").read_bytes().startswith(b"\x89PNG")
     assert not re.search(r"""(src|href)=["']?(https?:)?//|@import|<script""", html)

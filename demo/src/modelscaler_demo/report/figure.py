@@ -8,7 +8,7 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from modelscaler_demo.snapshot import Snapshot
 from modelscaler_demo.view.scene import Scene
@@ -78,9 +78,12 @@ def _latency(axes: Axes, hours: list[float], snapshots: Sequence[Snapshot], scen
     axes.plot(hours, values, color=LOAD, linewidth=1.2, label="p99 of the last 5 s, at the client")
     axes.axhline(scene.target_ms, color=LATE, linewidth=1, linestyle="--", label=f"objective, {scene.target_ms:.0f} ms")
     axes.set_yscale("log")
+    axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 3.0)))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.0f}"))
+    axes.yaxis.set_minor_formatter(NullFormatter())
     axes.set_ylabel("milliseconds")
     axes.legend(loc="upper left", fontsize=8, framealpha=0.9)
-    axes.grid(alpha=0.25, which="both")
+    axes.grid(alpha=0.25)
 
 
 def _pools(axes: Axes, hours: list[float], snapshots: Sequence[Snapshot]) -> None:

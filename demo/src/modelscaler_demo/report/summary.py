@@ -12,7 +12,10 @@ from modelscaler_demo.snapshot import Pool, Snapshot
 
 @dataclass(frozen=True, slots=True)
 class FixedFleet:
-    """A fleet that never changes, sized for the busiest moment of the day by the measured capacity of a replica."""
+    """A fleet that never changes, sized by the measured capacity of a replica for the busiest moment of the days before.
+
+    Nobody knows today's peak beforehand, so that is what a fixed fleet is sized for.
+    """
 
     pool: Pool
     hourly_cost: float
@@ -35,6 +38,7 @@ class Summary:
     mean_replicas: float
     most_replicas: int
     peak_rps: float
+    earlier_peak_rps: float
     fixed: tuple[FixedFleet, ...]
     generator_late_ms: float
 
@@ -45,6 +49,7 @@ def summarize(
     totals: Mapping[str, Any],
     target_ms: float,
     prices: Mapping[str, float],
+    earlier_peak_rps: float,
 ) -> Summary:
     """Sum up a run.
 
@@ -54,10 +59,10 @@ def summarize(
         totals: Its own sums, as `Totals.summary` gives them.
         target_ms: The latency objective.
         prices: Hourly cost per placement.
+        earlier_peak_rps: The busiest moment of the days before.
     """
     latencies = [latency for second in seconds for latency in second.latencies_ms]
     ended = totals["ok"] + totals["lost"]
-    peak_rps = max(snapshot.served.offered_rps for snapshot in snapshots)
     return Summary(
         requests=totals["offered"],
         answered=totals["ok"],
@@ -71,8 +76,9 @@ def summarize(
         hourly_cost=time_mean(snapshots, [cost_of(snapshot, prices) for snapshot in snapshots]),
         mean_replicas=time_mean(snapshots, [float(sum(snapshot.running.values())) for snapshot in snapshots]),
         most_replicas=max(sum(snapshot.running.values()) for snapshot in snapshots),
-        peak_rps=peak_rps,
-        fixed=fixed_fleets(snapshots[-1].told.sustainable_rps, prices, peak_rps),
+        peak_rps=max(snapshot.served.offered_rps for snapshot in snapshots),
+        earlier_peak_rps=earlier_peak_rps,
+        fixed=fixed_fleets(snapshots[-1].told.sustainable_rps, prices, earlier_peak_rps),
         generator_late_ms=totals["late_ms"],
     )
 
@@ -111,7 +117,7 @@ def rows(summary: Summary, percentile: int, target_ms: float) -> list[tuple[str,
     answers = ", ".join(f"{count} by {version or 'unnamed'}" for version, count in sorted(summary.versions.items()))
     fixed = [
         (
-            f"fixed fleet for the peak on {fleet.pool.placement}",
+            f"a fixed fleet on {fleet.pool.placement}",
             f"{fleet.pool} at {fleet.hourly_cost:.3f} an hour; scaled: {summary.hourly_cost / fleet.hourly_cost:.2f} of it",
         )
         for fleet in summary.fixed
@@ -126,6 +132,10 @@ def rows(summary: Summary, percentile: int, target_ms: float) -> list[tuple[str,
         ("replicas", f"{summary.mean_replicas:.1f} on average, {summary.most_replicas} at most, switches included"),
         ("price", f"{summary.hourly_cost:.3f} an hour on average, starting and draining replicas included"),
         *fixed,
-        ("busiest moment", f"{summary.peak_rps:.0f} requests a second"),
+        (
+            "busiest moment",
+            f"{summary.peak_rps:.0f} requests a second today, {summary.earlier_peak_rps:.0f} in the two weeks before "
+            "(what the fixed fleets are sized for)",
+        ),
         ("load generator", f"never more than {summary.generator_late_ms:.0f} ms late"),
     ]
