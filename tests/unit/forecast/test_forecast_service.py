@@ -18,7 +18,7 @@ from loads import (
     window_of,
 )
 from modelscaler.api.words import ConditionReason
-from modelscaler.domain import Floats, QuantileForecast
+from modelscaler.domain import Floats, QuantileForecast, WorkloadKey
 from modelscaler.forecast.fitting import TrainingBudget
 from modelscaler.forecast.learned import LearnedModel
 from modelscaler.forecast.service import Forecasting, ForecastingSettings
@@ -235,6 +235,21 @@ def test_only_the_lookback_is_looked_at_when_more_is_held() -> None:
     assert window is not None
     assert window.span_seconds == settings().lookback_seconds
     assert window.end == time_of(len(load))
+
+
+def test_a_part_of_the_fleet_is_learned_from_when_it_is_large() -> None:
+    trainer = InstantTrainer()
+    trainer.fails = True
+    forecasting = Forecasting(ForecastingSettings(STEP_SECONDS, max_training_series=2), trainer)
+    forecasting.start()
+    keys = [WorkloadKey("shop", f"model-{i}") for i in range(5)]
+    for key in keys:
+        forecasting.load_history(key, window_of(seasonal_load(300)))
+
+    answers = forecasting.forecast(time_of(300), {key: (settings(), HORIZON_SECONDS) for key in keys})
+
+    assert [len(job.windows) for job in trainer.jobs] == [2]
+    assert all(answer is not None for answer in answers.values())
 
 
 def test_training_waits_when_the_service_was_not_started_or_is_closed() -> None:

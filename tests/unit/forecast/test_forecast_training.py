@@ -1,8 +1,11 @@
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import numpy as np
 import psutil
@@ -83,6 +86,39 @@ def test_no_child_is_left_when_the_trainer_is_closed_while_it_trains() -> None:
     assert not child.is_running()
     with pytest.raises(RuntimeError, match="closed"):
         trainer.submit(job(seasonal_load(400)))
+
+
+PARENT = """
+import sys, time
+from loads import HORIZON_SECONDS, KEY, SEASON_SECONDS, seasonal_load, time_of, window_of
+from modelscaler.forecast.fitting import TrainingBudget
+from modelscaler.forecast.rows import TrainingWindow
+from modelscaler.forecast.training import ProcessTrainer, TrainingJob
+
+if __name__ == "__main__":
+    window = TrainingWindow(window_of(seasonal_load(2000)), SEASON_SECONDS, HORIZON_SECONDS)
+    trainer = ProcessTrainer(60.0)
+    trainer.submit(TrainingJob({KEY: window}, time_of(1999), 0, TrainingBudget(max_iterations=100_000)))
+    while trainer.child_pid is None:
+        time.sleep(0.01)
+    print(trainer.child_pid, flush=True)
+    time.sleep(60.0)
+"""
+
+
+def test_the_child_ends_when_its_parent_is_killed(tmp_path: Path) -> None:
+    script = tmp_path / "parent.py"
+    script.write_text(PARENT)
+    tests = str(Path(__file__).parents[2])
+    with subprocess.Popen(
+        [sys.executable, str(script)], stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": tests}
+    ) as parent:
+        assert parent.stdout is not None
+        child = psutil.Process(int(parent.stdout.readline()))
+        until(lambda: child.nice() > os.getpriority(os.PRIO_PROCESS, 0))  # it has begun, so it has asked the kernel
+        parent.kill()
+
+    until(lambda: not child.is_running() or child.status() == psutil.STATUS_ZOMBIE)
 
 
 def test_training_is_ended_when_it_takes_longer_than_allowed() -> None:

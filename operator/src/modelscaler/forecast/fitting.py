@@ -20,11 +20,10 @@ SPARE_STEPS = 2
 
 @dataclass(frozen=True, slots=True)
 class TrainingBudget:
-    """Bounds of the work, in rows, series and trees; and the least history that is worth learning from, in steps."""
+    """Bounds of the work, in rows and trees; and the least history that is worth learning from, in steps."""
 
     max_rows: int = 60_000
     max_rows_per_series: int = 6_000
-    max_series: int = 256
     max_iterations: int = 60
     max_holdout_origins: int = 20_000
     min_history_steps: int = 4 * SHORTEST_HISTORY_STEPS
@@ -45,13 +44,13 @@ def train(
     Args:
         windows: Series on one common step.
         now: Nothing after this time is looked at.
-        rng: Chooses series and rows.
+        rng: Chooses rows.
         budget: Bounds of the work.
 
     Returns:
         The model, or why there is none.
     """
-    prepared = _prepared(windows, now, rng, budget)
+    prepared = _prepared(windows, now, budget)
     if not prepared:
         return TrainingRefused(f"no series has {budget.min_history_steps} known steps of history yet")
     longest = max(steps_within(windows[p.key].horizon_seconds, p.step_seconds) for p in prepared)
@@ -73,14 +72,9 @@ def train(
     return scored(model, prepared, rungs, budget.max_holdout_origins)
 
 
-def _prepared(
-    windows: Mapping[WorkloadKey, TrainingWindow], now: datetime, rng: np.random.Generator, budget: TrainingBudget
-) -> list[Prepared]:
-    found = [p for key in sorted(windows) if (p := prepare(key, windows[key], now)) is not None]
-    enough = [p for p in found if p.series.counts[-1] >= budget.min_history_steps]
-    if len(enough) <= budget.max_series:
-        return enough
-    return [enough[i] for i in np.sort(rng.permutation(len(enough))[: budget.max_series])]
+def _prepared(windows: Mapping[WorkloadKey, TrainingWindow], now: datetime, budget: TrainingBudget) -> list[Prepared]:
+    found = [prepare(key, windows[key], now) for key in sorted(windows)]
+    return [p for p in found if p is not None and p.series.counts[-1] >= budget.min_history_steps]
 
 
 def _fitted(parts: Sequence[Rows], seed: int, iterations: int) -> tuple[tuple[Regressor, ...], ...]:

@@ -20,6 +20,7 @@ class TrainingSchedule:
         self._wait = timedelta(0)
         self._failures = 0
         self.failure: str | None = None
+        self.trainings = 0
 
     def due(self, now: datetime, outgrown: bool) -> bool:
         """Tell whether to train now; `outgrown` when the model does not reach as far as is asked."""
@@ -33,6 +34,7 @@ class TrainingSchedule:
     def started(self, now: datetime) -> None:
         """Note that a training starts."""
         self._started_at = now
+        self.trainings += 1
 
     def ended(self, outcome: Outcome) -> None:
         """Note how the training ended; a failure is retried after 30 s, doubling to 10 minutes."""

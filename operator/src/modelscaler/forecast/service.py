@@ -5,6 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
+import numpy as np
+
 from modelscaler.api.words import ConditionReason
 from modelscaler.domain import ForecastSettings, LoadWindow, QuantileForecast, WorkloadKey
 from modelscaler.forecast.base import Forecaster, ForecastRequest
@@ -27,7 +29,8 @@ class ForecastingSettings:
 
     `step_seconds` is the step of history and forecasts. `history_steps` bounds what is kept of each series, in steps (two
     weeks of minutes). After `stale_after_steps` without a known value a series is not forecast. A new model is trained every
-    `retrain_seconds`, from `seed`; a training that takes longer than `max_training_seconds` is ended.
+    `retrain_seconds`, from `seed`; a training looks at `max_training_series` at most, and is ended after
+    `max_training_seconds`.
     """
 
     step_seconds: float
@@ -35,6 +38,7 @@ class ForecastingSettings:
     stale_after_steps: int = 30
     retrain_seconds: float = 1800.0
     max_training_seconds: float = 300.0
+    max_training_series: int = 256
     seed: int = 0
     budget: TrainingBudget = field(default_factory=TrainingBudget)
 
@@ -158,13 +162,20 @@ class Forecasting:
         outgrown = self._model is not None and any(t.steps > self._model.longest_steps for t in learners.values())
         if not self._running or self._trainer.busy or not learners or not self._schedule.due(now, outgrown):
             return
-        windows = {
-            key: TrainingWindow(window, t.settings.season_seconds, t.horizon_seconds)
-            for key, t in learners.items()
-            if t.settings is not None and (window := t.window()) is not None
-        }
         self._schedule.started(now)
-        self._trainer.submit(TrainingJob(windows, now, self._settings.seed, self._settings.budget))
+        job = TrainingJob(self._training_windows(learners), now, self._settings.seed, self._settings.budget)
+        self._trainer.submit(job)
+
+    def _training_windows(self, learners: Mapping[WorkloadKey, TrackedSeries]) -> dict[WorkloadKey, TrainingWindow]:
+        """Return what to learn from: of a large fleet another part at each training, since all of it costs memory and time."""
+        rng = np.random.default_rng([self._settings.seed, self._schedule.trainings])
+        keys = sorted(learners)
+        chosen = [keys[i] for i in rng.permutation(len(keys))[: self._settings.max_training_series]]
+        return {
+            key: TrainingWindow(window, t.settings.season_seconds, t.horizon_seconds)
+            for key in chosen
+            if (t := learners[key]).settings is not None and (window := t.window()) is not None
+        }
 
     def _state(self) -> TrainingState:
         return TrainingState(has_model=self._model is not None, failure=self._schedule.failure)
