@@ -3,7 +3,7 @@
 from dataclasses import replace
 from datetime import timedelta
 
-from modelscaler.domain import Observation, Outage, PolicyState, PoolKey, Workload, backoff, is_out, known
+from modelscaler.domain import Observation, Outage, PolicyState, PoolKey, Switch, Workload, backoff, is_out, known
 
 OUTAGE_REMEMBERED = timedelta(hours=1)
 """How long after its end an outage still counts towards the next one's length."""
@@ -13,22 +13,28 @@ MOST_TICKS = 1_000_000
 
 
 def recalled(observation: Observation, state: PolicyState) -> PolicyState:
-    """Return the state to decide on: missing readings counted, old outages forgotten, a pool that serves adopted.
-
-    A status can be lost (restored from a backup, edited by hand) while pods serve. Such a pool is taken for the serving one:
-    starting from nothing would point the Service away from ready pods.
-    """
+    """Return the state to decide on: missing readings counted, old outages forgotten, and what serves as it is seen."""
     missing = 0 if known(observation.offered) is not None else state.missing_ticks + int(observation.new_readings)
     outages = tuple(o for o in state.outages if o.until + OUTAGE_REMEMBERED > observation.now)
-    active = state.active or _serving_without_record(observation)
-    return replace(state, active=active, outages=outages, missing_ticks=min(missing, MOST_TICKS))
+    return replace(_as_served(observation, state), outages=outages, missing_ticks=min(missing, MOST_TICKS))
 
 
-def _serving_without_record(observation: Observation) -> PoolKey | None:
+def _as_served(observation: Observation, state: PolicyState) -> PolicyState:
+    """Believe the Service rather than the memory, as long as pods answer behind it.
+
+    The two differ when the write of a flip failed, when a status was lost or restored, or when somebody edited either. A
+    remembered pool the Service does not select yet is then still the target of a switch.
+    """
     ready = {pool.pool: pool.ready for pool in observation.pools if pool.ready}
-    if observation.selected in ready:
-        return observation.selected
-    return max(sorted(ready), key=lambda pool: ready[pool], default=None)
+    selected, switch = observation.selected, state.switch
+    if selected in ready and selected != state.active:
+        if switch is not None and switch.target == selected:
+            return replace(state, active=selected, switch=None)
+        missed = Switch(state.active, observation.now) if state.active else None
+        return replace(state, active=selected, switch=switch or missed)
+    if state.active is None:
+        return replace(state, active=max(sorted(ready), key=lambda pool: ready[pool], default=None))
+    return state
 
 
 def with_outage(state: PolicyState, pool: PoolKey, observation: Observation, reason: str) -> PolicyState:

@@ -157,7 +157,7 @@ def _reason(
         return DecisionReason.FALLBACK if _fallback_holds(workload, state) else DecisionReason.METRICS_MISSING
     if size.replicas == size.current:
         return DecisionReason.STEADY
-    if state.planned_generation != workload.generation:
+    if state.planned_generation not in (0, workload.generation):
         return DecisionReason.SPEC_CHANGED
     return demand_reason(option) if size.replicas > size.current else DecisionReason.DEMAND_FELL
 

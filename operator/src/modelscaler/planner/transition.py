@@ -220,10 +220,14 @@ def _step(scene: _Scene, state: PolicyState, sizes: dict[PoolKey, int], serving:
 
 
 def _leftover(scene: _Scene, pool: PoolObservation, serving: PoolKey) -> PoolTarget:
-    """Let go of a pool that neither serves nor starts, but not while anybody may still depend on it."""
-    selected = scene.observation.selected in (pool.pool, None)
+    """Let go of a pool that neither serves nor starts, but not while it may be needed.
+
+    That is while it is not known which pool the Service selects, and while the serving pool is not ready for the load: a pool
+    that still has ready replicas is then the quickest way back.
+    """
+    selected = scene.observation.selected
     relieved = scene.seen(serving).ready >= scene.needed_now(serving)
-    if pool.ready and (selected or not relieved):
+    if pool.ready and (selected is None or not relieved):
         return PoolTarget(pool.pool, pool.replicas)
     pods = pool.ready + pool.starting + pool.unschedulable + pool.failing + pool.terminating
-    return PoolTarget(pool.pool, 0, delete=not pool.replicas and not pods and scene.observation.selected != pool.pool)
+    return PoolTarget(pool.pool, 0, delete=not pool.replicas and not pods and selected != pool.pool)
