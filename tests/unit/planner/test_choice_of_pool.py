@@ -214,8 +214,17 @@ def test_runner_up_is_taken_when_the_serving_pool_cannot_run(trouble: dict[str, 
     assert (made.target.pool, made.reason) == (GPU_INT8, DecisionReason.CANDIDATE_UNAVAILABLE)
 
 
-def test_serving_pool_stays_when_a_pod_has_been_unschedulable_for_a_moment_only() -> None:
-    seen = observation(150.0, pool(CPU_INT8, 2, ready=1, unschedulable=1, unready_seconds=5.0))
+@pytest.mark.parametrize(
+    "trouble",
+    [
+        {"ready": 1, "unschedulable": 1, "unready_seconds": 5.0},
+        {"ready": 1, "failing": 1, "unready_seconds": 3600.0},
+        {"ready": 2, "unschedulable": 1, "unready_seconds": 60.0},
+    ],
+    ids=["not placed for a moment", "one of two fails", "a rollout's extra pod is not placed"],
+)
+def test_serving_pool_stays_when_the_trouble_is_small(trouble: dict[str, Any]) -> None:
+    seen = observation(150.0, pool(CPU_INT8, 2, **trouble))
     made, _ = plan(TWO, seen, None, PolicyState(active=CPU_INT8), 15.0)
 
     assert made.target.pool == CPU_INT8

@@ -22,8 +22,10 @@ def stuck_replicas(pool: PoolObservation, deadline_seconds: float) -> int:
     if _is_dark(pool, deadline_seconds):
         return pool.replicas
     unplaced = pool.unschedulable if pool.unready_seconds >= UNSCHEDULABLE_GRACE_SECONDS else 0
-    failing = pool.failing if pool.unready_seconds >= FAILING_GRACE_SECONDS else 0
-    return min(unplaced + failing, pool.replicas)
+    # While others run, a replica that fails is a replica's trouble; when none runs, it is the pool's.
+    failing = pool.failing if not pool.ready and pool.unready_seconds >= FAILING_GRACE_SECONDS else 0
+    # A rollout adds a pod before it takes one away: only what is missing counts.
+    return min(unplaced + failing, max(pool.replicas - pool.ready, 0))
 
 
 def _is_dark(pool: PoolObservation, deadline_seconds: float) -> bool:
