@@ -35,7 +35,7 @@ class Ramp:
     step_seconds: float = 2.0
     seasons: int = 14
     quiet_rps: float = 4.0
-    peak_rps: float = 30.0
+    peak_rps: float = 42.0
 
     def rate_rps(self, phase: float) -> float:
         """Return the rate at a phase of the season, from 0 to 1."""
@@ -49,6 +49,10 @@ class Ramp:
         """Return the rates of one season, a value per step."""
         steps = int(self.season_seconds / self.step_seconds)
         return np.array([self.rate_rps(step / steps) for step in range(steps)])
+
+    def phase(self, now: datetime) -> float:
+        """Return how far the running season is, from 0 to 1."""
+        return (now - self.season_start(now)).total_seconds() / self.season_seconds
 
     def season_start(self, now: datetime) -> datetime:
         """Return when the running season began: seasons are counted from the epoch."""

@@ -64,7 +64,7 @@ def stage(cluster: Cluster) -> Iterator[Stage]:
         "operator.rateWindowSeconds": "8",
         "operator.historyStepSeconds": "2",
         "operator.staleAfterSeconds": "8",
-        "operator.statusRefreshSeconds": "2",
+        "operator.statusRefreshSeconds": "30",
         "replicas": "2",
     }
     values = [part for key, value in settings.items() for part in ("--set", f"{key}={value}")]

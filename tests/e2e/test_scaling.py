@@ -2,31 +2,38 @@
 
 import json
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from stage import RAMP, Stage, beats, cpu, model_deployment, scaling, wait_for_phase
+from stage import RAMP, Stage, beats, capacity, cpu, model_deployment, scaling, wait_for_phase
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
 
 
 def test_capacity_is_ready_before_the_peak_when_the_load_rises_as_it_did_before(stage: Stage, tmp_path: Path) -> None:
     forecast = {"lookbackSeconds": 1200, "seasonSeconds": int(RAMP.season_seconds), "quantile": "0.9"}
-    manifest = model_deployment(RAMP.name, scaling=scaling(forecast=forecast), placements=[cpu(startSeconds=12)])
+    manifest = model_deployment(
+        RAMP.name,
+        variants=[{"name": "full", "accuracy": "0.9"}],  # it imports torch: a start takes long enough to need foresight
+        capacity=[capacity("cpu", "full")],
+        placements=[cpu(startSeconds=16)],
+        scaling=scaling(forecast=forecast),
+    )
     stage.apply(manifest)
-    stage.until_serving(RAMP.name, "cpu-int8")
-    wait_for_phase(RAMP, 0.9)
+    stage.until_serving(RAMP.name, "cpu-full")
+    if 0.2 < RAMP.phase(datetime.now(UTC)) < 0.8:
+        wait_for_phase(RAMP, 0.82)
     curve = tmp_path / "curve.json"
-    quiet_first = [RAMP.rate_rps((0.9 + step / 40) % 1.0) for step in range(38)]  # ends in the middle of the peak
-    curve.write_text(json.dumps({"step_seconds": RAMP.step_seconds, "rates_rps": quiet_first}))
+    curve.write_text(json.dumps(_from_now_into_the_next_peak()))
     with stage.load(RAMP.name, 0, "--curve", str(curve)) as load:
-        wait_for_phase(RAMP, 0.42)
+        wait_for_phase(RAMP, 0.38)
         asked, status = stage.asked(RAMP.name), stage.status(RAMP.name)
         assert asked >= 2, f"the load is still at its quiet level, and capacity for the peak is under way: {status}"
         assert status["lastDecision"]["reason"] == "ForecastDemand"
-        assert float(status["forecast"]["plannedRps"]) > 2 * RAMP.quiet_rps
+        assert float(status["lastDecision"]["measuredRps"]) < 2.5 * RAMP.quiet_rps
         wait_for_phase(RAMP, 0.46)
         assert stage.ready(RAMP.name) >= 2, "capacity is ready as the peak begins"
         summary = load.wait(60)
@@ -93,11 +100,21 @@ def test_nothing_is_written_and_queries_stay_constant_when_nothing_changes(stage
     per_tick = f"{children / ticks:.2f} child writes, {statuses / ticks:.2f} status writes a tick"
     print(f"{ticks:.0f} ticks: {queries / ticks:.1f} queries, {per_tick}")
     assert ticks >= 5
-    assert queries / ticks == pytest.approx(5, abs=0.01)
+    assert abs(queries - 5 * ticks) <= 5, "five for the whole fleet; a tick may have been under way at either end"
     assert children == 0
-    assert statuses / ticks <= 1.0
+    assert statuses / ticks <= 0.5
     for name in names:
         stage.delete(name)
+
+
+def _from_now_into_the_next_peak() -> dict[str, Any]:
+    """Return the load of the season from its phase of now until the middle of the next peak."""
+    phase, step = RAMP.phase(datetime.now(UTC)), RAMP.step_seconds / RAMP.season_seconds
+    steps = int(((0.6 - phase) % 1.0) / step)
+    return {
+        "step_seconds": RAMP.step_seconds,
+        "rates_rps": [RAMP.rate_rps((phase + i * step) % 1.0) for i in range(steps)],
+    }
 
 
 def _is_steady(stage: Stage, name: str) -> bool:
