@@ -84,19 +84,23 @@ async def test_another_replica_answers_when_one_refuses_connections(cluster: Sta
     assert sum(outcome.refused for outcome in outcomes) == 1
 
 
-@pytest.mark.parametrize("status", ["429", "503"])
-async def test_another_replica_answers_when_one_rejects(cluster: Start, status: str) -> None:
-    gateway = await cluster(FakeReplica(status), FakeReplica())
+async def test_another_replica_answers_when_one_drains(cluster: Start) -> None:
+    gateway = await cluster(FakeReplica("503"), FakeReplica())
     outcomes = [await send(gateway) for _ in range(4)]
     assert all(outcome.ok for outcome in outcomes)
     assert sum(outcome.rejections for outcome in outcomes) > 0
 
 
-async def test_two_replicas_are_asked_before_a_pause_when_all_are_full(cluster: Start) -> None:
+async def test_request_is_answered_after_a_pause_when_the_replica_was_full(cluster: Start) -> None:
+    outcome = await send(await cluster(FakeReplica("429", bad=2)))
+    assert (outcome.ok, outcome.rejections, outcome.retries) == (True, 2, 2)
+
+
+async def test_one_replica_is_asked_before_a_pause_when_all_are_full(cluster: Start) -> None:
     fakes = [FakeReplica("429", retry_after="60") for _ in range(5)]
     outcome = await send(await cluster(*fakes, deadline_seconds=0.3))
-    assert (outcome.ok, outcome.reason, outcome.rejections) == (False, "HTTP 429", 2)
-    assert sum(len(fake.bodies) for fake in fakes) == 2
+    assert (outcome.ok, outcome.reason, outcome.rejections) == (False, "HTTP 429", 1)
+    assert sum(len(fake.bodies) for fake in fakes) == 1
 
 
 async def test_reset_is_counted_when_a_retry_saves_the_request(cluster: Start) -> None:

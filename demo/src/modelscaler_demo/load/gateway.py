@@ -17,8 +17,7 @@ RETRIABLE = frozenset({429, 502, 503, 504})
 NO_REPLICA_PAUSE_SECONDS = 0.1
 DEFAULT_RETRY_AFTER_SECONDS = 0.5
 MOST_PAUSE_SECONDS = 5.0
-REJECTIONS_PER_ROUND = 2
-"""When so many replicas have turned a request away it waits: asking all of them would be a storm that looks like demand."""
+FULL = 429
 CONNECT_SECONDS = 2.0
 # uvicorn, gunicorn and most proxies close idle connections after 5 s; reusing one as it closes looks like a reset.
 KEEPALIVE_SECONDS = 4.0
@@ -62,14 +61,18 @@ class Gateway:
 
     async def _until_final(self, body: bytes, outcome: Outcome) -> None:
         tried: set[str] = set()
-        rounds, rejected_before, pause_seconds = 0, 0, NO_REPLICA_PAUSE_SECONDS
+        rounds, pause_seconds = 0, NO_REPLICA_PAUSE_SECONDS
         while True:
-            overloaded = outcome.rejections - rejected_before >= REJECTIONS_PER_ROUND
-            replica = None if overloaded else self.replicas.choose(tried, time.monotonic())
-            if replica is None:
+            # The least busy replica was asked first: when even that one is full the request waits. Asking all of them would
+            # be a storm that looks like demand.
+            replica = None if outcome.status == FULL and tried else self.replicas.choose(tried, time.monotonic())
+            if replica is None and not tried:
                 outcome.reason = outcome.reason or "no ready replica"
+                await asyncio.sleep(NO_REPLICA_PAUSE_SECONDS)
+                continue
+            if replica is None:
                 await asyncio.sleep(self._backoff_seconds(pause_seconds, rounds))
-                rounds, rejected_before = rounds + 1, outcome.rejections
+                rounds += 1
                 tried.clear()
                 continue
             tried.add(replica.base_url)
