@@ -45,7 +45,7 @@ def limit_change(
 
 def remember(history: History, entry: tuple[datetime, int], now: datetime, keep_seconds: float) -> History:
     """Return a history with one entry more and the outdated ones gone; equal neighbours are thinned to first and last."""
-    kept = [*_since(history, now, keep_seconds), entry]
+    kept = [*since(history, now, keep_seconds), entry]
     thinned = [
         item
         for index, item in enumerate(kept)
@@ -66,8 +66,8 @@ def longest_period_seconds(workload: Workload) -> float:
 
 
 def _stabilized(workload: Workload, current: int, wanted: int, recommendations: History, now: datetime) -> int:
-    up = [r for _, r in _since(recommendations, now, workload.scale_up.stabilization_seconds)]
-    down = [r for _, r in _since(recommendations, now, workload.scale_down.stabilization_seconds)]
+    up = [r for _, r in since(recommendations, now, workload.scale_up.stabilization_seconds)]
+    down = [r for _, r in since(recommendations, now, workload.scale_down.stabilization_seconds)]
     lower, upper = min([wanted, *up]), max([wanted, *down])
     return min(max(current, lower), upper)
 
@@ -82,12 +82,13 @@ def _allowance(rules: DirectionRules, current: int, sign: int, changes: History,
 
 
 def _left(limit: RateLimit, current: int, sign: int, changes: History, now: datetime) -> int:
-    used = sign * sum(change for _, change in _since(changes, now, limit.period_seconds))
+    used = sign * sum(change for _, change in since(changes, now, limit.period_seconds))
     at_start = current - sign * used
     total = limit.value if limit.kind == "Pods" else math.ceil(at_start * limit.value / 100.0 - ROUNDING)
     return total - used
 
 
-def _since(history: History, now: datetime, seconds: float) -> list[tuple[datetime, int]]:
+def since(history: History, now: datetime, seconds: float) -> list[tuple[datetime, int]]:
+    """Return the entries of the last so many seconds."""
     horizon = now - timedelta(seconds=seconds)
     return [item for item in history if item[0] > horizon]

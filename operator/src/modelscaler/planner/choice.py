@@ -17,12 +17,25 @@ way, never accuracy: the plan is as large as the limits allow and says which lim
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from modelscaler.domain import Choice, Demand
+from modelscaler.domain import Choice, Demand, PoolKey
 from modelscaler.planner.candidates import Candidate
 from modelscaler.planner.demand import Load
 
 NEAR_EQUAL_COST = 0.05
 """Costs this close count as equal, and accuracy decides."""
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """What the serving pool was sized to lately.
+
+    Moving to a smaller pool is scaling down too: another pool is sized for `recent_rps`, the load that the scale-down window
+    still remembers, and while neither the load nor the speed of what serves is known it has `at_least` as many replicas.
+    """
+
+    serving: PoolKey | None = None
+    recent_rps: float = 0.0
+    at_least: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,25 +92,26 @@ class Option:
         )
 
 
-def options(
-    candidates: Sequence[Candidate], load: Load, interval_seconds: float, at_least: int = 0
-) -> tuple[Option, ...]:
+def options(candidates: Sequence[Candidate], load: Load, interval_seconds: float, past: Past) -> tuple[Option, ...]:
     """Size every candidate for the demand until its own replicas could be ready.
 
     Args:
         candidates: One at least.
         load: What is known about the load.
         interval_seconds: Time until the next decision, which the horizon covers too.
-        at_least: Fewest replicas of each, where the load is not known and nor is the speed of what runs.
+        past: What another pool than the serving one must be up to besides.
     """
     escapes = [c for c in candidates if c.available] or candidates
     far = load.within(max(c.start_seconds for c in escapes) + interval_seconds)
-    return tuple(_option(c, load.within(c.start_seconds + interval_seconds), far, at_least) for c in candidates)
+    return tuple(_option(c, load.within(c.start_seconds + interval_seconds), far, past) for c in candidates)
 
 
-def _option(candidate: Candidate, demand: Demand, far: Demand, at_least: int) -> Option:
-    needed = max(candidate.needed(demand.planned_rps), at_least)
-    return Option(candidate, demand, far, needed, candidate.clipped(needed))
+def _option(candidate: Candidate, demand: Demand, far: Demand, past: Past) -> Option:
+    needed = candidate.needed(demand.planned_rps)
+    replicas = needed
+    if candidate.pool != past.serving:
+        replicas = max(needed, candidate.needed(past.recent_rps), past.at_least)
+    return Option(candidate, demand, far, needed, candidate.clipped(replicas))
 
 
 def best(listed: Sequence[Option]) -> Option:

@@ -6,9 +6,9 @@ from dataclasses import dataclass, replace
 from modelscaler.api.words import Binding, DecisionReason
 from modelscaler.domain import Observation, Plan, PolicyState, QuantileForecast, Workload, known
 from modelscaler.planner import wording
-from modelscaler.planner.behavior import limit_change, longest_window_seconds, remember
+from modelscaler.planner.behavior import limit_change, longest_window_seconds, remember, since
 from modelscaler.planner.candidates import Candidate, candidates
-from modelscaler.planner.choice import Option, best, options
+from modelscaler.planner.choice import Option, Past, best, options
 from modelscaler.planner.demand import load_from
 from modelscaler.planner.memory import recalled
 from modelscaler.planner.switching import Selection, demand_reason, option_of, select, why_leave
@@ -74,7 +74,17 @@ def _options(
         held = max(_current(observation, state), _fallback_replicas(workload, state))
     assumed_rps = serving.clipped(held) * serving.rps_per_replica if serving and held else 0.0
     load = load_from(observation, forecast, workload.forecast.quantile, assumed_rps)
-    return options(found, load, interval_seconds, at_least=0 if serving else held)
+    past = Past(state.active, _recent_rps(workload, observation, state, serving), at_least=0 if serving else held)
+    return options(found, load, interval_seconds, past)
+
+
+def _recent_rps(workload: Workload, observation: Observation, state: PolicyState, serving: Candidate | None) -> float:
+    """Return the load that the scale-down window proves: what one replica fewer than recommended would not have carried."""
+    window_seconds = workload.scale_down.stabilization_seconds
+    recommended = [r for _, r in since(state.recommendations, observation.now, window_seconds)]
+    if serving is None or not recommended:
+        return 0.0
+    return (max(recommended) - 1) * serving.rps_per_replica
 
 
 def _current(observation: Observation, state: PolicyState) -> int:

@@ -2,8 +2,8 @@
 
 At once, when the pool in use cannot be had or cannot carry the demand and another can. For a saving only when it pays: a
 switch runs two pools while the new one starts, and that price is worth paying once the other choice has been cheaper for so
-long that the saving would have covered it (ski rental: at most twice the cost of knowing the future, Karlin et al. 1988), and
-for as long as the scale-down window asks, because moving to a smaller pool is scaling down too.
+long that the saving would have covered it (ski rental: at most twice the cost of knowing the future, Karlin et al. 1988). For
+accuracy alone, which has no price, when it has been better for a whole stabilisation window.
 """
 
 from collections.abc import Sequence
@@ -46,7 +46,7 @@ def select(
         listed: The options.
         state: What is in use, and since when something was better.
         now: The time.
-        window_seconds: Stabilisation window of scaling down.
+        window_seconds: How long a more accurate choice at equal cost must have been better.
         load_is_known: Whether the load is known; if not, nothing is left for a saving.
     """
     first = best(listed)
@@ -60,7 +60,7 @@ def select(
     if not load_is_known or not _is_better(first, incumbent):
         return Selection(incumbent)
     since = state.cheaper_since or now
-    patience_seconds = max(window_seconds, _pays_after_seconds(first, incumbent))
+    patience_seconds = _pays_after_seconds(first, incumbent) if _saves(first, incumbent) else window_seconds
     if (now - since).total_seconds() < patience_seconds:
         return Selection(incumbent, first, since, patience_seconds)
     return Selection(first, better_since=since)
@@ -127,11 +127,6 @@ def _saves(first: Option, incumbent: Option) -> bool:
 
 
 def _pays_after_seconds(first: Option, incumbent: Option) -> float:
-    """Return how long the saving must last to pay for running both while the new pool starts.
-
-    Accuracy has no price, so a switch for accuracy alone waits as if the saving were the whole cost.
-    """
-    start_seconds = first.candidate.start_seconds
-    if not _saves(first, incumbent):
-        return start_seconds
-    return start_seconds * first.hourly_cost / (incumbent.hourly_cost - first.hourly_cost)
+    """Return how long the saving must last to pay for running both while the new pool starts."""
+    saving = incumbent.hourly_cost - first.hourly_cost
+    return first.candidate.start_seconds * first.hourly_cost / saving
