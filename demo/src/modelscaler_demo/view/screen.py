@@ -68,7 +68,7 @@ class Screen:
         return Text.assemble(
             ("      █ offered load", LOAD),
             ("   ░ forecast band, planned for its top", BAND),
-            ("   ━ carried by the ready replicas within the objective", CAPACITY),
+            ("   ━ what the ready replicas carry", CAPACITY),
         )
 
     def _figures(self, snapshot: Snapshot) -> Table:
