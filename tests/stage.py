@@ -26,9 +26,12 @@ OPERATOR = "modelscaler-system"
 POLL_SECONDS = 0.25
 
 
+RISE, PEAK = 0.4, 0.55
+
+
 @dataclass(frozen=True)
 class Ramp:
-    """A load that repeats every season: quiet, a steep rise to a peak, quiet again."""
+    """A load that repeats every season: quiet, a rise from phase RISE to a peak at phase PEAK, quiet again at 0.8."""
 
     name: str = "ramp"
     season_seconds: float = 80.0
@@ -39,11 +42,9 @@ class Ramp:
 
     def rate_rps(self, phase: float) -> float:
         """Return the rate at a phase of the season, from 0 to 1."""
-        if not 0.4 <= phase < 0.8:
+        if not RISE <= phase < 0.8:
             return self.quiet_rps
-        return (
-            self.peak_rps if phase >= 0.45 else self.quiet_rps + (self.peak_rps - self.quiet_rps) * (phase - 0.4) / 0.05
-        )
+        return self.quiet_rps + (self.peak_rps - self.quiet_rps) * min((phase - RISE) / (PEAK - RISE), 1.0)
 
     def rates_rps(self) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
         """Return the rates of one season, a value per step."""

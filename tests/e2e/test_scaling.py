@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
-from stage import RAMP, Stage, beats, capacity, cpu, model_deployment, scaling, wait_for_phase
+from stage import PEAK, RAMP, RISE, Stage, beats, capacity, cpu, model_deployment, scaling, wait_for_phase
+
+ONE_REPLICA_RPS = 30.0  # as the capacity entries of `stage` have it
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
 
@@ -22,19 +24,19 @@ def test_capacity_is_ready_before_the_peak_when_the_load_rises_as_it_did_before(
         placements=[cpu(startSeconds=16)],
         scaling=scaling(forecast=forecast),
     )
-    stage.apply(manifest)
-    stage.until_serving(RAMP.name, "cpu-full")
-    if 0.2 < RAMP.phase(datetime.now(UTC)) < 0.8:
+    if 0.05 < RAMP.phase(datetime.now(UTC)) < 0.8:
         wait_for_phase(RAMP, 0.82)
+    stage.apply(manifest)
     curve = tmp_path / "curve.json"
     curve.write_text(json.dumps(_from_now_into_the_next_peak()))
-    with stage.load(RAMP.name, 0, "--curve", str(curve)) as load:
-        wait_for_phase(RAMP, 0.38)
+    with stage.load(RAMP.name, 0, "--curve", str(curve), "--deadline", "40") as load:
+        stage.until_serving(RAMP.name, "cpu-full")
+        wait_for_phase(RAMP, (RISE + PEAK) / 2 - 0.03)
         asked, status = stage.asked(RAMP.name), stage.status(RAMP.name)
-        assert asked >= 2, f"the load is still at its quiet level, and capacity for the peak is under way: {status}"
+        assert asked >= 2, f"one replica still carries the load, and capacity for the peak is under way: {status}"
         assert status["lastDecision"]["reason"] == "ForecastDemand"
-        assert float(status["lastDecision"]["measuredRps"]) < 2.5 * RAMP.quiet_rps
-        wait_for_phase(RAMP, 0.46)
+        assert float(status["lastDecision"]["measuredRps"]) < ONE_REPLICA_RPS / 2
+        wait_for_phase(RAMP, PEAK)
         assert stage.ready(RAMP.name) >= 2, "capacity is ready as the peak begins"
         summary = load.wait(60)
     assert summary["lost"] == 0, summary
@@ -110,7 +112,7 @@ def test_nothing_is_written_and_queries_stay_constant_when_nothing_changes(stage
 def _from_now_into_the_next_peak() -> dict[str, Any]:
     """Return the load of the season from its phase of now until the middle of the next peak."""
     phase, step = RAMP.phase(datetime.now(UTC)), RAMP.step_seconds / RAMP.season_seconds
-    steps = int(((0.6 - phase) % 1.0) / step)
+    steps = int(((0.7 - phase) % 1.0) / step)
     return {
         "step_seconds": RAMP.step_seconds,
         "rates_rps": [RAMP.rate_rps((phase + i * step) % 1.0) for i in range(steps)],

@@ -91,3 +91,8 @@ def test_start_is_the_ninetieth_percentile_when_measured() -> None:
 def test_cold_start_runs_from_created_to_ready_when_ready() -> None:
     assert pod(conditions=READY).start_seconds == timedelta(seconds=30).total_seconds()
     assert pod(conditions=READY, restarts=1).start_seconds is None
+
+
+def test_unready_time_runs_from_the_loss_of_readiness_when_a_pod_was_ready_before() -> None:
+    seen = observe_pool(DEPLOYMENT, [pod(conditions={"Ready": ("False", "")})], [], NOW)
+    assert seen.unready_seconds == 30.0

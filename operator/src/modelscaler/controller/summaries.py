@@ -73,7 +73,11 @@ class ServiceSummary:
 
 @dataclass(frozen=True, slots=True)
 class PodSummary:
-    """A pod of a pool. `ready_at` None: never ready yet. `waiting` is the first container's waiting reason, "" for none."""
+    """A pod of a pool.
+
+    `ready_at` None: not ready. `unready_since`: created, or since it lost its readiness. `waiting` is the first container's
+    waiting reason, "" for none.
+    """
 
     namespace: str
     name: str
@@ -82,6 +86,7 @@ class PodSummary:
     pool: str
     created_at: datetime
     ready_at: datetime | None
+    unready_since: datetime
     ready: bool
     unschedulable: bool
     waiting: str
@@ -166,6 +171,8 @@ def pod_from(body: Body) -> PodSummary | None:
     conditions = {c["type"]: c for c in status.get("conditions") or ()}
     containers = status.get("containerStatuses") or ()
     ready = conditions.get("Ready", {})
+    turned_at = moment(ready["lastTransitionTime"]) if ready.get("lastTransitionTime") else None
+    created_at = moment(meta["creationTimestamp"])
     scheduled = conditions.get("PodScheduled", {})
     return PodSummary(
         namespace=meta["namespace"],
@@ -173,8 +180,9 @@ def pod_from(body: Body) -> PodSummary | None:
         version=version_of(body),
         owner=owner,
         pool=pool,
-        created_at=moment(meta["creationTimestamp"]),
-        ready_at=moment(ready["lastTransitionTime"]) if _is_true(ready) and ready.get("lastTransitionTime") else None,
+        created_at=created_at,
+        ready_at=turned_at if _is_true(ready) else None,
+        unready_since=created_at if turned_at is None or _is_true(ready) else max(turned_at, created_at),
         ready=_is_true(ready) and not meta.get("deletionTimestamp"),
         unschedulable=scheduled.get("status") == "False" and scheduled.get("reason") == "Unschedulable",
         waiting=next((w for c in containers if (w := (c.get("state", {}).get("waiting") or {}).get("reason"))), ""),
@@ -209,7 +217,7 @@ def observe_pool(
         failure="Unschedulable" if stuck else (failing[0].waiting or "Restarting" if failing else None),
         start_seconds=percentile(list(starts_seconds), START_PERCENTILE),
         terminating=len(mine) - len(alive),
-        unready_seconds=max(((now - pod.created_at).total_seconds() for pod in unready), default=0.0),
+        unready_seconds=max(((now - pod.unready_since).total_seconds() for pod in unready), default=0.0),
     )
 
 
