@@ -99,7 +99,8 @@ def _what_it_was(scenario: Scenario) -> str:
     return (
         f"A generated day, compressed to {minutes:.1f} minutes: real requests to real servers under a real control plane, "
         "all on one machine; the days before are generated too. Absolute figures are this machine's; what travels is "
-        "the ratio of prices and the share within the objective."
+        "the ratio of prices and the share within the objective. A fixed fleet on gpu would have run "
+        "on half of itself while the node was away."
     )
 
 

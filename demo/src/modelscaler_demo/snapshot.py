@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from modelscaler_demo.load.tally import Second, percentile
@@ -67,7 +68,7 @@ class Served:
 class Snapshot:
     """One moment.
 
-    `seconds` since the day began, negative before; `running` pods that exist per placement, starting and draining ones
+    `seconds` since the day began, negative before; `running` pods per placement, starting and draining ones
     included: what is paid for; `events` happened since the last snapshot.
     """
 
@@ -82,7 +83,7 @@ class Snapshot:
         """What the ready replicas carry within the objective; None while that is unknown."""
         active = self.told.active
         each = self.told.sustainable_rps.get((active.placement, active.variant)) if active else None
-        return None if each is None else each * self.served.replicas
+        return None if each is None else each * self.told.ready
 
 
 def served_from(seconds: Sequence[Second]) -> Served:
@@ -101,15 +102,25 @@ def served_from(seconds: Sequence[Second]) -> Served:
     )
 
 
-def running_from(pods: Sequence[Mapping[str, Any]]) -> dict[str, int]:
-    """Count pods per placement by the pool's label; ended ones don't count."""
+def running_from(pods: Sequence[Mapping[str, Any]], now: datetime) -> dict[str, int]:
+    """Count the pods that run, start or drain, per placement by the pool's label.
+
+    A pod that should have been gone by `now` is on a node that died: it is an entry in the API, nothing runs.
+    """
     pools = [
         pod["metadata"]["labels"][POOL_LABEL]
         for pod in pods
-        if pod.get("spec", {}).get("nodeName") and pod.get("status", {}).get("phase") in ("Pending", "Running")
+        if pod.get("spec", {}).get("nodeName")
+        and pod.get("status", {}).get("phase") in ("Pending", "Running")
+        and not _overdue(pod, now)
     ]
     placements = [pool.rpartition("-")[0] for pool in pools]
     return {placement: placements.count(placement) for placement in sorted(set(placements))}
+
+
+def _overdue(pod: Mapping[str, Any], now: datetime) -> bool:
+    due = pod["metadata"].get("deletionTimestamp")
+    return due is not None and datetime.fromisoformat(due) < now
 
 
 def told_from(resource: Mapping[str, Any] | None) -> Told:

@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
 import aiohttp
 
@@ -50,7 +51,8 @@ class Watch:
         running = self.snapshots[-1].running if self.snapshots else {}
         try:
             self._told = told_from(await self.kube.model_deployment(self.namespace, self.name))
-            running = running_from(await self.kube.pods(self.namespace, f"modelscaler.dev/deployment={self.name}"))
+            pods = await self.kube.pods(self.namespace, f"modelscaler.dev/deployment={self.name}")
+            running = running_from(pods, datetime.now(UTC))
         except (aiohttp.ClientError, TimeoutError, OSError):
             pass  # the API server was away for a moment: what it said last stands
         seconds = time.time() - self.midnight

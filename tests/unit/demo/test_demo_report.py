@@ -20,7 +20,13 @@ def moment(second: int, replicas: int = 1, placement: str = "cpu", events: tuple
     pool = Pool(placement, "int8" if placement == "cpu" else "full", replicas)
     band = Band(lower_rps=8.0, median_rps=10.0, planned_rps=14.0, horizon_seconds=14, method="seasonal")
     told = Told(
-        active=pool, desired=pool, band=band, reason="ForecastDemand", message="why <b>", sustainable_rps=SUSTAINABLE
+        active=pool,
+        ready=replicas,
+        desired=pool,
+        band=band,
+        reason="ForecastDemand",
+        message="why <b>",
+        sustainable_rps=SUSTAINABLE,
     )
     served = Served(offered_rps=10.0 + second, p99_ms=100.0, replicas=replicas)
     return Snapshot(float(second), served, told, {placement: replicas}, events)

@@ -1,5 +1,6 @@
 import io
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -59,18 +60,20 @@ def test_load_is_averaged_over_the_last_seconds_when_there_are_many() -> None:
     assert (served.offered_rps, served.p99_ms, served.lost) == (17.0, 19.0, 1)
 
 
-def test_pods_are_counted_per_placement_when_some_are_not_placed() -> None:
-    def pod(pool: str, node: str, phase: str) -> dict[str, Any]:
+def test_pods_are_counted_per_placement_when_some_do_not_run() -> None:
+    def pod(pool: str, node: str, phase: str, **metadata: str) -> dict[str, Any]:
         labels = {"modelscaler.dev/pool": pool}
-        return {"metadata": {"labels": labels}, "spec": {"nodeName": node}, "status": {"phase": phase}}
+        return {"metadata": {"labels": labels, **metadata}, "spec": {"nodeName": node}, "status": {"phase": phase}}
 
     pods = [
         pod("big-gpu-full", "gpu-0", "Running"),
         pod("cpu-int8", "cpu-0", "Pending"),
         pod("cpu-int8", "", "Pending"),
         pod("cpu-full", "cpu-0", "Failed"),
+        pod("big-gpu-full", "gpu-1", "Running", deletionTimestamp="2026-01-01T11:59:00Z"),
+        pod("cpu-int8", "cpu-1", "Running", deletionTimestamp="2026-01-01T12:01:00Z"),
     ]
-    assert running_from(pods) == {"big-gpu": 1, "cpu": 1}
+    assert running_from(pods, datetime(2026, 1, 1, 12, tzinfo=UTC)) == {"big-gpu": 1, "cpu": 2}
 
 
 def test_switch_is_announced_when_the_serving_pool_changes() -> None:

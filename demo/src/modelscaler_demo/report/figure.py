@@ -90,7 +90,7 @@ def _pools(axes: Axes, hours: list[float], snapshots: Sequence[Snapshot]) -> Non
     """Draw ready replicas as steps, coloured by the placement and variant that serve."""
     served = [f"{s.told.active.placement}/{s.told.active.variant}" if s.told.active else "" for s in snapshots]
     for number, name in enumerate(dict.fromkeys(name for name in served if name)):
-        ready = [float(s.served.replicas) if name == pool else 0.0 for s, pool in zip(snapshots, served, strict=True)]
+        ready = [float(s.told.ready) if name == pool else 0.0 for s, pool in zip(snapshots, served, strict=True)]
         colour = POOL_COLOURS[number % len(POOL_COLOURS)]
         axes.fill_between(hours, ready, step="post", color=colour, alpha=0.75, linewidth=0, label=name)
     axes.set_ylabel("ready replicas")

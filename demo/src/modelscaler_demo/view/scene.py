@@ -51,4 +51,4 @@ def pools_text(snapshot: Snapshot) -> str:
     if told.active is None:
         return "nothing serves yet"
     wanted = f", wants {told.desired}" if told.desired and told.desired != told.active else ""
-    return f"{snapshot.served.replicas} of {told.active} ready{wanted}"
+    return f"{told.ready} of {told.active} ready{wanted}"
