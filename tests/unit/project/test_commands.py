@@ -74,7 +74,10 @@ def test_setup_names_the_version_and_the_way_out_when_python_is_too_old(checkout
 def test_setup_uses_a_uv_from_the_path_with_the_machines_python(checkout: Path, tmp_path: Path) -> None:
     bin_path, log = tmp_path / "bin", tmp_path / "log"
     script(bin_path / "python3", 'case "$1" in -c) echo /machines/python ;; *) echo Python 3.12.1 ;; esac')
-    script(bin_path / "uv", f'echo "$* $UV_PYTHON $UV_PYTHON_DOWNLOADS" >>{log}; mkdir -p .venv')
+    script(
+        bin_path / "uv",
+        f'echo "$* $UV_PYTHON $UV_PYTHON_DOWNLOADS" >>{log}; mkdir -p .venv/bin; cp /bin/true .venv/bin/python',
+    )
 
     done = run(
         ["scripts/setup.sh"], checkout, PATH=f"{bin_path}:{SYSTEM_PATH}", MODELSCALER_CACHE=str(tmp_path / "cache")
