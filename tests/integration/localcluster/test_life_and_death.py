@@ -53,7 +53,10 @@ def test_foreground_cluster_ends_clean_when_it_is_interrupted(tmp_path: Path) ->
         assert up.stdout is not None
         assert "is ready" in up.stdout.readline()
         up.send_signal(signal.SIGINT)
-        up.wait(20)
+        try:
+            up.wait(20)
+        finally:
+            up.kill()
     assert processes_mentioning(str(state_dir)) == []
     assert not state_dir.exists()
 

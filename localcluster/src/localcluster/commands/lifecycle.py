@@ -17,8 +17,10 @@ def up(arguments: argparse.Namespace) -> int:
     """Start a cluster."""
     own_cluster(arguments, "up")
     spec = _spec(arguments)
-    # SIGTERM takes the same way out as Ctrl-C: a start that is given up leaves nothing.
-    signal.signal(signal.SIGTERM, _interrupt)
+    # SIGTERM takes the same way out as Ctrl-C: a start that is given up leaves nothing. SIGINT is named too, because
+    # shells start background jobs with it ignored, and Python then leaves it so.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _interrupt)
     begun = time.monotonic()
     cluster = Cluster.start(spec, owned=arguments.foreground)
     _greet(cluster, time.monotonic() - begun)
