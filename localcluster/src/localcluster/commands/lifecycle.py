@@ -23,10 +23,11 @@ def up(arguments: argparse.Namespace) -> int:
         signal.signal(number, _interrupt)
     begun = time.monotonic()
     cluster = Cluster.start(spec, owned=arguments.foreground)
-    _greet(cluster, time.monotonic() - begun)
     if not arguments.foreground:
+        _greet(cluster, time.monotonic() - begun)
         return 0
-    with cluster:
+    with cluster:  # from here on an interrupt ends it, also while it is being announced
+        _greet(cluster, time.monotonic() - begun)
         while cluster.running:
             time.sleep(WATCH_SECONDS)
     return 1
