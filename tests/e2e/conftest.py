@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -17,6 +18,7 @@ from modelscaler_demo.history import cumulative, labels_of, openmetrics, write_b
 from stage import BIN, MODELS, NAMESPACE, RAMP, REPOSITORY, Stage
 
 GPU = "nvidia.com/gpu"
+KEPT = (str(REPOSITORY), sys.base_prefix, str(MODELS))  # stay visible when a volume covers a parent, such as /tmp
 
 
 @pytest.fixture(scope="session")
@@ -45,8 +47,10 @@ def cluster(tmp_path_factory: pytest.TempPathFactory, history: Path) -> Iterator
         ),
         prometheus=PrometheusSpec(scrape_interval_seconds=1.0, data_dir=str(history)),
         images=(
-            Image("modelscaler/operator:0.1.0", path=(str(BIN),)),
-            Image("modelscaler/modelserver:0.1.0", path=(str(BIN),), env={"MODELSERVER_MODELS": str(MODELS)}),
+            Image("modelscaler/operator:0.1.0", path=(str(BIN),), keep=KEPT),
+            Image(
+                "modelscaler/modelserver:0.1.0", path=(str(BIN),), keep=KEPT, env={"MODELSERVER_MODELS": str(MODELS)}
+            ),
         ),
         timing=Timing(node_monitor_grace_seconds=8.0, unreachable_toleration_seconds=2, crash_backoff_seconds=1.0),
     )
