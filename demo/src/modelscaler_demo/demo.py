@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import shutil
 import signal
 import sys
 import tempfile
@@ -15,6 +16,7 @@ from rich.console import Console
 from rich.table import Table
 
 from localcluster.cluster import Cluster
+from localcluster.spec import ClusterSpec
 from modelscaler_demo.checkout import find_checkout
 from modelscaler_demo.example import compressed
 from modelscaler_demo.installation import Installation, cluster_spec
@@ -69,7 +71,7 @@ def _start(
     say(f"writing {HISTORY_DAYS} earlier days into Prometheus's history")
     write_history(prepared, scenario, midnight, now, scratch / "history")
     say("starting etcd, the API server, the controllers, the scheduler, Prometheus and four nodes")
-    cluster = stack.enter_context(Cluster.start(cluster_spec(prepared.checkout, scratch / "history")))
+    cluster = stack.enter_context(_start_cluster(cluster_spec(prepared.checkout, scratch / "history")))
     installation = Installation(cluster, prepared.checkout)
     say("helm install")
     installation.install_operator()
@@ -77,6 +79,14 @@ def _start(
     manifest = compressed(example, scenario.shape, HISTORY_DAYS, prepared.accuracies)
     installation.apply(example, manifest, entries(prepared.speeds, example.pairs, example.cpu_limits))
     return Started(prepared, scenario, installation, began, midnight.timestamp())
+
+
+def _start_cluster(spec: ClusterSpec) -> Cluster:
+    try:
+        return Cluster.start(spec)
+    except KeyboardInterrupt:
+        shutil.rmtree(spec.state_dir, ignore_errors=True)  # after a failed start the logs stay, but this is none
+        raise
 
 
 def _scene(prepared: Prepared, scenario: Scenario) -> Scene:
