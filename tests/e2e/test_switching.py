@@ -2,6 +2,7 @@
 
 import os
 import signal
+import time
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ BOTH = {"placements": [gpu(), cpu()], "capacity": [capacity("gpu", "int8"), capa
 def test_runner_up_serves_when_the_gpu_node_fails_and_the_gpu_serves_again_when_it_is_back(stage: Stage) -> None:
     name = stage.apply(model_deployment("stockout", **BOTH))
     stage.until_serving(name, "gpu-int8")
-    with stage.load(name, 8.0) as load:
+    with stage.load(name, 8.0, "--deadline", "8") as load:
         stage.cluster.fail_node("gpu-node")
         try:
             stage.until_serving(name, "cpu-int8", seconds=90)
@@ -24,6 +25,7 @@ def test_runner_up_serves_when_the_gpu_node_fails_and_the_gpu_serves_again_when_
                 lambda: _unavailable(stage, name) == ["gpu"], "status says that the gpu pool is unavailable", 10
             )
             assert stage.condition(name, "AcceleratorAvailable")["status"] == "False"
+            time.sleep(10.0)  # by now every request that the dead node took with it has been given up
         finally:
             stage.cluster.recover_node("gpu-node")
         lost_with_the_node = sum(second.lost for second in load.seconds)

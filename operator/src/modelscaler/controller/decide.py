@@ -18,9 +18,14 @@ from modelscaler.workload import InvalidSpec, workload_from
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What every decision shares."""
+    """What every decision shares.
+
+    `lead_seconds` is what a plan must look ahead besides the start of a replica: until the next decision, and for as long as
+    a rate over a window lags behind the load.
+    """
 
     interval_seconds: float
+    lead_seconds: float
     status_refresh_seconds: float
     defaults: RenderDefaults
 
@@ -77,7 +82,7 @@ def decide(inputs: Inputs, settings: Settings) -> Outcome:
 def _planned(inputs: Inputs, settings: Settings, resource: ModelDeployment, workload: Workload) -> Outcome:
     seen = inputs.observation
     before = policy_state(inputs.entry.status, inputs.now)
-    wanted, state = plan(workload, seen, inputs.forecast, before, settings.interval_seconds)
+    wanted, state = plan(workload, seen, inputs.forecast, before, settings.lead_seconds)
     if workload.paused or workload.recommend_only:
         step, rendering = _hands_off(seen, before, state), None
     else:

@@ -27,13 +27,13 @@ class Fleet:
         source: MetricsSource,
         forecasting: Forecasting,
         mirror: Mirror,
-        interval_seconds: float,
+        lead_seconds: float,
         step_seconds: float,
     ) -> None:
         self._source = source
         self._forecasting = forecasting
         self._mirror = mirror
-        self._interval_seconds = interval_seconds
+        self._lead_seconds = lead_seconds
         self._step_seconds = step_seconds
         self._metrics: FleetMetrics | None = None
         self._forecasts: dict[WorkloadKey, QuantileForecast | None] = {}
@@ -107,7 +107,7 @@ class Fleet:
         assert entry.resource is not None  # noqa: S101 - the caller checked
         longest = max(float(p.start_seconds) for p in entry.resource.spec.placements)
         measured = [s for pool in self._pools(entry) for s in self._mirror.starts_seconds(entry.key, pool)]
-        seconds = max([longest, *measured]) + self._interval_seconds
+        seconds = max([longest, *measured]) + self._lead_seconds
         return math.ceil(seconds / self._step_seconds) * self._step_seconds
 
     def _selected(self, key: WorkloadKey) -> PoolKey | None:

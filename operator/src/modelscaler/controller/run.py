@@ -56,6 +56,11 @@ class RunSettings:
     kubeconfig: str | None
     context: str | None
 
+    @property
+    def lead_seconds(self) -> float:
+        """One interval until the next decision, and half a window: by that much a mean rate lags behind a rising load."""
+        return self.interval_seconds + self.rate_window_seconds / 2.0
+
 
 class SettingsError(ValueError):
     """What the operator was told cannot work; the message names the setting, its value and what was expected."""
@@ -124,12 +129,13 @@ class Operator:
         return Loop(
             calls=self._calls,
             mirror=mirror,
-            fleet=Fleet(self._source, forecasting, mirror, chosen.interval_seconds, chosen.history_step_seconds),
+            fleet=Fleet(self._source, forecasting, mirror, chosen.lead_seconds, chosen.history_step_seconds),
             profiles=Profiles(self._calls),
             writes=writes,
             telemetry=self._telemetry,
             settings=Settings(
                 interval_seconds=chosen.interval_seconds,
+                lead_seconds=chosen.lead_seconds,
                 status_refresh_seconds=chosen.status_refresh_seconds,
                 defaults=RenderDefaults(server_image=chosen.server_image),
             ),
