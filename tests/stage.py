@@ -2,7 +2,6 @@
 
 import json
 import math
-import subprocess
 import sys
 import time
 import urllib.request
@@ -241,8 +240,3 @@ def beats(seconds: float, step_seconds: float = 0.5) -> Iterator[float]:
     while (now := time.monotonic()) < end:
         yield now
         time.sleep(step_seconds)
-
-
-def kill_hard(pattern: str) -> int:
-    """End this cluster's processes that match a pattern with SIGKILL; return pkill's exit status."""
-    return subprocess.run(["pkill", "-KILL", "-f", pattern], check=False).returncode

@@ -9,7 +9,7 @@ from modelscaler.cluster.writes import Priority, Result, Write
 from modelscaler.controller.mirror import Mirror, MirroredKind
 from modelscaler.controller.summaries import Entry
 from modelscaler.domain import WorkloadKey
-from modelscaler.render import TEMPLATE_MANAGER, Rendering, Scale
+from modelscaler.render import TEMPLATE_DIGEST_ANNOTATION, TEMPLATE_MANAGER, Rendering, Scale
 
 STATUS_MANAGER = "modelscaler-status"
 SCALE_MANAGER = "modelscaler-scale"
@@ -88,4 +88,4 @@ class Applier:
 
 def digest_of(manifest: dict[str, Any]) -> str:
     """Return the digest that render wrote into a manifest."""
-    return str(manifest["metadata"]["annotations"]["modelscaler.dev/template-digest"])
+    return str(manifest["metadata"]["annotations"][TEMPLATE_DIGEST_ANNOTATION])

@@ -6,13 +6,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import TypeAlias
 
-from modelscaler.api.v1alpha1 import ModelDeployment
 from modelscaler.controller.mirror import Mirror
 from modelscaler.controller.summaries import Entry, observe_pool
 from modelscaler.domain import ForecastSettings, Observation, PoolKey, QuantileForecast, WorkloadKey, known
 from modelscaler.forecast.service import Forecasting
 from modelscaler.metrics.source import FleetMetrics, MetricsSource
 from modelscaler.status import ForecastHealth
+from modelscaler.workload import forecast_settings
 
 log = logging.getLogger(__name__)
 
@@ -65,7 +65,9 @@ class Fleet:
 
     def requests(self, entries: Sequence[Entry]) -> Requests:
         """Say what to forecast: the settings and the horizon in seconds of every usable ModelDeployment."""
-        return {e.key: (forecast_settings(e.resource), self._horizon_seconds(e)) for e in entries if e.resource}
+        return {
+            e.key: (forecast_settings(e.resource.spec.scaling), self._horizon_seconds(e)) for e in entries if e.resource
+        }
 
     def advance(self, requests: Requests, now: datetime) -> None:
         """Add this tick's readings to the history and forecast every ModelDeployment in one batch; takes CPU time."""
@@ -116,14 +118,3 @@ class Fleet:
 
     def _pools(self, entry: Entry) -> Iterable[PoolKey]:
         return (deployment.pool for deployment in self._mirror.deployments(entry.key))
-
-
-def forecast_settings(resource: ModelDeployment) -> ForecastSettings:
-    """Return a resource's forecast settings as numbers."""
-    asked = resource.spec.scaling.forecast
-    return ForecastSettings(
-        quantile=float(asked.quantile),
-        lookback_seconds=float(asked.lookback_seconds),
-        season_seconds=float(asked.season_seconds),
-        model=asked.model,
-    )

@@ -7,7 +7,7 @@ decide what is newer, so the feeds may arrive in any order.
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
-from typing import Any, Literal, Protocol, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 from modelscaler.controller.summaries import (
     Body,
@@ -27,11 +27,6 @@ MirroredKind: TypeAlias = Literal["ModelDeployment", "Deployment", "Service", "P
 ObjectName: TypeAlias = tuple[str, str]
 STARTS_KEPT = 20
 TOMBSTONES_KEPT = 10_000
-
-
-class _Summary(Protocol):
-    @property
-    def version(self) -> int: ...
 
 
 class Mirror:

@@ -32,11 +32,6 @@ class LoadHistory:
     def __len__(self) -> int:
         return self._last - self._first + 1
 
-    @property
-    def last_cell(self) -> int | None:
-        """The newest cell, known or not; None when empty."""
-        return self._last if len(self) else None
-
     def append(self, at: datetime, rps: float | None) -> None:
         """Add a reading; None extends the grid with a gap. Readings in one cell are averaged, older cells are left alone.
 

@@ -60,7 +60,7 @@ def workload_from(resource: ModelDeployment, profile: tuple[CapacityEntry, ...] 
         fallback=FallbackRule(scaling.fallback.failure_threshold, scaling.fallback.replicas)
         if scaling.fallback
         else None,
-        forecast=_forecast(scaling),
+        forecast=forecast_settings(scaling),
         start_deadline_seconds=float(spec.serving.start_deadline_seconds),
         recommend_only=scaling.mode == "Recommend",
         paused=resource.paused,
@@ -119,7 +119,8 @@ def _rules(rules: ScalingRules, default_seconds: float) -> DirectionRules:
     )
 
 
-def _forecast(scaling: Scaling) -> ForecastSettings:
+def forecast_settings(scaling: Scaling) -> ForecastSettings:
+    """Return how demand is to be forecast, as numbers."""
     asked = scaling.forecast
     return ForecastSettings(
         quantile=float(asked.quantile),
