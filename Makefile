@@ -5,12 +5,13 @@ SHELL := /bin/sh
 
 BIN := .venv/bin
 STAMP := .venv/.set-up
-PYPROJECTS := pyproject.toml inference-server/pyproject.toml localcluster/pyproject.toml demo/pyproject.toml
+PYPROJECTS := pyproject.toml inference-server/pyproject.toml localcluster/pyproject.toml demo/pyproject.toml benchmarks/pyproject.toml
 
-.PHONY: help setup programs models crds crds-check lint test unit integration e2e demo clean FORCE
+.PHONY: help setup programs models crds crds-check lint test unit integration e2e demo \
+	bench bench-server bench-soak bench-cold-start bench-reflex bench-split bench-fuzz clean FORCE
 
 help: ## Print this list
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: $(STAMP) ## Create .venv with everything that is needed (skipped when nothing changed)
 
@@ -49,6 +50,35 @@ e2e: setup programs models ## The whole system on a local cluster (under 15 minu
 
 demo: setup programs models ## The whole system live, on a compressed day of load (under 5 minutes)
 	@$(BIN)/modelscaler-demo run
+
+BENCH := $(BIN)/python -m modelscaler_benchmarks
+WITH_JSON = $(if $(JSON),--json $(JSON))
+
+bench: setup models ## All benchmarks, short, on a machine that does nothing else (about 10 minutes); documents stay as they are
+	@$(BENCH).server --quick
+	@$(BENCH).soak --quick
+	@$(BENCH).cold_start --quick
+	@$(BENCH).reflex --quick
+	@$(BENCH).split --quick
+	@$(BENCH).fuzz --quick
+
+bench-server: setup ## The server beside LitServe, MLServer and BentoML, into docs/benchmarks.md (15 minutes; JSON=FILE for every figure)
+	@$(BENCH).server $(WITH_JSON)
+
+bench-soak: setup ## The server at 80 % of its capacity for 10 minutes: memory, errors, tail (JSON=FILE)
+	@$(BENCH).soak $(WITH_JSON)
+
+bench-cold-start: setup models ## From process start to ready, ONNX alone and with torch (JSON=FILE)
+	@$(BENCH).cold_start $(WITH_JSON)
+
+bench-reflex: setup ## Bursts beyond capacity, with the reflex and without (JSON=FILE)
+	@$(BENCH).reflex $(WITH_JSON)
+
+bench-split: setup ## A model split over processes beside the whole one (JSON=FILE)
+	@$(BENCH).split $(WITH_JSON)
+
+bench-fuzz: setup ## At least 50,000 malformed requests (JSON=FILE)
+	@$(BENCH).fuzz $(WITH_JSON)
 
 clean: ## Remove what was made in this folder (the cache in ~/.cache/modelscaler stays)
 	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache demo-output dist build

@@ -64,6 +64,6 @@ say "filling .venv with $("$uv" --version) and $("$python" --version); the first
 started="$(date +%s)"
 # Byte code is compiled ahead: a pod on the local cluster cannot keep what it compiles, and would pay for it at every start.
 UV_PYTHON_DOWNLOADS=never UV_PYTHON="$python" UV_COMPILE_BYTECODE=1 "$uv" sync --all-packages --frozen
-.venv/bin/python -m compileall -q operator/src inference-server/src localcluster/src demo/src
+.venv/bin/python -m compileall -q operator/src inference-server/src localcluster/src demo/src benchmarks/src
 touch .venv/.set-up
 say "done in $(($(date +%s) - started)) s"

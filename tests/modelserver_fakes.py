@@ -1,127 +1,210 @@
-"""A model that computes nothing, and an ASGI client, for tests of the server around them."""
+"""A model that computes nothing, an executor that does what a test says, and a clock that only a test moves."""
 
-import json
+import asyncio
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from modelserver.errors import InvalidRequestError
-from modelserver.serving.app import Application
-from modelserver.serving.compute import ComputeThread
-from modelserver.serving.metrics import ServerMetrics
-from modelserver.serving.queue import RowQueue
-from modelserver.serving.settings import ServeSettings
-from modelserver.tensors import InferRequest, Tensor, TensorSpec
+import numpy as np
+
+from modelserver.engine.batching import run_batch
+from modelserver.engine.executor import Batch, BatchResult, ExecutorLostError, Loaded, LoadedVariant
+from modelserver.errors import InvalidRequestError, LoadError
+from modelserver.model import Decoded, Model, Network
+from modelserver.tensors import Arrays, Contract, InferRequest, RequestOptions, Tensor, TensorSpec
+from modelserver.timing import LinearCost
+
+NUMBERS = TensorSpec("numbers", "INT64", (-1,))
+WORDS = TensorSpec("words", "BYTES", (-1,), optional=True)
+DEFAULT_OPTIONS = RequestOptions()
+
+
+class EchoModel(Model):
+    """Answers each number with itself; knows how to fail and how to block.
+
+    Attributes:
+        poison: A number on which `predict` raises, and whatever else is in the batch with it.
+        gate: While it is clear, `predict` waits.
+        batches: What `predict` was given.
+        accuracies: By variant.
+    """
+
+    inputs = (NUMBERS,)
+    outputs = (NUMBERS, WORDS)
+    preprocessing_version = "echo-1"
+
+    def __init__(
+        self,
+        poison: int | None = None,
+        accuracies: Mapping[str, float | None] | None = None,
+        poison_error: BaseException | None = None,
+    ) -> None:
+        self.poison = poison
+        self.poison_error = poison_error or ValueError("poisoned")
+        self.accuracies = dict(accuracies or {"full": 0.99, "int8": 0.97})
+        self.gate = threading.Event()
+        self.gate.set()
+        self.batches: list[list[int]] = []
+
+    def variants(self) -> tuple[str, ...]:
+        return tuple(self.accuracies)
+
+    def accuracy(self, variant: str) -> float | None:
+        return self.accuracies[variant]
+
+    def load(self, variant: str) -> Network:
+        if variant not in self.accuracies:
+            raise LoadError(f"variant {variant!r}: expected one of {', '.join(self.accuracies)}")
+        return self.predict
+
+    def decode(self, request: InferRequest) -> Decoded:
+        numbers = request.inputs["numbers"].array
+        if (numbers < 0).any():
+            raise InvalidRequestError("input 'numbers': negative, expected 0 or more")
+        return Decoded({"numbers": numbers})
+
+    def predict(self, batch: Arrays) -> Arrays:
+        self.gate.wait(timeout=10)
+        self.batches.append(batch["numbers"].tolist())
+        if self.poison in self.batches[-1]:
+            raise self.poison_error
+        return dict(batch)
+
+    def encode(self, answer: Arrays, memo: object, outputs: Sequence[str]) -> list[Tensor]:
+        numbers = answer["numbers"]
+        words = np.array([str(number).encode() for number in numbers.tolist()], dtype=np.object_)
+        made = {"numbers": Tensor("numbers", "INT64", numbers), "words": Tensor("words", "BYTES", words)}
+        return [made[name] for name in outputs]
+
+    def example(self) -> InferRequest:
+        return numbers_request(0)
+
+
+def numbers_request(*numbers: int, outputs: tuple[str, ...] = ("numbers",)) -> InferRequest:
+    """Return a request to the echo model."""
+    return InferRequest({"numbers": Tensor("numbers", "INT64", np.array(numbers, dtype=np.int64))}, outputs)
+
+
+def echo_contract(model: Model | None = None) -> Contract:
+    """Return what requests to the echo model look like."""
+    served = model or EchoModel()
+    return Contract("echo", "v1", served.preprocessing_version, served.inputs, served.outputs, served.max_rows)
+
+
+def loaded_variant(
+    variant: str = "full",
+    accuracy: float | None = 0.99,
+    per_row_seconds: float = 0.001,
+    overhead_seconds: float = 0.002,
+    max_batch_rows: int = 4,
+) -> LoadedVariant:
+    """Return a variant as an executor tells of it."""
+    cost = LinearCost(per_row_seconds, overhead_seconds, 1.0)
+    return LoadedVariant(variant, accuracy, cost, max_batch_rows, 0.1, 0.1, 1 << 20)
 
 
 @dataclass
-class EchoModel:
-    """Answers each number with itself; knows how to fail and how to block."""
+class FakeClock:
+    """Monotonic seconds that only a test moves."""
 
-    inputs: tuple[TensorSpec, ...] = (TensorSpec("numbers", "INT64", (-1,)),)
-    outputs: tuple[TensorSpec, ...] = (
-        TensorSpec("numbers", "INT64", (-1,)),
-        TensorSpec("words", "BYTES", (-1,), optional=True),
-    )
-    poison: int | None = None
-    gate: threading.Event = field(default_factory=threading.Event)
-    batches: list[list[int]] = field(default_factory=list)
+    now: float = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+    def advance(self, seconds: float) -> None:
+        self.now += seconds
+
+
+@dataclass
+class FakeExecutor:
+    """Computes in the event loop, when its gate is open; is lost when told.
+
+    Attributes:
+        model: Computes.
+        variants: What it says it has loaded.
+        concurrency: See `Executor`.
+        clock: Moved by `batch_seconds` for each batch; None for no clock.
+        batch_seconds: What a batch takes on the clock.
+        start_errors: Raised by the next starts, in order.
+        gate: While it is clear, `run` waits.
+        ran: The batches that were handed to it.
+        starts: How often it was started.
+        left_out: See `Loaded`.
+        stopped: Whether it has been stopped.
+    """
+
+    model: EchoModel = field(default_factory=EchoModel)
+    variants: tuple[LoadedVariant, ...] = (loaded_variant(),)
+    concurrency: int = 1
+    clock: FakeClock | None = None
+    batch_seconds: float = 0.01
+    start_errors: list[Exception] = field(default_factory=list)
+    gate: asyncio.Event = field(default_factory=asyncio.Event)
+    ran: list[Batch] = field(default_factory=list)
+    starts: int = 0
+    left_out: dict[str, str] = field(default_factory=dict)
+    stopped: bool = False
+    _lost: asyncio.Future[ExecutorLostError] | None = None
 
     def __post_init__(self) -> None:
         self.gate.set()
 
-    def decode(self, request: InferRequest) -> list[int]:
-        numbers = list(request.inputs["numbers"].data)
-        if any(number < 0 for number in numbers):
-            raise InvalidRequestError("input 'numbers': negative, expected 0 or more")
-        return numbers
+    async def start(self) -> Loaded:
+        self.starts += 1
+        await asyncio.sleep(0)
+        if self.start_errors:
+            raise self.start_errors.pop(0)
+        self._lost = asyncio.get_running_loop().create_future()
+        return Loaded(echo_contract(self.model), self.variants, dict(self.left_out))
 
-    def predict(self, rows: Sequence[int]) -> list[int]:
-        self.gate.wait(timeout=10)
-        self.batches.append(list(rows))
-        if self.poison in rows:
-            raise ValueError("poisoned")
-        return list(rows)
+    async def run(self, batch: Batch) -> BatchResult:
+        lost = self._alive()
+        self.ran.append(batch)
+        opened = asyncio.ensure_future(self.gate.wait())
+        either: list[asyncio.Future[Any]] = [opened, lost]
+        await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+        opened.cancel()
+        if lost.done():
+            raise _copy_of(lost.result())
+        if self.clock is not None:
+            self.clock.advance(self.batch_seconds)
+        return run_batch(self.model, self.model.predict, batch)
 
-    def encode(self, answers: Sequence[int], outputs: Sequence[str]) -> list[Tensor]:
-        shape = (len(answers),)
-        made = {"numbers": Tensor("numbers", "INT64", shape, list(answers))}
-        made["words"] = Tensor("words", "BYTES", shape, [str(answer) for answer in answers])
-        return [made[name] for name in outputs]
+    def lose(self, reason: str = "crash") -> None:
+        """Be gone, now."""
+        lost = self._lost
+        if lost is not None and not lost.done():
+            lost.set_result(ExecutorLostError(reason, f"fake worker: {reason}"))
 
-    def example(self) -> int:
-        return 0
+    async def lost(self) -> ExecutorLostError:
+        if self._lost is None:
+            raise AssertionError("asked before it was started")
+        return await asyncio.shield(self._lost)
 
+    async def load(self, variant: str) -> LoadedVariant:
+        self._alive()
+        accuracy = self.model.accuracies.get(variant)
+        if variant not in self.model.accuracies:
+            raise LoadError(f"variant {variant!r}: expected one of {', '.join(self.model.accuracies)}")
+        loaded = loaded_variant(variant, accuracy)
+        self.variants = (*self.variants, loaded)
+        return loaded
 
-@dataclass(frozen=True)
-class Reply:
-    """What came back from the application."""
+    async def unload(self, variant: str) -> None:
+        self.variants = tuple(one for one in self.variants if one.variant != variant)
 
-    status: int
-    headers: dict[bytes, bytes]
-    body: bytes
+    async def stop(self) -> None:
+        self.stopped = True
 
-    def json(self) -> Any:
-        return json.loads(self.body)
-
-
-async def ask(
-    application: Application, method: str, path: str, body: bytes = b"", headers: Sequence[tuple[bytes, bytes]] = ()
-) -> Reply:
-    """Send one request straight to the application."""
-    sent: list[dict[str, Any]] = []
-
-    async def receive() -> dict[str, Any]:
-        return {"type": "http.request", "body": body, "more_body": False}
-
-    async def send(message: dict[str, Any]) -> None:
-        sent.append(message)
-
-    await application({"path": path, "method": method, "headers": list(headers)}, receive, send)
-    return Reply(sent[0]["status"], dict(sent[0]["headers"]), sent[1]["body"])
-
-
-def numbers_body(*numbers: int, **more: object) -> bytes:
-    """Return the body of a request to the echo model."""
-    tensor = {"name": "numbers", "datatype": "INT64", "shape": [len(numbers)], "data": list(numbers)}
-    return json.dumps({"inputs": [tensor], **more}).encode()
+    def _alive(self) -> asyncio.Future[ExecutorLostError]:
+        if self._lost is None:
+            raise AssertionError("asked before it was started")
+        if self._lost.done():
+            raise _copy_of(self._lost.result())
+        return self._lost
 
 
-@dataclass(frozen=True)
-class Rig:
-    """An application over an echo model, with its compute thread."""
-
-    application: Application
-    compute: ComputeThread
-    queue: RowQueue
-    metrics: ServerMetrics
-    model: EchoModel
-
-    async def infer(self, *numbers: int, **more: object) -> Reply:
-        return await ask(self.application, "POST", "/v2/models/echo/infer", numbers_body(*numbers, **more))
-
-
-def make_rig(
-    model: EchoModel | None = None,
-    load: Callable[[], EchoModel] | None = None,
-    max_queue: int = 8,
-    max_batch: int | None = 4,
-    wedged_after_seconds: float = 30.0,
-    body_limit_bytes: int = 4096,
-    labels: dict[str, str] | None = None,
-) -> Rig:
-    """Return a rig whose compute thread is not started yet."""
-    echo = model or EchoModel()
-    settings = ServeSettings(
-        model_uri="builtin://echo",
-        variant="full",
-        host="127.0.0.1",
-        port=0,
-        wedged_after_seconds=wedged_after_seconds,
-        body_limit_bytes=body_limit_bytes,
-    )
-    metrics = ServerMetrics(labels or {}, "echo", "full")
-    queue = RowQueue(max_queue)
-    compute = ComputeThread(load or (lambda: echo), queue, metrics, max_batch)
-    return Rig(Application("echo", settings, compute, queue, metrics), compute, queue, metrics, echo)
+def _copy_of(error: ExecutorLostError) -> ExecutorLostError:
+    return ExecutorLostError(error.reason, str(error))

@@ -5,12 +5,18 @@ import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from modelserver.artifact import locate, read_model, variants
-from modelserver.errors import LoadError
-from modelserver.model import AnyModel, open_model
-from modelserver.serving.protocol import encode_answer
+from modelserver.engine.batching import run_batch
+from modelserver.engine.executor import Batch
+from modelserver.engine.warmup import checked_example
+from modelserver.errors import LoadError, RequestError
+from modelserver.model import Model, Network
+from modelserver.opening import open_model, set_up
+from modelserver.protocol.answer import encode_answer
+from modelserver.runtimes.loading import NotVouchedForError
+from modelserver.tensors import InferRequest, RequestOptions
 from modelserver.timing import LinearCost, batch_cap, batch_seconds, fit_linear_cost
 
+_NAME_WIDTH = 14
 SIZES = (1, 2, 3, 4, 6, 8)
 _BUDGET_SECONDS = 4.0
 """CPU seconds to spend on a variant, beyond loading it."""
@@ -37,18 +43,30 @@ class Entry:
     r2: float
 
 
-def _run_batch(model: AnyModel, name: str, variant: str, size: int) -> None:
-    """Answer `size` requests as the server does, JSON of the answers included."""
-    outputs = [spec.name for spec in model.outputs if not spec.optional]
-    for answer in model.predict([model.example()] * size):
-        encode_answer(name, variant, None, model.encode([answer], outputs))
+def _answer(model: Model, network: Network, name: str, batch: Batch) -> None:
+    """Answer requests as the server does: decode, predict, encode, JSON."""
+    for outcome in run_batch(model, network, batch).outcomes:
+        if isinstance(outcome, RequestError):
+            raise LoadError(f"variant {batch.variant!r} of {name} fails on the model's example, {outcome}")
+        encode_answer(name, batch.variant, None, outcome, RequestOptions(), degraded=False)
 
 
-def measure(model: AnyModel, name: str, variant: str) -> Entry:
-    """Measure a loaded variant, for a few seconds."""
+def measure(model: Model, name: str, variant: str) -> Entry:
+    """Load and measure a variant, for a few seconds.
+
+    Args:
+        model: Set up.
+        name: Of the model.
+        variant: Of the model.
+
+    Raises:
+        LoadError: When the variant does not load or fails on the model's example.
+    """
+    network = model.load(variant)
+    example: InferRequest = checked_example(model, network, variant)
 
     def run(size: int) -> None:
-        _run_batch(model, name, variant, size)
+        _answer(model, network, name, Batch(variant, [example] * size))
 
     run(max(SIZES))
     start = time.thread_time()
@@ -60,27 +78,37 @@ def measure(model: AnyModel, name: str, variant: str) -> Entry:
     return Entry(variant, cost.per_request_seconds, cost.overhead_seconds, batch_cap(seconds), cost.r2)
 
 
-def run_benchmark(uri: str, names: tuple[str, ...], json_path: Path | None) -> None:
+def run_benchmark(
+    uri: str, names: tuple[str, ...], json_path: Path | None, executables: frozenset[str] = frozenset()
+) -> None:
     """Measure variants and print a table; write JSON too when a path is given.
 
     Args:
         uri: Where the model is.
-        names: Variants; all the model has when empty.
+        names: Variants; when empty all that the model has, but those it may not load because nobody vouched for them.
         json_path: Where the JSON goes; None for nowhere.
+        executables: SHA-256 digests of executable artifacts that whoever runs this vouches for.
 
     Raises:
         LoadError: When the model or a variant does not load, or the file cannot be written.
     """
-    directory = locate(uri)
-    model_name = read_model(directory).name
+    opened = open_model(uri)
+    model = opened.model
+    set_up(opened, executables=executables)
     entries = []
-    print("variant   ms/request   ms/batch   max batch       r2   requests/s of one core")
-    for variant in names or variants(directory):
-        entry = measure(open_model(directory, variant), model_name, variant)
+    print(f"{'variant':{_NAME_WIDTH}} ms/request   ms/batch   max batch       r2   requests/s of one core")
+    for variant in names or model.variants():
+        try:
+            entry = measure(model, opened.name, variant)
+        except NotVouchedForError as error:
+            if names:
+                raise
+            print(f"{variant:{_NAME_WIDTH}} left out: {error}")
+            continue
         entries.append(entry)
         full_batch = entry.overhead_seconds + entry.per_request_seconds * entry.max_batch
         print(
-            f"{variant:9} {1e3 * entry.per_request_seconds:10.2f} {1e3 * entry.overhead_seconds:10.2f} "
+            f"{variant:{_NAME_WIDTH}} {1e3 * entry.per_request_seconds:10.2f} {1e3 * entry.overhead_seconds:10.2f} "
             f"{entry.max_batch:11} {entry.r2:8.4f} {entry.max_batch / full_batch:24.1f}",
             flush=True,
         )

@@ -59,6 +59,44 @@ class UnavailableError(RequestError):
     retry_after_seconds = 1
 
 
+class UnauthorizedError(RequestError):
+    """The admin port was asked without its token."""
+
+    status = HTTPStatus.UNAUTHORIZED
+
+
+class UnsupportedEncodingError(RequestError):
+    """The body is compressed in a way that the server does not read."""
+
+    status = HTTPStatus.UNSUPPORTED_MEDIA_TYPE
+
+
+class DeadlineExceededError(RequestError):
+    """The answer would come too late to be worth anything."""
+
+    status = HTTPStatus.GATEWAY_TIMEOUT
+
+
+class ClientGoneError(RequestError):
+    """The client hung up before its rows were computed; nobody reads the answer."""
+
+    status = HTTPStatus.REQUEST_TIMEOUT
+
+
+class WorkerLostError(RequestError):
+    """The worker that held the request crashed or ran out of memory: try again, here or elsewhere."""
+
+    status = HTTPStatus.SERVICE_UNAVAILABLE
+    retry_after_seconds = 1
+
+
+class WorkerHungError(RequestError):
+    """The worker that held the request did not come back and was killed."""
+
+    status = HTTPStatus.GATEWAY_TIMEOUT
+    retry_after_seconds = 1
+
+
 class InferenceFailedError(RequestError):
     """The model raised on this input."""
 

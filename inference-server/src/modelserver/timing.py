@@ -1,4 +1,4 @@
-"""CPU time of batches and the line through them. CPU time, not wall time: a throttled or shared core does not distort it."""
+"""What batches take and the line through it."""
 
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -8,7 +8,7 @@ from statistics import median
 import numpy as np
 
 CAP_TOLERANCE = 1.05
-"""The smallest batch within 5 % of the best CPU time per request is the cap: larger ones only add waiting."""
+"""The smallest batch within 5 % of the best time per request is the cap: larger ones only add waiting."""
 
 
 @dataclass(frozen=True)
@@ -25,9 +25,15 @@ class LinearCost:
     overhead_seconds: float
     r2: float
 
+    def seconds(self, requests: float) -> float:
+        """Return what a batch of so many requests takes; nothing for none."""
+        return self.overhead_seconds + self.per_request_seconds * requests if requests > 0 else 0.0
+
 
 def batch_seconds(run: Callable[[int], object], sizes: Sequence[int], repeats: int) -> dict[int, float]:
     """Return the median CPU seconds of this thread that `run(size)` takes, by size.
+
+    CPU time, not wall time: a throttled or shared core does not distort it.
 
     Args:
         run: Runs one batch of the given size.
@@ -47,7 +53,7 @@ def fit_linear_cost(seconds: Mapping[int, float]) -> LinearCost:
     """Fit the cost line by least squares on relative error, so that small batches count as much as large ones.
 
     Args:
-        seconds: CPU seconds by batch size, at least two sizes.
+        seconds: By batch size, at least two sizes.
     """
     sizes, measured = np.array(list(seconds), dtype=float), np.array(list(seconds.values()))
     design = np.stack([sizes, np.ones_like(sizes)], axis=1)
@@ -56,13 +62,19 @@ def fit_linear_cost(seconds: Mapping[int, float]) -> LinearCost:
         # A batch cannot cost less than its rows: the line through the origin, by the same relative error.
         ratio = sizes / measured
         slope, intercept = float(ratio.sum() / (ratio @ ratio)), 0.0
+    elif slope < 0:
+        # More rows do not cost less: a constant, by the same relative error.
+        inverse = 1 / measured
+        slope, intercept = 0.0, float(inverse.sum() / (inverse @ inverse))
     residual = measured - (slope * sizes + intercept)
     spread = measured - measured.mean()
-    return LinearCost(float(slope), float(intercept), 1.0 - float(residual @ residual / (spread @ spread)))
+    variance = float(spread @ spread)
+    explained = 1.0 - float(residual @ residual) / variance if variance > 0 else 1.0
+    return LinearCost(float(slope), float(intercept), explained)
 
 
 def batch_cap(seconds: Mapping[int, float]) -> int:
-    """Return the smallest measured batch size whose CPU time per request is within CAP_TOLERANCE of the best."""
+    """Return the smallest measured batch size whose time per request is within CAP_TOLERANCE of the best."""
     per_request = {size: taken / size for size, taken in seconds.items()}
     best = min(per_request.values())
     return min(size for size, taken in per_request.items() if taken <= CAP_TOLERANCE * best)

@@ -1,157 +1,144 @@
+import gzip
 import http.client
 import json
 import subprocess
-import sys
-import threading
 import time
-from collections import Counter
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
 import pytest
+import tritonclient.http as triton
 
-from modelserver_process import QUERY, ServerProcess, serve_command, serving
+from modelserver_process import QUERY, environment, maps_library, serve_command, serving, sleep_body, sleepy_server
 
-CLIENTS = 6
-GRACE_SECONDS = 30
+MEBIBYTE = 1 << 20
 
 
 @pytest.mark.parametrize("variant", ["full", "int8"])
 def test_variant_answers_over_http_and_names_itself(tiny_model: Path, tmp_path: Path, variant: str) -> None:
-    with serving(tiny_model, variant, tmp_path / "log") as server:
+    with serving(tiny_model, variant, tmp_path / "log", "--workers", "1") as server:
         assert server.request("GET", "/v2/health/live")[0] == 200
         server.wait_until_ready()
         status, body = server.request("POST", "/v2/models/search-ranker/infer", QUERY)
         assert status == 200
         assert json.loads(body)["model_version"] == variant
-
-
-def test_int8_server_never_imports_torch(tiny_model: Path) -> None:
-    code = (
-        "import sys; from pathlib import Path\n"
-        "from modelserver.serving import server; from modelserver.model import open_model\n"
-        f"model = open_model(Path({str(tiny_model)!r}), 'int8'); model.predict([model.example()])\n"
-        "assert 'onnxruntime' in sys.modules; print('torch' in sys.modules, 'tqdm' in sys.modules)"
-    )
-    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
-    assert answer.stdout.split() == ["False", "False"]
-
-
-@dataclass
-class Tally:
-    """What clients saw. `lost` are requests on a connection that was accepted, and not answered."""
-
-    statuses: Counter[int] = field(default_factory=Counter)
-    refused: int = 0
-    lost: list[str] = field(default_factory=list)
-    answered_after_sigterm: int = 0
-
-
-class Clients:
-    """Clients that keep sending on connections kept alive, and on new ones whenever the server says close."""
-
-    def __init__(self, server: ServerProcess) -> None:
-        self.tally = Tally()
-        self.server = server
-        self.stopped = threading.Event()
-        self.terminated = threading.Event()
-
-    def _send(self, connection: http.client.HTTPConnection) -> bool:
-        """Send one request; return whether the connection may be used again."""
-        try:
-            if connection.sock is None:
-                connection.connect()
-        except ConnectionRefusedError:
-            self.tally.refused += 1
-            self.stopped.set()
-            return False
-        try:
-            connection.request("POST", "/v2/models/search-ranker/infer", json.dumps(QUERY))
-            response = connection.getresponse()
-            response.read()
-        except (OSError, http.client.HTTPException) as error:
-            self.tally.lost.append(repr(error))
-            return False
-        self.tally.statuses[response.status] += 1
-        self.tally.answered_after_sigterm += self.terminated.is_set()
-        return not response.will_close
-
-    def run(self) -> None:
-        connection = http.client.HTTPConnection("127.0.0.1", self.server.port, timeout=20)
-        while not self.stopped.is_set():
-            if not self._send(connection):
-                connection.close()
-        connection.close()
-
-
-def test_no_request_is_lost_when_the_server_is_terminated_under_load(tiny_model: Path, tmp_path: Path) -> None:
-    with serving(tiny_model, "int8", tmp_path / "log", "--lame-duck-seconds", "1.5") as server:
-        server.wait_until_ready()
-        clients = Clients(server)
-        with ThreadPoolExecutor(CLIENTS) as pool:
-            for _ in range(CLIENTS):
-                pool.submit(clients.run)
-            time.sleep(0.5)
-            started = time.monotonic()
-            server.terminate()
-            clients.terminated.set()
-            # Endpoints learn of the lame duck within its window; from then on no new connection comes.
-            time.sleep(0.2)
-            assert server.request("GET", "/v2/health/ready")[0] == 503
-            assert server.infer() == 200
-            time.sleep(0.9)
-            clients.stopped.set()
-        assert server.process.wait(timeout=GRACE_SECONDS) == 0
-        assert time.monotonic() - started >= 1.5
-    tally = clients.tally
-    assert tally.lost == []
-    assert tally.refused == 0
-    assert set(tally.statuses) == {200}
-    assert tally.answered_after_sigterm > CLIENTS
-
-
-def test_what_is_queued_is_answered_when_the_lame_duck_is_over(tiny_model: Path, tmp_path: Path) -> None:
-    with serving(tiny_model, "int8", tmp_path / "log", "--lame-duck-seconds", "0", "--max-batch", "1") as server:
-        server.wait_until_ready()
-        connections = [http.client.HTTPConnection("127.0.0.1", server.port, timeout=20) for _ in range(40)]
-        for connection in connections:
-            connection.connect()
-        for connection in connections:
-            connection.request("POST", "/v2/models/search-ranker/infer", json.dumps(QUERY))
-        while b"modelserver_requests_offered_total 40.0" not in server.request("GET", "/metrics")[1]:
-            time.sleep(0.005)
-        server.terminate()
-        statuses = [connection.getresponse().status for connection in connections]
-        for connection in connections:
-            connection.close()
-        assert statuses == [200] * 40
-        assert server.process.wait(timeout=GRACE_SECONDS) == 0
-
-
-def test_server_ends_at_once_when_terminated_before_it_is_ready(tiny_model: Path, tmp_path: Path) -> None:
-    with serving(tiny_model, "full", tmp_path / "log") as server:
-        started = time.monotonic()
-        server.terminate()
-        assert server.process.wait(timeout=GRACE_SECONDS) == 0
-        assert time.monotonic() - started < 4.0
+        assert not maps_library(server.process.pid, "libtorch")
+        (worker,) = server.workers()
+        assert maps_library(worker.pid, "libtorch") == (variant == "full")
 
 
 @pytest.mark.parametrize(
     ("model", "variant", "options", "expected"),
     [
         ("builtin://no-such-model", "full", [], "modelserver build no-such-model"),
-        ("tiny", "bf16", [], "expected one of full, int8"),
+        ("tiny", "bf16x", [], "expected one of full"),
         ("tiny", "int8", ["--host", "203.0.113.1"], "cannot listen"),
+        ("tiny", "int8", ["--fronts", "2", "--workers", "2", "--host", "203.0.113.1"], "cannot listen"),
+        ("tiny", "bf16x", ["--fronts", "2"], "expected one of full"),
+        ("tiny", "int8", ["--admin-port", "0"], "MODELSERVER_ADMIN_TOKEN"),
     ],
 )
 def test_process_fails_with_one_clear_line_when_it_cannot_serve(
     tiny_model: Path, model: str, variant: str, options: list[str], expected: str
 ) -> None:
     command = serve_command(tiny_model if model == "tiny" else model, variant, *options)
-    ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, env=environment())
     last = ended.stderr.strip().splitlines()[-1]
     assert ended.returncode == 1
     assert last.startswith("modelserver: ")
     assert expected in last
     assert "Traceback" not in ended.stderr
+
+
+def test_client_of_the_protocol_is_answered_in_json_and_in_binary(tmp_path: Path) -> None:
+    with sleepy_server(tmp_path / "log") as server:
+        client = triton.InferenceServerClient(f"127.0.0.1:{server.port}")
+        assert client.is_server_live()
+        assert client.is_server_ready()
+        assert client.is_model_ready("sleepy")
+        assert client.is_model_ready("sleepy", "full")
+        assert client.get_model_metadata("sleepy")["versions"] == ["full"]
+        assert "binary_tensor_data" in client.get_server_metadata()["extensions"]
+        for binary in (False, True):
+            given = triton.InferInput("ms", [2], "INT64")
+            given.set_data_from_numpy(np.array([1, 0]), binary_data=binary)
+            asked = triton.InferRequestedOutput("ms", binary_data=binary)
+            answer = client.infer("sleepy", [given], outputs=[asked], request_id="7", priority=1, timeout=5_000_000)
+            assert answer.as_numpy("ms").tolist() == [1, 0]
+            assert answer.get_response()["id"] == "7"
+        client.close()
+
+
+def test_ladder_is_changed_over_the_admin_port_while_the_server_runs(tmp_path: Path) -> None:
+    options = ("--admin-port", "0")
+    with sleepy_server(tmp_path / "log", *options, MODELSERVER_ADMIN_TOKEN="secret") as server:
+        port = int(server.log.read_text().partition("admin on http://127.0.0.1:")[2].split()[0])
+        admin = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+        ladder = json.dumps({"variants": ["full", "quick"], "latencyMilliseconds": 300})
+        admin.request("PUT", "/admin/ladder", ladder)
+        assert admin.getresponse().status == 401
+        admin.close()
+        admin.request("PUT", "/admin/ladder", ladder, {"Authorization": "Bearer secret"})
+        answer = admin.getresponse()
+        assert answer.status == 200
+        digest = json.loads(answer.read())["hash"]
+        admin.close()
+        assert server.request("POST", "/v2/models/sleepy/versions/quick/infer", sleep_body(5))[0] == 200
+        assert server.metric(f'modelserver_ladder_info{{hash="{digest}",variants="full,quick"}}') == 1.0
+        assert server.request("GET", "/admin/ladder")[0] == 404
+
+
+def test_hot_items_are_in_the_cache_when_the_server_is_ready(tmp_path: Path) -> None:
+    (tmp_path / "hot.jsonl").write_text(json.dumps(sleep_body(7)) + "\n")
+    options = ("--cache-megabytes", "1", "--hot-items", str(tmp_path / "hot.jsonl"))
+    with sleepy_server(tmp_path / "log", *options) as server:
+        hits = server.metric("modelserver_cache_hits_total")
+        assert server.infer(sleep_body(7)) == 200
+        assert server.metric("modelserver_cache_hits_total") == hits + 1
+
+
+def test_memory_does_not_grow_when_a_small_body_is_a_large_one(tmp_path: Path) -> None:
+    bomb = gzip.compress(b" " * (256 * MEBIBYTE))
+    with sleepy_server(tmp_path / "log", "--body-limit-bytes", str(MEBIBYTE)) as server:
+        server.infer(sleep_body(0))
+        before = server.resident_bytes()
+        connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=30)
+        for _ in range(5):
+            connection.request("POST", "/v2/models/sleepy/infer", bomb, {"Content-Encoding": "gzip"})
+            answer = connection.getresponse()
+            assert answer.status == 413
+            answer.read()
+        connection.close()
+        assert server.resident_bytes() - before < 16 * MEBIBYTE
+
+
+def test_memory_stays_flat_over_many_requests(tmp_path: Path) -> None:
+    body = json.dumps(sleep_body(0))
+
+    def ask(connection: http.client.HTTPConnection, times: int) -> None:
+        for _ in range(times):
+            connection.request("POST", "/v2/models/sleepy/infer", body)
+            assert connection.getresponse().read()
+
+    with sleepy_server(tmp_path / "log") as server:
+        connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=30)
+        ask(connection, 1000)
+        before = server.resident_bytes()
+        ask(connection, 3000)
+        connection.close()
+        assert server.resident_bytes() - before < 3 * MEBIBYTE
+
+
+def test_bottleneck_is_named_when_the_worker_is_busy_all_the_time(tmp_path: Path) -> None:
+    with sleepy_server(tmp_path / "log") as server:
+        deadline = time.monotonic() + 30
+        connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=30)
+        found: dict[str, object] = {}
+        while found.get("bottleneck") != "compute" and time.monotonic() < deadline:
+            connection.request("POST", "/v2/models/sleepy/infer", json.dumps(sleep_body(200)))
+            connection.getresponse().read()
+            status, content = server.request("GET", "/debug/bottleneck")
+            found = json.loads(content) if status == 200 else {}
+        connection.close()
+        assert found["bottleneck"] == "compute"
+        assert server.metric('modelserver_bottleneck{resource="compute"}') > 0.5

@@ -3,10 +3,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from modelserver.search_ranker.accuracy import mean_ndcg
-from modelserver.search_ranker.catalogue import Item, make_catalogue
-from modelserver.search_ranker.cleanup import Speller, clean_query, token_id, tokenise
-from modelserver.search_ranker.features import (
+from modelserver.models.search_ranker.accuracy import mean_ndcg
+from modelserver.models.search_ranker.catalogue import Item, make_catalogue
+from modelserver.models.search_ranker.cleanup import Speller, clean_query, token_id, tokenise
+from modelserver.models.search_ranker.features import (
     ITEM_LENGTH,
     ITEM_WORD,
     ITEM_WORD_FOUND,
@@ -19,11 +19,11 @@ from modelserver.search_ranker.features import (
     make_pairs,
     token_row,
 )
-from modelserver.search_ranker.lexicon import customer_words
-from modelserver.search_ranker.queries import MAX_GRADE, Search, make_search, misspell, relevance
-from modelserver.search_ranker.retrieval import KeywordIndex
-from modelserver.search_ranker.searches import draw_searches
-from modelserver.search_ranker.shop import open_shop, read_shop, write_shop
+from modelserver.models.search_ranker.lexicon import customer_words
+from modelserver.models.search_ranker.queries import MAX_GRADE, Search, make_search, misspell, relevance
+from modelserver.models.search_ranker.retrieval import KeywordIndex
+from modelserver.models.search_ranker.searches import draw_searches
+from modelserver.models.search_ranker.shop import open_shop, read_shop, write_shop
 
 BUCKETS = 4096
 SOFA = Item("sofa", "settee", "norvik", "blue", "leather", "adult", "corner", 100)

@@ -1,1 +1,1 @@
-"""The HTTP server around a model: protocol, queue, compute thread, health, metrics, lame duck."""
+"""The HTTP server around an engine: connections, paths, health, metrics, diagnosis, admin, lame duck, several fronts."""

@@ -1,24 +1,25 @@
 """The little of HTTP that the server needs above ASGI."""
 
-import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any, TypeAlias
 
-from modelserver.errors import BodyTooLargeError, InvalidRequestError, RequestError, RequestTimeoutError
-from modelserver.serving.protocol import encode_error
+import orjson
+
+from modelserver.errors import BodyTooLargeError, InvalidRequestError, RequestError
 
 Scope: TypeAlias = Mapping[str, Any]
 Message: TypeAlias = Mapping[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[Message]]
 Send: TypeAlias = Callable[[dict[str, Any]], Awaitable[None]]
+Headers: TypeAlias = Iterable[tuple[bytes, bytes]]
 
 JSON = b"application/json"
-PROMETHEUS_TEXT = b"text/plain; version=0.0.4; charset=utf-8"
+_MAX_LENGTH_DIGITS = 18
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Response:
     """An answer to a request."""
 
@@ -26,6 +27,31 @@ class Response:
     body: bytes
     content_type: bytes = JSON
     headers: tuple[tuple[bytes, bytes], ...] = field(default=())
+
+
+@dataclass(frozen=True, slots=True)
+class BodyHeaders:
+    """What a request's headers say of its body.
+
+    Attributes:
+        length: Of the body as it is sent; None when it comes in chunks.
+        encoding: How it is compressed; None for not at all.
+        header_length: Of the JSON before binary tensor data, as sent; None for JSON alone.
+    """
+
+    length: int | None
+    encoding: bytes | None
+    header_length: str | None
+
+
+def json_response(content: object, status: HTTPStatus = HTTPStatus.OK) -> Response:
+    """Return an answer in JSON."""
+    return Response(status, orjson.dumps(content, option=orjson.OPT_NON_STR_KEYS))
+
+
+def encode_error(message: str) -> bytes:
+    """Return the body of an error, as v2 has it."""
+    return orjson.dumps({"error": message})
 
 
 def error_response(error: RequestError) -> Response:
@@ -39,7 +65,7 @@ async def send_response(send: Send, response: Response, close: bool) -> None:
     """Send an answer; `close` tells the client to use another connection next time."""
     headers = [
         (b"content-type", response.content_type),
-        (b"content-length", str(len(response.body)).encode()),
+        (b"content-length", b"%d" % len(response.body)),
         *response.headers,
     ]
     if close:
@@ -48,43 +74,62 @@ async def send_response(send: Send, response: Response, close: bool) -> None:
     await send({"type": "http.response.body", "body": response.body})
 
 
-def _check_headers(scope: Scope, limit_bytes: int) -> None:
-    for name, value in scope["headers"]:
-        if name == b"content-length" and int(value) > limit_bytes:
-            raise BodyTooLargeError(f"body: {int(value)} bytes, expected at most {limit_bytes}")
-        if name == b"content-encoding" and value != b"identity":
-            raise InvalidRequestError(f"content-encoding: {value.decode('latin-1')!r}, expected none")
-        if name == b"inference-header-content-length":
-            raise InvalidRequestError("binary tensor data: not supported yet, expected JSON")
+def _length(value: bytes) -> int:
+    if not value.isdigit() or len(value) > _MAX_LENGTH_DIGITS:
+        raise InvalidRequestError(f"content-length: {value[:40].decode('latin-1')!r}, expected a whole number")
+    return int(value)
 
 
-async def _read(receive: Receive, limit_bytes: int) -> bytes:
+def body_headers(headers: Headers) -> BodyHeaders:
+    """Read what a request's headers say of its body.
+
+    Args:
+        headers: Names in lower case.
+
+    Raises:
+        InvalidRequestError: When the length is not a number.
+    """
+    length = encoding = header_length = None
+    for name, value in headers:
+        if name == b"content-length":
+            length = _length(value)
+        elif name == b"content-encoding":
+            encoding = value
+        elif name == b"inference-header-content-length":
+            header_length = value.decode("latin-1")
+    return BodyHeaders(length, encoding, header_length)
+
+
+async def _read_on(first: Message, receive: Receive, limit_bytes: int) -> bytes:
+    """Return a body of which only the first part is there."""
     parts: list[bytes] = []
     size = 0
+    message = first
     while True:
-        message = await receive()
         if message["type"] == "http.disconnect":
             raise InvalidRequestError("body: the client left before it was complete")
-        part = message.get("body", b"")
+        part = message["body"]
         size += len(part)
         if size > limit_bytes:
             raise BodyTooLargeError(f"body: more than {limit_bytes} bytes, expected at most that")
         parts.append(part)
-        if not message.get("more_body", False):
+        if not message["more_body"]:
             return b"".join(parts)
+        message = await receive()
 
 
-async def read_body(scope: Scope, receive: Receive, limit_bytes: int, timeout_seconds: float) -> bytes:
-    """Return a request's body.
+async def read_body(length: int | None, receive: Receive, limit_bytes: int) -> bytes:
+    """Return a request's body, as it was sent. The connection sees to it that it does not take for ever.
+
+    Args:
+        length: That the client said; None when it did not.
+        receive: ASGI's.
+        limit_bytes: Longest body.
 
     Raises:
         BodyTooLargeError: As soon as it is known to be longer than `limit_bytes`.
-        RequestTimeoutError: When it has not arrived after `timeout_seconds`.
-        InvalidRequestError: When it is encoded in a way that is not supported, or the client left.
+        InvalidRequestError: When the client left.
     """
-    _check_headers(scope, limit_bytes)
-    try:
-        async with asyncio.timeout(timeout_seconds):
-            return await _read(receive, limit_bytes)
-    except TimeoutError as error:
-        raise RequestTimeoutError(f"body: not complete after {timeout_seconds:g} s") from error
+    if length is not None and length > limit_bytes:
+        raise BodyTooLargeError(f"body: {length} bytes, expected at most {limit_bytes}")
+    return await _read_on(await receive(), receive, limit_bytes)

@@ -1,135 +1,137 @@
-"""The process: socket, uvicorn, signals, exit code."""
+"""The process: event loop, uvicorn, signals, exit code. Workers start before what they need not wait for is imported."""
 
 import asyncio
 import contextlib
+import gc
 import logging
 import os
+import resource
 import signal
 import socket
 import sys
-import time
 from pathlib import Path
-from types import FrameType
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
-import uvicorn
+import uvloop
 
-from modelserver.artifact import locate, read_model
+from modelserver.engine.engine import Engine
 from modelserver.errors import LoadError
-from modelserver.model import open_model
-from modelserver.serving.app import Application
-from modelserver.serving.compute import ComputeThread
-from modelserver.serving.metrics import ServerMetrics, labels_from_environment
-from modelserver.serving.queue import RowQueue
+from modelserver.serving.admin import Admin, token_from_environment
+from modelserver.serving.cgroup import cpu_limit_cores, whole_cores
+from modelserver.serving.computing import first_ladder, make_engine
+from modelserver.serving.labels import labels_from_environment
+from modelserver.serving.ladder_file import LadderFile
+from modelserver.serving.listening import listen
+from modelserver.serving.place import LADDER_FILE, Place, share_of
 from modelserver.serving.settings import ServeSettings
+from modelserver.serving.watchers import Watchers
+from modelserver.worker.memory import memory_limit_bytes
+
+if TYPE_CHECKING:
+    from modelserver.serving.front import Front
 
 TERMINATION_LOG = Path("/dev/termination-log")
 """Where Kubernetes reads a container's last words from."""
-_BACKLOG = 2048
-_KEEP_ALIVE_SECONDS = 75
-"""Longer than clients and proxies keep theirs, so that it is they who close idle connections, not we under a request."""
-_LINGER_SECONDS = 0.3
-"""After the listener is closed, connections that are open get this long to send what is on its way and read a 503."""
+_SPAWN_TURNS = 5
+"""Turns of the event loop within which the engine has spawned its workers."""
 
 log = logging.getLogger("modelserver")
 
 
-class LameDuckServer(uvicorn.Server):
-    """Uvicorn that serves on after SIGTERM for a while, then stops listening, then answers what it has.
-
-    Endpoints, proxies and clients learn with a delay that a pod is going. Closing at once loses what they send meanwhile.
-
-    Args:
-        config: Uvicorn's.
-        application: Told about the phases.
-        compute: Watched for failing to load.
-        settings: How long the phases last.
-    """
-
-    def __init__(
-        self, config: uvicorn.Config, application: Application, compute: ComputeThread, settings: ServeSettings
-    ) -> None:
-        super().__init__(config)
-        self._application = application
-        self._compute = compute
-        self._settings = settings
-        self._lame_until: float | None = None
-
-    def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002 - uvicorn's signature
-        """Begin the lame duck on the first SIGTERM; Ctrl-C, or a second signal, goes straight to draining."""
-        first = self._lame_until is None
-        waits = first and sig == signal.SIGTERM and self._compute.model is not None
-        self._lame_until = time.monotonic() + (self._settings.lame_duck_seconds if waits else 0.0)
-        self._application.phase = "lame duck"
-
-    async def on_tick(self, counter: int) -> bool:
-        """Say whether to shut down; called ten times a second."""
-        told_to_end = self._lame_until is not None and time.monotonic() >= self._lame_until
-        failed_to_load = self._compute.model is None and self._compute.failure is not None
-        return await super().on_tick(counter) or told_to_end or failed_to_load
-
-    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Stop listening, answer everything accepted, close."""
-        # A few turns of the loop accept what waits in the backlog: closing the socket would reset it.
-        for _ in range(3):
-            await asyncio.sleep(0)
-        for server in self.servers:
-            server.close()
-        await self._settle()
-        self._application.phase = "draining"
-        await asyncio.sleep(_LINGER_SECONDS)
-        await super().shutdown(sockets)
-
-    async def _settle(self) -> None:
-        """Wait for the requests in flight; those that still come on open connections are served too."""
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._application.idle.wait(), self._settings.drain_seconds)
-
-
-def _listen(settings: ServeSettings) -> socket.socket:
-    try:
-        return socket.create_server((settings.host, settings.port), backlog=_BACKLOG)
-    except OSError as error:
-        raise LoadError(f"--host {settings.host} --port {settings.port}: cannot listen there, {error}") from error
-
-
-def _last_words(error: Exception) -> None:
+def _last_words(error: str) -> None:
     """Leave the reason where `kubectl describe pod` shows it."""
     if TERMINATION_LOG.exists() and os.access(TERMINATION_LOG, os.W_OK):
         TERMINATION_LOG.write_text(f"modelserver: {error}\n")
 
 
-def _config(application: Application, settings: ServeSettings) -> uvicorn.Config:
-    return uvicorn.Config(
-        application,
-        loop="uvloop",
-        http="httptools",
-        ws="none",
-        lifespan="off",
-        interface="asgi3",
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        proxy_headers=False,
-        timeout_keep_alive=_KEEP_ALIVE_SECONDS,
-        timeout_graceful_shutdown=max(1, round(settings.drain_seconds)),
-    )
+def _allow_many_connections() -> None:
+    """Raise the soft limit of open files to the hard one."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft < hard:
+        with contextlib.suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
-def _serve(settings: ServeSettings) -> Exception | None:
-    directory = locate(settings.model_uri)
-    name = read_model(directory).name
-    metrics = ServerMetrics(labels_from_environment(), name, settings.variant)
-    queue = RowQueue(settings.max_queue)
-    compute = ComputeThread(lambda: open_model(directory, settings.variant), queue, metrics, settings.max_batch)
-    application = Application(name, settings, compute, queue, metrics)
-    listener = _listen(settings)
-    host, port = listener.getsockname()[:2]
-    log.info("listening on http://%s:%d for %s, variant %s", host, port, name, settings.variant)
-    compute.start()
-    LameDuckServer(_config(application, settings), application, compute, settings).run(sockets=[listener])
-    queue.close()
-    return compute.failure
+async def _spawned(engine: Engine) -> "asyncio.Task[object]":
+    """Start an engine; return once its workers are on their way."""
+    started: asyncio.Task[object] = asyncio.get_running_loop().create_task(engine.start())
+    for _ in range(_SPAWN_TURNS):
+        await asyncio.sleep(0)
+    return started
+
+
+def _front(
+    settings: ServeSettings, place: Place, engine: Engine, watchers: Watchers, file: LadderFile | None
+) -> "Front":
+    from modelserver.serving.front import Front  # noqa: PLC0415 - the workers load meanwhile
+    from modelserver.serving.metrics import ServerMetrics  # noqa: PLC0415 - ditto
+
+    return Front(settings, place, engine, watchers, ServerMetrics(labels_from_environment(), settings.variant), file)
+
+
+async def _run(settings: ServeSettings, place: Place, listeners: list[socket.socket]) -> Exception | None:
+    """Serve until told to end; return why that was not possible."""
+    file = None if place.directory is None else LadderFile(place.directory / LADDER_FILE)
+    watchers = Watchers()
+    engine = make_engine(settings, (file and file.changed()) or first_ladder(settings), watchers)
+    started = await _spawned(engine)
+    from modelserver.serving.lame_duck import serve_http  # noqa: PLC0415 - the workers load meanwhile
+
+    front = _front(settings, place, engine, watchers, file)
+    admin = None
+    if len(listeners) > 1:
+        admin = Admin(token_from_environment(), lambda: front.ladder, front.change_ladder)
+    starting = asyncio.get_running_loop().create_task(front.start(started))
+    if place.waits_until_ready:
+        await starting
+    await serve_http(front, settings, listeners, admin)
+    starting.cancel()
+    await engine.stop()
+    return front.failure or engine.failure
+
+
+def _listeners(settings: ServeSettings, listener: socket.socket | None, place: Place) -> list[socket.socket]:
+    listeners = [listener or listen(settings.host, settings.port)]
+    host, port = listeners[0].getsockname()[:2]
+    if place.count == 1:
+        log.info("listening on http://%s:%d for %s, variant %s", host, port, settings.model_uri, settings.variant)
+    if settings.admin_port is not None:
+        listeners.append(listen(settings.admin_host or settings.host, settings.admin_port, shared=place.count > 1))
+        log.info("admin on http://%s:%d", *listeners[1].getsockname()[:2])
+    return listeners
+
+
+def _serve_front(settings: ServeSettings, place: Place, listener: socket.socket | None) -> Exception | None:
+    share = share_of(settings, place, whole_cores(cpu_limit_cores()), memory_limit_bytes())
+    listeners = _listeners(settings, listener, place)
+    _allow_many_connections()
+    # What is allocated while loading stays: collections while it is would find nothing.
+    gc.disable()
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(_run(share, place, listeners))
+
+
+def _serve_sibling(settings: ServeSettings, place: Place, listener: socket.socket) -> int:
+    """Be one of several fronts; return the exit code."""
+    try:
+        failure = _serve_front(settings, place, listener)
+    except LoadError as error:
+        failure = error
+    if failure is not None:
+        place.tell_failure(failure)
+    return 0 if failure is None else 1
+
+
+def _serve(settings: ServeSettings) -> str | None:
+    if settings.admin_port is not None:
+        token_from_environment()
+    labels_from_environment()
+    if settings.fronts == 1:
+        failure = _serve_front(settings, Place(), None)
+        return None if failure is None else str(failure)
+    from modelserver.serving.fronts import Fronts  # noqa: PLC0415 - most servers have one front
+
+    return Fronts(settings, _serve_sibling).run()
 
 
 def serve(settings: ServeSettings) -> NoReturn:
@@ -143,7 +145,7 @@ def serve(settings: ServeSettings) -> NoReturn:
     try:
         failure = _serve(settings)
     except LoadError as error:
-        failure = error
+        failure = str(error)
     if failure is not None:
         print(f"modelserver: {failure}", file=sys.stderr)
         _last_words(failure)
@@ -152,6 +154,5 @@ def serve(settings: ServeSettings) -> NoReturn:
     logging.shutdown()
     sys.stdout.flush()
     sys.stderr.flush()
-    # The compute thread may be in the middle of an import or of a batch that never ends: skip the interpreter's own
-    # teardown, which is not safe beside it and not needed by anyone.
+    # Skip the interpreter's own teardown: it takes time and nobody needs it.
     os._exit(0 if failure is None else 1)

@@ -1,0 +1,1 @@
+"""Benchmarks: the same work for us and for everyone else, in one run, as ratios."""

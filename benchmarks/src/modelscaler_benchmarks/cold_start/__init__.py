@@ -1,0 +1,1 @@
+"""From the start of a process to ready, for the search ranker."""

@@ -1,0 +1,122 @@
+"""One blocking connection that sends whatever bytes it is given, and reads answers as strictly as HTTP/1.1 is."""
+
+import socket
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+import httptools
+
+from modelscaler_benchmarks.serving_process import HOST
+
+_PIECE_BYTES = 65536
+
+
+class ConnectionEndedError(Exception):
+    """The server ended the connection, or did not answer in time; the message says which."""
+
+
+@dataclass
+class Received:
+    """An answer.
+
+    Attributes:
+        status: HTTP status.
+        headers: Names in lower case.
+        body: Whole.
+    """
+
+    status: int = 0
+    headers: dict[str, str] = field(default_factory=dict)
+    body: bytes = b""
+
+
+class _Reader:
+    """Collects one answer; what httptools calls."""
+
+    def __init__(self) -> None:
+        self.received = Received()
+        self.is_complete = False
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self.received.headers[name.decode("latin-1").lower()] = value.decode("latin-1")
+
+    def on_body(self, body: bytes) -> None:
+        self.received.body += body
+
+    def on_message_complete(self) -> None:
+        self.is_complete = True
+
+
+class Wire:
+    """A connection; opens itself when it is closed.
+
+    Args:
+        port: Of the server, on HOST.
+        limit_seconds: Longest wait for the server to say something.
+    """
+
+    def __init__(self, port: int, limit_seconds: float = 30.0) -> None:
+        self._port = port
+        self._limit_seconds = limit_seconds
+        self._socket: socket.socket | None = None
+
+    def ask(self, request: bytes) -> Received:
+        """Send a request and return its answer.
+
+        Raises:
+            ConnectionEndedError: When there is none.
+        """
+        self.send(request)
+        return self.receive()
+
+    def send(self, data: bytes) -> None:
+        """Send bytes. A server that has already answered and closed is no error: its answer can be read."""
+        with suppress(BrokenPipeError, ConnectionResetError):
+            self._open().sendall(data)
+
+    def half_close(self) -> None:
+        """Say that nothing more comes."""
+        with suppress(OSError):
+            self._open().shutdown(socket.SHUT_WR)
+
+    def receive(self) -> Received:
+        """Return the next answer.
+
+        Raises:
+            ConnectionEndedError: When there is none.
+        """
+        reader = _Reader()
+        parser = httptools.HttpResponseParser(reader)
+        try:
+            while not reader.is_complete:
+                parser.feed_data(self._piece())
+        except httptools.HttpParserError as error:
+            self.close()
+            raise ConnectionEndedError(f"not HTTP: {error}") from error
+        reader.received.status = parser.get_status_code()
+        if not parser.should_keep_alive():
+            self.close()
+        return reader.received
+
+    def close(self) -> None:
+        """Close it."""
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
+
+    def _open(self) -> socket.socket:
+        if self._socket is None:
+            self._socket = socket.create_connection((HOST, self._port), timeout=self._limit_seconds)
+            self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return self._socket
+
+    def _piece(self) -> bytes:
+        try:
+            piece = self._open().recv(_PIECE_BYTES)
+        except OSError as error:
+            self.close()
+            raise ConnectionEndedError(f"{type(error).__name__}: {error}") from error
+        if not piece:
+            self.close()
+            raise ConnectionEndedError("closed without an answer")
+        return piece

@@ -1,0 +1,125 @@
+"""A small HTTP/1.1 client that costs little enough to offer load from: one request at a time per connection, kept alive."""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import cast
+
+import httptools
+
+from modelscaler_benchmarks.serving_process import HOST
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What came back.
+
+    Attributes:
+        status: HTTP status; 0 when the connection was refused, broken or timed out.
+        headers: Names in lower case.
+        body: Whole.
+        reason: What went wrong when the status is 0.
+    """
+
+    status: int
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes = b""
+    reason: str = ""
+
+
+def request_bytes(port: int, path: str, body: bytes, headers: Mapping[str, str], method: str = "POST") -> bytes:
+    """Return a request as it goes over the wire."""
+    lines = [f"{method} {path} HTTP/1.1", f"Host: {HOST}:{port}", f"Content-Length: {len(body)}"]
+    lines += [f"{name}: {value}" for name, value in headers.items()]
+    return "\r\n".join([*lines, "", ""]).encode("latin-1") + body
+
+
+class Connection(asyncio.Protocol):
+    """One connection to HOST; open it with `connect`."""
+
+    def __init__(self) -> None:
+        self._transport: asyncio.Transport | None = None
+        self._waiting: asyncio.Future[Answer] | None = None
+
+    @classmethod
+    async def connect(cls, port: int) -> "Connection":
+        """Open a connection.
+
+        Raises:
+            OSError: When it is refused.
+        """
+        loop = asyncio.get_running_loop()
+        _, connection = await loop.create_connection(cls, HOST, port)
+        return connection
+
+    @property
+    def usable(self) -> bool:
+        """Return whether another request can be sent."""
+        return self._transport is not None and not self._transport.is_closing()
+
+    async def ask(self, request: bytes, limit_seconds: float) -> Answer:
+        """Send a request and return the answer; a broken connection is an answer of status 0."""
+        if self._transport is None or not self.usable:
+            return Answer(0, reason="closed before the request")
+        self._waiting = asyncio.get_running_loop().create_future()
+        self._parser = httptools.HttpResponseParser(self)
+        self._headers: dict[str, str] = {}
+        self._body = bytearray()
+        self._transport.write(request)
+        try:
+            return await asyncio.wait_for(self._waiting, limit_seconds)
+        except TimeoutError:
+            self._transport.abort()
+            return Answer(0, reason=f"no answer within {limit_seconds:g} s")
+
+    def close(self) -> None:
+        """Close it."""
+        if self._transport is not None:
+            self._transport.close()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Keep the transport."""
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's is none by inheritance
+
+    def data_received(self, data: bytes) -> None:
+        """Parse what came."""
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserError as error:
+            self._settle(Answer(0, reason=f"not HTTP: {error}"))
+            self.close()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        """Answer whoever waits."""
+        self._settle(Answer(0, reason=f"connection lost: {error}"))
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Keep a header."""
+        self._headers[name.decode("latin-1").lower()] = value.decode("latin-1")
+
+    def on_body(self, data: bytes) -> None:
+        """Keep a piece of the body."""
+        self._body += data
+
+    def on_message_complete(self) -> None:
+        """Answer whoever waits."""
+        answer = Answer(self._parser.get_status_code(), self._headers, bytes(self._body))
+        if not self._parser.should_keep_alive():
+            self.close()
+        self._settle(answer)
+
+    def _settle(self, answer: Answer) -> None:
+        if self._waiting is not None and not self._waiting.done():
+            self._waiting.set_result(answer)
+
+
+async def ask_once(port: int, request: bytes, limit_seconds: float) -> Answer:
+    """Send a request on a connection of its own."""
+    try:
+        connection = await asyncio.wait_for(Connection.connect(port), limit_seconds)
+    except (OSError, TimeoutError) as error:
+        return Answer(0, reason=f"not connected: {error}")
+    try:
+        return await connection.ask(request, limit_seconds)
+    finally:
+        connection.close()

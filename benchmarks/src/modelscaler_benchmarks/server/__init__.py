@@ -1,0 +1,1 @@
+"""The server beside LitServe, MLServer and BentoML: same models, same weights, same load, one run."""

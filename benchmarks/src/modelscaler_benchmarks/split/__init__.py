@@ -1,0 +1,1 @@
+"""A split model beside the whole one."""

@@ -1,0 +1,103 @@
+"""Makes a variant warm and measures what a batch costs: wall time, decode and encode included."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from modelserver.engine.batching import PhaseSeconds, answer_together, run_batch
+from modelserver.engine.executor import Batch
+from modelserver.errors import LoadError
+from modelserver.model import Model, Network
+from modelserver.tensors import InferRequest
+from modelserver.timing import CAP_TOLERANCE, LinearCost, batch_cap, fit_linear_cost
+
+SIZES = (1, 2, 4, 8, 16, 32, 64, 128)
+"""Rows per batch that are tried, until a row gets no cheaper."""
+_REPEATS = 3
+_FRUITLESS_SIZES = 2
+"""After so many sizes in a row that bring nothing, larger ones are not tried."""
+BUDGET_SECONDS = 0.4
+"""Wall seconds after which no larger size is tried: a cold start waits for this."""
+LONGEST_BATCH_SECONDS = 0.25
+"""Larger batches than take this long are not tried: whoever waits for them would wait too long."""
+
+
+@dataclass(frozen=True)
+class WarmUp:
+    """What warming up found.
+
+    Attributes:
+        cost: Wall seconds of a batch by rows.
+        max_batch_rows: Rows beyond which a row gets no cheaper.
+        seconds: It took.
+    """
+
+    cost: LinearCost
+    max_batch_rows: int
+    seconds: float
+
+
+def warm_up(
+    model: Model,
+    network: Network,
+    variant: str,
+    budget_seconds: float = BUDGET_SECONDS,
+    clock: Callable[[], float] = time.perf_counter,
+) -> WarmUp:
+    """Warm a variant up and measure it on the model's own example.
+
+    Args:
+        model: Set up.
+        network: Of the variant.
+        variant: Its name.
+        budget_seconds: Wall seconds after which no larger batch is tried.
+        clock: Seconds.
+
+    Raises:
+        LoadError: When it fails on the example.
+    """
+    start = clock()
+    example = checked_example(model, network, variant)
+    seconds: dict[int, float] = {}
+    for size in SIZES:
+        seconds[size] = _least_seconds(model, network, Batch(variant, [example] * size), clock)
+        enough = clock() - start >= budget_seconds or seconds[size] >= LONGEST_BATCH_SECONDS or _is_fruitless(seconds)
+        if len(seconds) > 1 and enough:
+            break
+    cap = batch_cap(seconds)
+    cost = fit_linear_cost({size: taken for size, taken in seconds.items() if size <= max(cap, SIZES[1])})
+    return WarmUp(cost, cap, clock() - start)
+
+
+def checked_example(model: Model, network: Network, variant: str) -> InferRequest:
+    """Return the model's example, once the variant has answered it.
+
+    Raises:
+        LoadError: When it does not.
+    """
+    try:
+        example = model.example()
+        (outcome,) = answer_together(model, network, [model.decode(example)], [example.outputs], PhaseSeconds())
+    except BaseException as error:  # SystemExit too: whatever it is, the variant cannot be served
+        raise LoadError(f"variant {variant!r} fails on the model's example, {type(error).__name__}: {error}") from error
+    if isinstance(outcome, Exception):
+        raise LoadError(f"variant {variant!r} fails on the model's example, {outcome}")
+    return example
+
+
+def _least_seconds(model: Model, network: Network, batch: Batch, clock: Callable[[], float]) -> float:
+    """Return the least of some runs, after one that is not counted: whatever disturbs a run only adds to it."""
+    run_batch(model, network, batch)
+    taken = []
+    for _ in range(_REPEATS):
+        start = clock()
+        run_batch(model, network, batch)
+        taken.append(clock() - start)
+    return max(min(taken), 1e-9)
+
+
+def _is_fruitless(seconds: dict[int, float]) -> bool:
+    """Say whether the last sizes are no cheaper per row than a smaller one was."""
+    per_row = [taken / size for size, taken in seconds.items()]
+    earlier, last = per_row[:-_FRUITLESS_SIZES], per_row[-_FRUITLESS_SIZES:]
+    return bool(earlier) and CAP_TOLERANCE * min(last) >= min(earlier)

@@ -1,0 +1,111 @@
+"""What this container may have, and what the kernel says of its use: control groups, version 1 or 2."""
+
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+CGROUP = Path("/sys/fs/cgroup")
+_MEMBERSHIP = Path("/proc/self/cgroup")
+_PRESSURE = Path("/proc/pressure/memory")
+
+
+def _text(file: Path) -> str:
+    try:
+        return file.read_text()
+    except OSError:
+        return ""
+
+
+def _own_path(membership: str, controller: str) -> str:
+    """Return this process's group for a controller; `` is version 2."""
+    for line in membership.splitlines():
+        _, controllers, path = line.split(":", 2)
+        if controller in controllers.split(","):
+            return path
+    return "/"
+
+
+def _upwards(base: Path, path: str) -> Iterator[Path]:
+    """Yield this process's group and those above it, up to the mount."""
+    # In a container the mount is the container's own group, and the path that the host knows does not exist there.
+    group = base / path.lstrip("/")
+    yield from (place for place in (group, *group.parents) if place.is_relative_to(base))
+
+
+def _quota_cores(group: Path) -> float | None:
+    """Return the CPU limit of one group, in cores."""
+    quota, _, period = _text(group / "cpu.max").strip().partition(" ")
+    if not quota:
+        quota, period = _text(group / "cpu.cfs_quota_us").strip(), _text(group / "cpu.cfs_period_us").strip()
+    if not (quota.isdecimal() and period.isdecimal() and int(period)):
+        return None
+    return int(quota) / int(period)
+
+
+def cpu_limit_cores(root: Path = CGROUP, membership: Path = _MEMBERSHIP) -> float:
+    """Return how many cores' worth of CPU time this process may use: its quota, or the cores that it may run on.
+
+    Args:
+        root: Where control groups are mounted.
+        membership: What says in which groups this process is.
+    """
+    named = _text(membership)
+    groups = [*_upwards(root, _own_path(named, "")), *_upwards(root / "cpu", _own_path(named, "cpu"))]
+    quotas = [quota for quota in map(_quota_cores, groups) if quota is not None]
+    return min([float(len(os.sched_getaffinity(0))), *quotas])
+
+
+def whole_cores(limit_cores: float) -> int:
+    """Return how many processes can compute at once without waiting for each other.
+
+    Args:
+        limit_cores: Of CPU time.
+    """
+    return max(1, int(limit_cores))
+
+
+@dataclass(frozen=True)
+class CpuUse:
+    """What the kernel has counted of this container's CPU time since it began.
+
+    Attributes:
+        periods: Of the quota; 0 when there is no quota.
+        throttled_periods: In which it was used up.
+    """
+
+    periods: int = 0
+    throttled_periods: int = 0
+
+
+def _numbers(text: str) -> Mapping[str, int]:
+    pairs = (line.split() for line in text.splitlines())
+    return {pair[0]: int(pair[1]) for pair in pairs if len(pair) == 2 and pair[1].isdecimal()}
+
+
+def cpu_use(root: Path = CGROUP, membership: Path = _MEMBERSHIP) -> CpuUse:
+    """Return what the kernel has counted; zeros where it does not say.
+
+    Args:
+        root: Where control groups are mounted.
+        membership: What says in which groups this process is.
+    """
+    named = _text(membership)
+    for group in (*_upwards(root, _own_path(named, "")), *_upwards(root / "cpu", _own_path(named, "cpu"))):
+        counted = _numbers(_text(group / "cpu.stat"))
+        if counted.get("nr_periods"):
+            return CpuUse(counted["nr_periods"], counted.get("nr_throttled", 0))
+    return CpuUse()
+
+
+def memory_pressure(file: Path | None = None) -> float:
+    """Return the share of the last ten seconds in which something waited for memory, 0 to 1; 0 where it is not known.
+
+    Args:
+        file: Pressure stall information; None for this container's, else the machine's.
+    """
+    for candidate in [file] if file else [CGROUP / "memory.pressure", _PRESSURE]:
+        for word in _text(candidate).partition("\n")[0].split():
+            if word.startswith("avg10="):
+                return float(word.removeprefix("avg10=")) / 100
+    return 0.0

@@ -1,0 +1,91 @@
+"""From settings to an engine with its workers."""
+
+from decimal import Decimal
+
+from modelserver.engine.answers import Observer
+from modelserver.engine.engine import Engine, EngineSettings
+from modelserver.engine.executor import Executor
+from modelserver.engine.ladder import Ladder
+from modelserver.engine.process_executor import ProcessExecutor
+from modelserver.engine.scheduler import SchedulerSettings
+from modelserver.errors import LoadError
+from modelserver.serving.settings import ServeSettings
+
+
+def make_executors(settings: ServeSettings, variants: tuple[str, ...]) -> list[Executor]:
+    """Return the workers of a front.
+
+    Args:
+        settings: Of the front: its share.
+        variants: To hold.
+
+    Raises:
+        LoadError: When the settings contradict each other.
+    """
+    if settings.pipeline or settings.stage_addresses:
+        return [_pipeline(settings, variants)]
+    return [
+        ProcessExecutor(
+            settings.model_uri,
+            variants,
+            device=settings.device,
+            wedged_after_seconds=settings.wedged_after_seconds,
+            memory_limit_bytes=settings.worker_memory_limit_bytes,
+            executables=settings.executables,
+            stage=settings.stage,
+        )
+        for _ in range(settings.workers or 1)
+    ]
+
+
+def _pipeline(settings: ServeSettings, variants: tuple[str, ...]) -> Executor:
+    from modelserver.engine.pipeline_executor import PipelineExecutor  # noqa: PLC0415 - few models are split
+
+    if settings.stage is not None:
+        raise LoadError(f"--stage {settings.stage}: expected no --pipeline or --stage-address beside it")
+    return PipelineExecutor(
+        settings.model_uri,
+        variants,
+        addresses=settings.stage_addresses,
+        device=settings.device,
+        wedged_after_seconds=settings.wedged_after_seconds,
+        memory_limit_bytes=settings.worker_memory_limit_bytes,
+        executables=settings.executables,
+    )
+
+
+def first_ladder(settings: ServeSettings) -> Ladder:
+    """Return the ladder that the settings state."""
+    floor = settings.min_mean_accuracy
+    return Ladder(
+        settings.variants,
+        None if floor is None else Decimal(str(floor)),
+        settings.latency_objective_milliseconds,
+    )
+
+
+def make_engine(settings: ServeSettings, ladder: Ladder, observer: Observer) -> Engine:
+    """Return the engine of a front, not started.
+
+    Args:
+        settings: Of the front: its share.
+        ladder: To begin with.
+        observer: Told what happens.
+
+    Raises:
+        LoadError: When the settings contradict each other.
+    """
+    return Engine(
+        make_executors(settings, ladder.variants),
+        EngineSettings(
+            ladder=ladder,
+            scheduling=SchedulerSettings(
+                max_queue_rows=settings.max_queue,
+                max_batch_rows=settings.max_batch,
+                max_delay_seconds=settings.max_delay_seconds,
+            ),
+            cache_bytes=settings.cache_bytes,
+            cache_ttl_seconds=settings.cache_seconds,
+        ),
+        observer,
+    )

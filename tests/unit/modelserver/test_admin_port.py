@@ -1,0 +1,115 @@
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from modelserver.errors import LoadError
+from modelserver.serving.admin import TOKEN_VARIABLE, Admin, token_from_environment
+from modelserver.serving.ladder_file import LadderFile
+from modelserver.serving.place import Place
+from modelserver_fakes import EchoModel
+from serving_rig import Reply, Rig, ask, make_rig, until
+
+TOKEN = "secret"
+LADDER = {"variants": ["full", "int8"], "minMeanAccuracy": "0.98", "latencyMilliseconds": 300}
+
+
+@pytest_asyncio.fixture
+async def rig() -> AsyncIterator[Rig]:
+    made = await make_rig().start()
+    yield made
+    await made.engine.stop()
+
+
+async def call(
+    rig: Rig, method: str, document: object = None, token: str | None = TOKEN, path: str = "/admin/ladder"
+) -> Reply:
+    admin = Admin(TOKEN, lambda: rig.front.ladder, rig.front.change_ladder)
+    headers = [] if token is None else [(b"authorization", f"Bearer {token}".encode())]
+    return await ask(admin, method, path, b"" if document is None else json.dumps(document).encode(), headers)
+
+
+async def test_ladder_is_changed_and_told_with_its_hash(rig: Rig) -> None:
+    put = await call(rig, "PUT", LADDER)
+    assert put.status == 200
+    assert put.json()["variants"] == ["full", "int8"]
+    assert put.json() == (await call(rig, "GET")).json()
+    assert rig.engine.variants == ["full", "int8"]
+    page = (await rig.get("/metrics")).body.decode()
+    assert f'modelserver_ladder_info{{hash="{put.json()["hash"]}",variants="full,int8"}} 1.0' in page
+
+
+@pytest.mark.parametrize("token", [None, "", "wrong", TOKEN + "x"])
+async def test_request_without_the_token_is_answered_401_and_changes_nothing(rig: Rig, token: str | None) -> None:
+    assert (await call(rig, "PUT", LADDER, token)).status == 401
+    assert rig.engine.variants == ["full"]
+
+
+@pytest.mark.parametrize(
+    ("document", "names"),
+    [
+        ({**LADDER, "variants": []}, "variants"),
+        ({**LADDER, "minMeanAccuracy": "2"}, "minMeanAccuracy"),
+        ({**LADDER, "minMeanAccuracy": "0.995"}, "minMeanAccuracy"),
+        ({**LADDER, "latencyMilliseconds": 0}, "latencyMilliseconds"),
+        ({**LADDER, "latency": 5}, "latency"),
+        ([], "ladder"),
+    ],
+)
+async def test_invalid_ladder_is_answered_400_and_names_the_field(rig: Rig, document: object, names: str) -> None:
+    reply = await call(rig, "PUT", document)
+    assert reply.status == 400
+    assert names in reply.error
+    assert rig.front.ladder.variants == ("full",)
+
+
+async def test_body_that_is_not_json_is_answered_400(rig: Rig) -> None:
+    admin = Admin(TOKEN, lambda: rig.front.ladder, rig.front.change_ladder)
+    reply = await ask(admin, "PUT", "/admin/ladder", b"{", [(b"authorization", b"Bearer secret")])
+    assert reply.status == 400
+
+
+async def test_variant_that_does_not_load_is_answered_409_with_the_reason(rig: Rig) -> None:
+    reply = await call(rig, "PUT", {"variants": ["full", "bf16"]})
+    assert reply.status == 409
+    assert "variant 'bf16': expected one of full, int8" in reply.error
+    assert rig.front.ladder.variants == ("full",)
+
+
+async def test_other_paths_and_methods_are_refused(rig: Rig) -> None:
+    assert (await call(rig, "GET", path="/v2")).status == 404
+    assert (await call(rig, "DELETE")).status == 405
+
+
+def test_port_is_not_opened_without_a_token(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(TOKEN_VARIABLE, "")
+    with pytest.raises(LoadError, match=TOKEN_VARIABLE):
+        token_from_environment()
+
+
+async def test_other_fronts_follow_when_one_is_told_a_ladder(tmp_path: Path) -> None:
+    fronts = [
+        await make_rig(
+            EchoModel(), place=Place(index, 2, tmp_path), ladder_file=LadderFile(tmp_path / "ladder.json")
+        ).start()
+        for index in range(2)
+    ]
+    asked, follower = fronts
+    assert (await call(asked, "PUT", LADDER)).status == 200
+    follower.clock.advance(0.3)
+    follower.front.tick(0.0)
+    await until(lambda: follower.engine.variants == ["full", "int8"])
+    assert follower.front.ladder.hash == asked.front.ladder.hash
+    restarted = LadderFile(tmp_path / "ladder.json").changed()
+    assert restarted == asked.front.ladder
+    for rig in fronts:
+        await rig.engine.stop()
+
+
+def test_damaged_ladder_file_changes_nothing(tmp_path: Path) -> None:
+    (tmp_path / "ladder.json").write_text('{"variants": 3}')
+    file = LadderFile(tmp_path / "ladder.json")
+    assert file.changed() is None
+    assert file.changed() is None

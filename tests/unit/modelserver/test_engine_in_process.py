@@ -1,0 +1,130 @@
+import asyncio
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+from numpy.typing import ArrayLike
+
+import modelserver
+from modelserver.engine.asking import make_request
+from modelserver.engine.ladder import Ladder
+from modelserver.errors import InferenceFailedError, InvalidRequestError, LoadError
+from modelserver.tensors import Contract, TensorSpec
+from modelserver_fakes import EchoModel, echo_contract
+
+VECTORS = Contract(
+    "vectors",
+    "v1",
+    "",
+    (TensorSpec("x", "FP32", (-1, 3), maximum=10), TensorSpec("label", "BYTES", (-1,), optional=True, max_bytes=4)),
+    (TensorSpec("y", "FP32", (-1,)), TensorSpec("why", "BYTES", (-1,), optional=True)),
+    max_rows=4,
+)
+
+
+async def test_a_model_object_answers_when_it_is_served_by_a_thread() -> None:
+    async with modelserver.Engine.open(EchoModel(), ("full", "int8"), isolation="thread") as engine:
+        together = await asyncio.gather(*(engine.ask({"numbers": [number, 0]}) for number in range(20)))
+        words = await engine.ask({"numbers": [7]}, outputs=("words",), variant="int8")
+
+        assert [answer["numbers"].tolist() for answer in together] == [[number, 0] for number in range(20)]
+        assert (words["words"].tolist(), words.variant) == ([b"7"], "int8")
+        assert engine.contract.name == "echo-model"
+
+
+async def test_the_model_goes_on_when_it_calls_exit_in_its_thread() -> None:
+    model = EchoModel(poison=13, poison_error=SystemExit(1))
+    async with modelserver.Engine.open(model, isolation="thread") as engine:
+        with pytest.raises(InferenceFailedError):
+            await engine.ask({"numbers": [13]})
+        assert (await engine.ask({"numbers": [1]}))["numbers"].tolist() == [1]
+
+
+def test_many_threads_are_answered_when_they_share_an_engine() -> None:
+    with (
+        modelserver.open_engine(EchoModel(), ("full", "int8"), isolation="thread") as engine,
+        ThreadPoolExecutor(8) as threads,
+    ):
+        answers = list(threads.map(lambda number: engine.ask({"numbers": [number]}), range(64)))
+        engine.set_ladder(Ladder(("int8",)))
+
+        assert [answer["numbers"].tolist() for answer in answers] == [[number] for number in range(64)]
+        assert engine.ask({"numbers": [1]}).variant == "int8"
+        assert engine.contract.max_rows == 64
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"isolation": "process"}, "expected a URI"),
+        ({"isolation": "thread", "workers": 2}, "workers 2: expected 1"),
+        ({"isolation": "pod"}, "isolation 'pod': expected process or thread"),
+        ({"isolation": "thread", "variants": ("int4",)}, "variant 'int4'"),
+    ],
+)
+def test_the_error_says_what_is_wrong_when_an_engine_cannot_be_opened(
+    arguments: dict[str, object], message: str
+) -> None:
+    with (
+        pytest.raises(LoadError, match=message),
+        modelserver.open_engine(EchoModel(), **arguments),  # type: ignore[arg-type]  # wrong on purpose
+    ):
+        raise AssertionError("it was opened")
+
+
+def test_values_become_tensors_when_they_agree_with_the_contract() -> None:
+    request = make_request(VECTORS, {"x": [[1, 2, 3], [4, 5, 6]], "label": np.array(["é", b"raw"], dtype=object)})
+
+    assert request.inputs["x"].array.dtype == np.float32
+    assert request.inputs["label"].array.tolist() == ["é".encode(), b"raw"]
+    assert request.outputs == ("y",)
+    assert request.rows == 2
+
+
+@pytest.mark.parametrize(
+    ("inputs", "outputs", "message"),
+    [
+        ({}, (), "input 'x': missing"),
+        ({"z": [1]}, (), "input 'z': unknown, expected x, label"),
+        ({"x": [[1, 2, 3]]}, ("z",), "output 'z': unknown, expected y, why"),
+        ({"x": [[1, 2]]}, (), r"shape \[1, 2\]"),
+        ({"x": [[1, 2, 3]] * 5}, (), "5 rows, expected 1 to 4"),
+        ({"x": [["a", "b", "c"]]}, (), "expected FP32"),
+        ({"x": [[1, 2], [3]]}, (), "expected an array of FP32"),
+        ({"x": [[1, 2, 11]]}, (), "10 or less"),
+        ({"x": [[1, 2, float("nan")]]}, (), "finite"),
+        ({"x": [[1, 2, 3]], "label": [3]}, (), "expected text or bytes"),
+        ({"x": [[1, 2, 3]], "label": ["longer"]}, (), "label"),
+        ({"x": [[1, 2, 3]], "label": ["a", "b"]}, (), "rows differ"),
+    ],
+)
+def test_values_are_refused_when_the_contract_does_not_allow_them(
+    inputs: dict[str, ArrayLike], outputs: tuple[str, ...], message: str
+) -> None:
+    with pytest.raises(InvalidRequestError, match=message):
+        make_request(VECTORS, inputs, outputs)
+
+
+def test_numbers_are_converted_when_nothing_is_lost() -> None:
+    request = make_request(echo_contract(), {"numbers": np.array([1, 2], dtype=np.int16)})
+
+    assert request.inputs["numbers"].array.dtype == np.int64
+
+
+def test_nothing_heavy_is_imported_when_the_package_is() -> None:
+    code = "import sys, modelserver; sys.exit(any(name in sys.modules for name in ('numpy', 'torch', 'asyncio')))"
+
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_an_engine_needs_no_torch_when_its_model_does_not() -> None:
+    code = "import sys; from modelserver import Engine, open_engine; sys.exit('torch' in sys.modules)"
+
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_an_unknown_name_is_refused_when_it_is_imported_from_the_package() -> None:
+    with pytest.raises(AttributeError, match="no attribute 'Motor'"):
+        modelserver.Motor  # noqa: B018 - the access is what is tested

@@ -1,0 +1,84 @@
+import gzip
+import zlib
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from modelserver.errors import BodyTooLargeError, InvalidRequestError, RequestError, UnsupportedEncodingError
+from modelserver.protocol.compression import decompress
+
+LIMIT = 1000
+BODY = b'{"inputs": []}' * 20
+
+
+@pytest.mark.parametrize(
+    ("compressed", "encoding"),
+    [
+        (gzip.compress(BODY), "gzip"),
+        (gzip.compress(BODY), " X-GZip "),
+        (zlib.compress(BODY), "deflate"),
+        (gzip.compress(BODY[:30]) + gzip.compress(b"") + gzip.compress(BODY[30:]), "gzip"),
+        (BODY, "identity"),
+    ],
+)
+def test_body_is_as_before_when_decompressed(compressed: bytes, encoding: str) -> None:
+    assert decompress(compressed, encoding, LIMIT) == BODY
+
+
+@given(st.lists(st.binary(max_size=300_000), min_size=1, max_size=3))
+def test_members_are_joined_when_a_gzip_body_has_several(members: list[bytes]) -> None:
+    compressed = b"".join(gzip.compress(member, compresslevel=1) for member in members)
+    assert decompress(compressed, "gzip", 1_000_000) == b"".join(members)
+
+
+def test_body_passes_when_it_is_exactly_as_long_as_allowed() -> None:
+    assert len(decompress(gzip.compress(b"x" * LIMIT), "gzip", LIMIT)) == LIMIT
+
+
+@pytest.mark.parametrize(
+    ("compressed", "encoding"),
+    [
+        (gzip.compress(b"x" * (LIMIT + 1)), "gzip"),
+        (zlib.compress(b"x" * 50_000_000), "deflate"),
+        (gzip.compress(b"x" * (LIMIT - 1)) + gzip.compress(b"xx"), "gzip"),
+    ],
+)
+def test_body_is_refused_with_413_when_it_is_too_long_decompressed(compressed: bytes, encoding: str) -> None:
+    with pytest.raises(BodyTooLargeError, match="more than 1000 bytes decompressed"):
+        decompress(compressed, encoding, LIMIT)
+
+
+@pytest.mark.parametrize(
+    ("compressed", "encoding", "message"),
+    [
+        (b"", "gzip", "ends after 0 bytes"),
+        (gzip.compress(BODY)[:-1], "gzip", "ends after"),
+        (gzip.compress(BODY)[:20], "gzip", "ends after"),
+        (zlib.compress(BODY)[:-1], "deflate", "ends after"),
+        (gzip.compress(BODY) + b"junk", "gzip", "as Content-Encoding says"),
+        (zlib.compress(BODY) + b"junk", "deflate", "4 bytes after"),
+        (BODY, "gzip", "as Content-Encoding says"),
+        (gzip.compress(BODY), "deflate", "as Content-Encoding says"),
+        (gzip.compress(BODY)[:-8] + b"\0" * 8, "gzip", "as Content-Encoding says"),
+        (gzip.compress(b"") * 1001, "gzip", "20 bytes after"),
+    ],
+)
+def test_body_is_refused_when_it_is_not_what_the_encoding_says(compressed: bytes, encoding: str, message: str) -> None:
+    with pytest.raises(InvalidRequestError, match=message):
+        decompress(compressed, encoding, LIMIT)
+
+
+@pytest.mark.parametrize("encoding", ["br", "zstd", "gzip, gzip", "", "gzip;q=1"])
+def test_body_is_refused_with_415_when_the_encoding_is_another(encoding: str) -> None:
+    with pytest.raises(UnsupportedEncodingError, match="expected gzip or deflate"):
+        decompress(BODY, encoding, LIMIT)
+
+
+@given(st.binary(max_size=200) | st.binary(max_size=50).map(lambda tail: gzip.compress(BODY)[:-20] + tail))
+def test_nothing_but_a_request_error_is_raised_when_compressed_bytes_are_arbitrary(compressed: bytes) -> None:
+    for encoding in ("gzip", "deflate"):
+        try:
+            assert len(decompress(compressed, encoding, LIMIT)) <= LIMIT
+        except RequestError:
+            continue
