@@ -7,8 +7,7 @@ BIN := .venv/bin
 STAMP := .venv/.set-up
 PYPROJECTS := pyproject.toml inference-server/pyproject.toml localcluster/pyproject.toml demo/pyproject.toml benchmarks/pyproject.toml
 
-.PHONY: help setup programs models crds crds-check lint test unit integration e2e demo \
-	bench bench-server bench-soak bench-cold-start bench-reflex bench-split bench-fuzz clean FORCE
+.PHONY: help setup programs models crds crds-check lint test unit integration e2e demo bench bench-server bench-soak bench-cold-start bench-reflex bench-split bench-fuzz clean FORCE
 
 help: ## Print this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -60,7 +59,7 @@ bench: setup models ## All benchmarks, short, on a machine that does nothing els
 	@$(BENCH).cold_start --quick
 	@$(BENCH).reflex --quick
 	@$(BENCH).split --quick
-	@$(BENCH).fuzz --quick
+	@$(BENCH).fuzz --cases 2000
 
 bench-server: setup ## The server beside LitServe, MLServer and BentoML, into docs/benchmarks.md (15 minutes; JSON=FILE for every figure)
 	@$(BENCH).server $(WITH_JSON)

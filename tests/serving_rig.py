@@ -93,7 +93,7 @@ class Rig:
 
     async def start(self) -> "Rig":
         """Start loading; return when it is done, or has failed."""
-        started: asyncio.Task[object] = asyncio.get_running_loop().create_task(self.engine.start())
+        started = asyncio.get_running_loop().create_task(self.engine.start())
         await self.front.start(started)
         return self
 

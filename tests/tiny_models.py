@@ -19,7 +19,7 @@ TINY_IMAGES = ImageRecipe(
     pruned_steps=20,
     distilled_steps=30,
     shape=ResNetShape(widths=(8, 16, 32), inner=(8, 16, 32)),
-    min_accuracy=0.3,
+    min_accuracy=0.15,
     max_accuracy_loss=0.05,
     max_accuracy_loss_of_smaller=0.5,
     min_cosine=0.98,

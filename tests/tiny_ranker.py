@@ -18,5 +18,6 @@ TINY = Recipe(
     max_accuracy_loss=0.03,
     max_accuracy_loss_of_smaller=0.1,
     min_cosine=0.99,
+    min_cosine_of_smaller=0.7,
 )
 TINY_VARIANTS = ("full", "int8", "pruned", "distilled", "distilled-int8")

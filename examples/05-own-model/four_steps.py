@@ -18,7 +18,7 @@ class Mood(Model):
     outputs = (TensorSpec("mood", "BYTES", (-1,)), TensorSpec("confidence", "FP32", (-1,)))
     preprocessing_version = "1"
 
-    def setup(self, context: Context) -> None:
+    def setup(self, context: Context) -> None:  # noqa: ARG002 - a step
         """Load what is needed, once per worker; `context.directory` is the artifact's, when there is one."""
         self.words = {word: side for side, words in enumerate((GLAD, CROSS)) for word in words}
 
@@ -40,7 +40,7 @@ class Mood(Model):
         powers = np.exp(batch["counts"])
         return {"share": powers / powers.sum(axis=1, keepdims=True)}
 
-    def encode(self, answer: Arrays, memo: object, outputs: Sequence[str]) -> list[Tensor]:
+    def encode(self, answer: Arrays, memo: object, outputs: Sequence[str]) -> list[Tensor]:  # noqa: ARG002 - a step
         """Turn one request's share of the answer into tensors."""
         share = answer["share"]
         moods = np.array([b"glad", b"cross"], dtype=np.object_)[share.argmax(axis=1)]

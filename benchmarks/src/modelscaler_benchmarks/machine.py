@@ -3,6 +3,7 @@
 import importlib.metadata
 import os
 import platform
+import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -13,6 +14,9 @@ import psutil
 
 NOTED_FLAGS = ("avx2", "avx512f", "avx512_vnni", "avx_vnni", "avx512_bf16", "amx_int8", "amx_bf16")
 """Instruction sets that decide how fast a quantized network is."""
+
+MAX_LOAD_PER_CORE = 0.5
+"""Load average over a minute above which a machine is not quiet."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +49,12 @@ class MachineFacts:
         """Return the facts as JSON has them."""
         return asdict(self)
 
+    def warning(self) -> str | None:
+        """Return why these figures would not be worth keeping; None when nothing speaks against them."""
+        if self.load_average[0] <= MAX_LOAD_PER_CORE * self.cores:
+            return None
+        return f"load average {self.load_average[0]:.1f} on {self.cores} cores: others are at work, and it will show"
+
     def sentence(self) -> str:
         """Return the facts as one sentence of a document."""
         versions = ", ".join(f"{name} {version}" for name, version in self.versions.items())
@@ -70,6 +80,14 @@ def measured_machine(packages: Sequence[str]) -> MachineFacts:
         measured_at=datetime.now(UTC).isoformat(timespec="seconds"),
         versions=dict(_installed(packages)),
     )
+
+
+def quiet_machine(packages: Sequence[str]) -> MachineFacts:
+    """Return the facts of this machine, and warn when it is not quiet."""
+    facts = measured_machine(packages)
+    if warning := facts.warning():
+        print(warning, file=sys.stderr)
+    return facts
 
 
 def cache_directory() -> Path:

@@ -8,15 +8,17 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from modelserver.engine.answers import Answered
     from modelserver.engine.engine import Engine, EngineSettings
     from modelserver.engine.in_process import open_engine
     from modelserver.engine.ladder import Ladder
     from modelserver.model import Model
 
 __version__ = "0.1.0"
-__all__ = ["Engine", "EngineSettings", "Ladder", "Model", "__version__", "open_engine"]
+__all__ = ["Answered", "Engine", "EngineSettings", "Ladder", "Model", "__version__", "open_engine"]
 
 _HOMES = {
+    "Answered": "modelserver.engine.answers",
     "Engine": "modelserver.engine.engine",
     "EngineSettings": "modelserver.engine.engine",
     "Ladder": "modelserver.engine.ladder",

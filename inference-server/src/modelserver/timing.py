@@ -30,6 +30,18 @@ class LinearCost:
         return self.overhead_seconds + self.per_request_seconds * requests if requests > 0 else 0.0
 
 
+def run_queue_seconds() -> float:
+    """Return for how long this thread has been ready to run while others had the cores; 0 where the kernel does not tell.
+
+    Wall time less this is what something takes on a machine that does nothing else.
+    """
+    try:
+        with open("/proc/thread-self/schedstat", "rb") as file:
+            return int(file.read().split()[1]) / 1e9
+    except (OSError, IndexError, ValueError):
+        return 0.0
+
+
 def batch_seconds(run: Callable[[int], object], sizes: Sequence[int], repeats: int) -> dict[int, float]:
     """Return the median CPU seconds of this thread that `run(size)` takes, by size.
 

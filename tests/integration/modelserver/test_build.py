@@ -25,7 +25,8 @@ def opened(directory: Path) -> Model:
 def ranked_items(model: Model, network: Network) -> Array:
     decoded = model.decode(model.example())
     (items,) = model.encode(network(decoded.arrays), decoded.memo, ["items"])
-    return items.array[0]
+    ranked: Array = items.array[0]
+    return ranked
 
 
 def test_all_variants_are_kept_and_beat_keyword_order_when_built(tiny_model: Path) -> None:

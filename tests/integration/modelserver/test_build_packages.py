@@ -3,13 +3,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from recipe_fakes import FEATURES, PointFamily
 
 from modelserver.artifact import read_variant, variants
 from modelserver.building import build_family
 from modelserver.errors import LoadError
 from modelserver.model import Context
 from modelserver.runtimes.loading import NotVouchedForError, load_network
+from recipe_fakes import FEATURES, PointFamily
 
 PACKAGES = ("int8-pt2e", "int8-token")
 

@@ -8,16 +8,19 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import psutil
 import pytest
 
 import worker_models as models
+from modelscaler_benchmarks.split.example import write_example
 from modelserver.engine import stage_worker
 from modelserver.engine.executor import Batch, ExecutorLostError, Outcome
 from modelserver.engine.pipeline_executor import PipelineExecutor
 from modelserver.engine.process_executor import ProcessExecutor
 from modelserver.errors import InferenceFailedError, InvalidRequestError, LoadError, WorkerHungError, WorkerLostError
-from modelserver.tensors import InferRequest
+from modelserver.models.inception.recipe import InceptionShape
+from modelserver.tensors import InferRequest, Tensor
 from modelserver_process import ServerProcess, serving
 from worker_models import request
 
@@ -66,6 +69,23 @@ async def test_the_split_answers_as_the_whole_does() -> None:
         got = [await computed(split, *requests, variant=variant) for variant in ("full", "triple")]
     assert [list(map(values, one)) for one in got] == [list(map(values, one)) for one in expected]
     assert values(got[1][1]) == [(5 + 1) * 3 / 2 - 5]
+
+
+async def test_the_inception_example_answers_in_stages_as_the_whole_does(tmp_path: Path) -> None:
+    write_example(tmp_path / "model", InceptionShape(stem=8, branch=4))
+    images = np.random.default_rng(0).integers(0, 256, (3, 48, 40, 3), dtype=np.uint8)
+    asked = InferRequest({"images": Tensor("images", "UINT8", images)}, ("label", "probabilities"))
+    answers = []
+    for kind in (ProcessExecutor, PipelineExecutor):
+        executor = kind(str(tmp_path / "model"), ("full",), device="cpu")
+        await executor.start()
+        (outcome,) = await computed(executor, asked)
+        await executor.stop()
+        assert isinstance(outcome, list), outcome
+        answers.append(outcome)
+    (whole_label, whole), (label, probabilities) = answers
+    assert label.array.tolist() == whole_label.array.tolist()
+    np.testing.assert_allclose(probabilities.array, whole.array, atol=1e-5)
 
 
 async def test_says_what_is_loaded_when_started() -> None:

@@ -1,5 +1,6 @@
 """Sections of documents, tables, and what a machine is."""
 
+import dataclasses
 from pathlib import Path
 
 import pytest
@@ -58,3 +59,10 @@ def test_facts_name_only_what_is_installed_when_asked_for_versions() -> None:
     assert list(facts.versions) == ["numpy"]
     assert facts.cores >= 1
     assert facts.cpu in facts.sentence()
+
+
+@pytest.mark.parametrize(("load", "warned"), [(1.0, False), (1.1, True)])
+def test_machine_is_called_busy_when_others_are_at_work(load: float, warned: bool) -> None:
+    facts = dataclasses.replace(measured_machine([]), cores=2, load_average=(load, 9.0, 9.0))
+
+    assert (facts.warning() is not None) is warned

@@ -17,6 +17,7 @@ def test_the_heaviest_stage_is_the_one_that_another_server_has() -> None:
     compared = setups(("a", "b", "c"), "b")
     assert [setup.elsewhere for setup in compared] == [(), (), (), ("b",)]
     assert compared[2].options == ("--pipeline",)
+    assert [setup.processes for setup in compared] == [1, 2, 3, 3]
 
 
 def test_the_table_shows_ratios_to_the_whole_on_one_worker_when_measured_several_times() -> None:

@@ -190,6 +190,20 @@ async def test_body_is_refused_with_413_when_it_is_too_long_decompressed(rigs: A
     assert "decompressed" in reply.error
 
 
+async def test_request_is_answered_503_when_bodies_together_take_too_much(rigs: Any) -> None:
+    rig = await rigs(bodies_limit_bytes=200)
+    rig.block()
+    length = (b"content-length", b"150")
+    first = asyncio.create_task(rig.ask("POST", INFER, numbers_body(1), headers=[length]))
+    await rig.until_computing()
+    refused = await rig.ask("POST", INFER, numbers_body(2), headers=[length])
+    assert refused.status == 503
+    assert b"retry-after" in refused.headers
+    rig.unblock()
+    assert (await first).status == 200
+    assert (await rig.ask("POST", INFER, numbers_body(2), headers=[length])).status == 200
+
+
 async def test_compressed_body_is_read(rigs: Any) -> None:
     body = gzip.compress(numbers_body(4, 5))
     reply = await (await rigs()).ask("POST", INFER, body, headers=[(b"content-encoding", b"gzip")])

@@ -135,7 +135,7 @@ class Slow(EchoModel):
 def test_warm_up_finds_line_and_cap_when_larger_batches_are_no_cheaper() -> None:
     model = Slow()
 
-    warm = warm_up(model, model.predict, "full", budget_seconds=100, clock=lambda: model.now)
+    warm = warm_up(model, model.predict, "full", budget_seconds=100, clock=lambda: model.now, hindered=lambda: 0.0)
 
     assert warm.max_batch_rows == 16
     assert warm.cost.per_request_seconds == pytest.approx(0.001)
@@ -143,10 +143,26 @@ def test_warm_up_finds_line_and_cap_when_larger_batches_are_no_cheaper() -> None
     assert warm.seconds == pytest.approx(model.now)
 
 
+def test_time_in_which_others_had_the_cores_does_not_count_when_a_variant_is_measured() -> None:
+    model = Slow()
+    others = 0.0
+
+    def predict(batch: Arrays) -> Arrays:
+        nonlocal others
+        others += 0.05
+        model.now += 0.05
+        return model.predict(batch)
+
+    warm = warm_up(model, predict, "full", budget_seconds=100, clock=lambda: model.now, hindered=lambda: others)
+
+    assert warm.max_batch_rows == 16
+    assert warm.cost.seconds(16) == pytest.approx(0.018)
+
+
 def test_warm_up_ends_when_its_time_is_over() -> None:
     model = Slow()
 
-    warm_up(model, model.predict, "full", budget_seconds=0.0, clock=lambda: model.now)
+    warm_up(model, model.predict, "full", budget_seconds=0.0, clock=lambda: model.now, hindered=lambda: 0.0)
 
     assert max(map(len, model.batches)) == 2
 

@@ -103,14 +103,13 @@ async def test_requests_of_one_moment_share_a_batch_when_the_worker_is_idle() ->
 
 
 async def test_the_next_batch_is_handed_over_when_the_last_one_is_not_delivered_yet() -> None:
-    executor = FakeExecutor()
+    executor, observer = FakeExecutor(), Watching()
     handed_over: list[int] = []
-    async with started(executor) as engine:
-        replies = [ask(engine, number) for number in range(8)]
-        replies[0].add_done_callback(lambda _: handed_over.append(len(executor.ran)))
-        await asyncio.gather(*replies)
+    observer.on_batch = lambda _: handed_over.append(len(executor.ran))  # type: ignore[method-assign]
+    async with started(executor, observer=observer) as engine:
+        await asyncio.gather(*(ask(engine, number) for number in range(8)))
 
-    assert handed_over == [2]
+    assert handed_over == [2, 2]
 
 
 async def test_a_request_is_refused_when_the_queue_is_full() -> None:

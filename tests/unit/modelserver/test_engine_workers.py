@@ -186,6 +186,17 @@ async def test_no_worker_idles_when_work_waits() -> None:
     await engine.stop()
 
 
+async def test_another_worker_does_the_work_when_the_one_that_was_woken_ends() -> None:
+    engine = await engine_over([FakeExecutor(), FakeExecutor()])
+    (slot,) = engine._crew.workers[0].idle
+
+    reply = ask(engine, 1)
+    slot.cancel()
+
+    assert (await asyncio.wait_for(reply, 5))["numbers"].tolist() == [1]
+    await engine.stop()
+
+
 class Broken(FakeExecutor):
     """Raises what an executor should not."""
 

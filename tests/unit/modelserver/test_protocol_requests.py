@@ -199,6 +199,16 @@ def test_element_is_refused_when_its_datatype_does_not_hold_it(datatype: str, da
         decode_request(x_body(datatype, data), None, one_input(datatype))
 
 
+def test_whole_numbers_may_be_written_as_floats_when_they_are_exact() -> None:
+    request, options = decode_request(
+        body({**NO_DATA, "data": [3.0, -4]}, parameters={"priority": 2.0, "timeout": 1e6}), None, one_input("INT16")
+    )
+    assert request.inputs["x"].array.tolist() == [[3, -4]]
+    assert (options.priority, options.timeout_seconds) == (2, 1.0)
+    with pytest.raises(InvalidRequestError, match=r"1\.8014398509481984e"):
+        decode_request(x_body("INT64", [1, 2.0**54]), None, one_input("INT64"))
+
+
 @given(st.sampled_from(sorted(set(DATATYPES) - {"BYTES"})), st.data())
 def test_numbers_are_exact_when_they_come_as_json(datatype: str, data: st.DataObject) -> None:
     finite = {"allow_nan": False, "allow_infinity": False} if datatype.startswith("FP") else None
@@ -288,6 +298,13 @@ def test_bounds_do_not_hide_behind_nan_when_the_contract_allows_it() -> None:
     raw, length = binary(({"name": "x", "datatype": "FP32", "shape": [1, 2]}, data))
     with pytest.raises(InvalidRequestError, match="expected 7 or less"):
         decode_request(raw, length, one_input("FP32", finite=False, maximum=7))
+
+
+def test_nan_of_any_kind_is_within_bounds_when_the_contract_allows_it() -> None:
+    signalling = b"\x01\x00\x80\x7f"
+    raw, length = binary(({"name": "x", "datatype": "FP32", "shape": [1, 2]}, signalling * 2))
+    request, _ = decode_request(raw, length, one_input("FP32", finite=False, minimum=0, maximum=7))
+    assert np.isnan(request.inputs["x"].array).all()
 
 
 def test_options_are_read_when_the_request_has_parameters() -> None:

@@ -12,8 +12,10 @@ from modelserver.errors import BuildError
 from modelserver.model import Network
 from modelserver.recipes import build as build_module
 from modelserver.recipes.build import build, total_steps
-from modelserver.recipes.family import Bounds
+from modelserver.recipes.family import Bounds, Family
 from modelserver.recipes.gate import Figures, ask, compare, cosine, objections
+from modelserver.recipes.report import report_lines
+from modelserver.recipes.variants import RECIPES, Written
 from modelserver.tensors import Arrays
 from recipe_fakes import PointFamily
 
@@ -139,6 +141,23 @@ def test_build_fails_when_a_variant_asked_for_by_name_is_refused(tmp_path: Path)
     assert variants(tmp_path / "points") == ("full",)
 
 
+def test_build_goes_on_when_a_recipe_breaks_or_a_family_has_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def breaks(*_: object) -> Written:
+        raise RuntimeError("unsupported operator\nand a long story")
+
+    monkeypatch.setitem(RECIPES, "int8", replace(RECIPES["int8"], write=breaks))
+    monkeypatch.setattr(PointFamily, "pruned", Family.pruned)
+    report = build(tmp_path, PointFamily(), ("full", "int8", "pruned", "distilled"), 1, Steps())
+    assert report.refused == {
+        "int8": "cannot be written, unsupported operator",
+        "pruned": "points has no way to be pruned",
+    }
+    assert variants(tmp_path) == ("full", "distilled")
+    assert len(list(report_lines(report))) == 6
+
+
 def test_nothing_is_left_when_full_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BuildError, match=r"'full' of points refused by the gate: accuracy .* expected >= 1.01"):
         build_family(tmp_path / "points", PointFamily(Bounds(min_accuracy=1.01)), (), force=False)
@@ -167,12 +186,21 @@ def test_build_says_so_when_the_place_is_a_file(tmp_path: Path) -> None:
 
 
 def test_variant_is_reported_and_dropped_when_it_is_not_faster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    slow = replace(build_module.RECIPES["bf16"], min_speed_up=1e6)
-    monkeypatch.setitem(build_module.RECIPES, "bf16", slow)
+    monkeypatch.setitem(RECIPES, "bf16", replace(RECIPES["bf16"], min_speed_up=1e6))
     report = build(tmp_path, PointFamily(), ("full", "bf16"), 1, Steps())
     assert "x as fast as full at batch 16, expected >= 1000000.0" in report.results[1].dropped
     assert report.refused == {}
     assert variants(tmp_path) == ("full",)
+
+
+def test_build_of_another_format_is_stale_and_replaced(tmp_path: Path) -> None:
+    target = tmp_path / "points"
+    target.mkdir()
+    (target / "model.json").write_text('{"format": 1, "name": "points", "content_version": "hidden-32"}')
+    (target / "left-over").write_text("from then")
+    build_family(target, PointFamily(), ("full",), force=False)
+    assert variants(target) == ("full",)
+    assert not (target / "left-over").exists()
 
 
 def test_variants_are_chosen_by_default_by_name_or_all() -> None:

@@ -1,20 +1,24 @@
+import json
 from collections.abc import Callable
+from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from recipe_fakes import ARCHITECTURE, FEATURES, Perceptron, make_perceptron
 from safetensors.torch import save_file
 from torch import Tensor
 
 from modelserver.artifact import MODEL_FILE, ModelMetadata, VariantMetadata, digest, write_metadata
 from modelserver.errors import LoadError
 from modelserver.model import Context, Network
+from modelserver.opening import open_model, set_up
+from modelserver.runtimes import architectures
 from modelserver.runtimes.architectures import find_architecture, register_architecture
 from modelserver.runtimes.loading import load_network
 from modelserver.runtimes.torch_module import TorchNetwork
+from recipe_fakes import ARCHITECTURE, CLASSES, FEATURES, Perceptron, make_perceptron
 
 needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
 X = np.linspace(-1, 1, 4 * FEATURES, dtype=np.float32).reshape(4, FEATURES)
@@ -136,6 +140,36 @@ def test_architecture_is_found_when_registered_and_its_name_is_then_taken() -> N
         register_architecture(ARCHITECTURE, lambda _settings: Perceptron(1))
     with pytest.raises(ValueError, match="expected a name that is not taken"):
         register_architecture("search-ranker-cross-encoder", make_perceptron)
+
+
+def test_architecture_is_found_when_an_installed_package_brings_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    point = EntryPoint("brought-along", "recipe_fakes:make_perceptron", architectures.ENTRY_POINTS)
+    monkeypatch.setattr(architectures, "entry_points", lambda group: [point] if group == point.group else [])
+    assert find_architecture("brought-along") is make_perceptron
+
+
+def test_model_by_hand_is_served_from_safetensors_and_a_registered_architecture(tmp_path: Path) -> None:
+    network = Perceptron(16).eval()
+    save_file(network.state_dict(), tmp_path / "mine.safetensors")
+    stated = {
+        "runtime": "torch",
+        "weights": "mine.safetensors",
+        "architecture": ARCHITECTURE,
+        "settings": {"hidden": 16},
+    }
+    content = {
+        "format": 2,
+        "name": "mine",
+        "inputs": [{"name": "x", "datatype": "FP32", "shape": [-1, FEATURES]}],
+        "outputs": [{"name": "y", "datatype": "FP32", "shape": [-1, CLASSES]}],
+        "variants": {"full": stated, "half": {**stated, "dtype": "bfloat16"}},
+    }
+    (tmp_path / MODEL_FILE).write_text(json.dumps(content))
+    opened = open_model(str(tmp_path))
+    set_up(opened)
+    assert opened.model.variants() == ("full", "half")
+    assert np.allclose(opened.model.load("full")({"x": X})["y"], wanted(network), atol=1e-6)
+    assert np.allclose(opened.model.load("half")({"x": X})["y"], wanted(network), atol=2e-2)
 
 
 @needs_cuda

@@ -3,10 +3,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from own_models import AddOne
 
 from modelserver.errors import LoadError
 from modelserver.scoring import Job, Scored, run_score, score
+from modelserver.tensors import Array
+from own_models import AddOne
 
 ADD_ONE = "python:own_models:AddOne"
 LENGTHS = "python:own_models:Lengths"
@@ -86,10 +87,8 @@ def test_text_goes_both_ways_in_arrays(tmp_path: Path) -> None:
         ({"x": np.float32(1)}, "a single number"),
     ],
 )
-def test_arrays_are_refused_when_they_are_not_the_models(
-    tmp_path: Path, arrays: dict[str, np.ndarray], names: str
-) -> None:
-    np.savez(tmp_path / "in.npz", **arrays)
+def test_arrays_are_refused_when_they_are_not_the_models(tmp_path: Path, arrays: dict[str, Array], names: str) -> None:
+    np.savez(tmp_path / "in.npz", allow_pickle=True, **arrays)
     with pytest.raises(LoadError, match=names):
         score(job(tmp_path / "in.npz", tmp_path / "out.npz"))
 
@@ -145,4 +144,3 @@ def test_output_is_refused_when_the_model_has_none_of_that_name(tmp_path: Path) 
     source = write_lines(tmp_path / "in.jsonl", {"x": [0] * 4})
     with pytest.raises(LoadError, match="--outputs 'z': expected some of y"):
         score(Job(ADD_ONE, "full", source, tmp_path / "out.jsonl", outputs=("z",)))
-

@@ -59,11 +59,11 @@ class Stage:
 
 
 @asynccontextmanager
-async def staged(limits: ConnectionLimits = LIMITS) -> AsyncIterator[Stage]:
+async def staged(limits: ConnectionLimits = LIMITS, application: Any = None) -> AsyncIterator[Stage]:
     stage = Stage(0, ServerState(), Clock())
     stage.gate.set()
 
-    async def application(scope: Scope, receive: Receive, send: Send) -> None:
+    async def echo(scope: Scope, receive: Receive, send: Send) -> None:
         stage.asked.append(scope)
         body = await read_body(None, receive, 1_000_000)
         await stage.gate.wait()
@@ -71,7 +71,7 @@ async def staged(limits: ConnectionLimits = LIMITS) -> AsyncIterator[Stage]:
 
     made = connection_class(limits, stage.clock)
     config = uvicorn.Config(
-        cast("Any", application), http=made, ws="none", lifespan="off", log_config=None, access_log=False
+        application or echo, http=made, ws="none", lifespan="off", log_config=None, access_log=False
     )
     config.load()
     loop = asyncio.get_running_loop()
@@ -272,3 +272,46 @@ async def test_application_can_tell_when_the_client_has_hung_up() -> None:
 def test_each_phase_has_its_own_patience(phase: Phase, refused: bool, least: float) -> None:
     assert not is_overdue(phase, min(least, 1e9), refused, LIMITS)
     assert is_overdue(phase, least + 0.1, refused, LIMITS) == (least != float("inf"))
+
+
+async def refusing(scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer before the body is there."""
+    await send_response(send, json_response({"path": scope["path"]}), close=False)
+
+
+async def test_connection_can_be_used_again_when_the_answer_came_before_the_body() -> None:
+    async with staged(application=refusing) as stage:
+        reader, writer = await stage.connect()
+        writer.write(b"POST /1 HTTP/1.1\r\nHost: x\r\nContent-Length: 200000\r\n\r\n" + b"x" * 100_000)
+        assert b'"/1"' in await reader.readuntil(b"}")
+        await stage.until_phase(Phase.DISCARD)
+        writer.write(b"x" * 100_000 + request("/2", close=False))
+        assert b'"/2"' in await asyncio.wait_for(reader.readuntil(b"}"), 10)
+        writer.close()
+
+
+async def test_connection_is_closed_when_a_body_that_nobody_wants_does_not_end() -> None:
+    async with staged(application=refusing) as stage:
+        reader, writer = await stage.connect()
+        writer.write(b"POST /1 HTTP/1.1\r\nHost: x\r\nContent-Length: 200000\r\n\r\nx")
+        await stage.until_phase(Phase.DISCARD)
+        stage.sweep(LIMITS.discard_seconds + 1)
+        assert b'"/1"' in await asyncio.wait_for(reader.read(), 10)
+        writer.close()
+
+
+async def test_client_that_does_not_read_its_answer_is_dropped() -> None:
+    async def verbose(scope: Scope, receive: Receive, send: Send) -> None:
+        await send_response(send, json_response({"filler": "x" * 30_000_000}), close=False)
+
+    async with staged(application=verbose) as stage:
+        _, writer = await stage.connect()
+        writer.write(request(close=False))
+        connection = await stage.until_phase(Phase.IDLE)
+        while not connection.transport.get_write_buffer_size():
+            await asyncio.sleep(0.001)
+        stage.sweep(LIMITS.idle_seconds + 1)
+        await asyncio.sleep(0)
+        assert connection.transport.is_closing()
+        assert not stage.state.connections
+        writer.transport.abort()

@@ -10,7 +10,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 import modelserver
-from modelscaler_benchmarks.machine import measured_machine
+from modelscaler_benchmarks.machine import quiet_machine
 from modelscaler_benchmarks.report import DOCUMENT, markdown_table, write_json, write_section
 from modelscaler_benchmarks.serving_process import HOST, Command, ServingProcess, free_ports
 
@@ -27,13 +27,14 @@ def main() -> int:
         "--model", default="builtin://search-ranker", help="a model with variants full and int8 (default: %(default)s)"
     )
     parser.add_argument(
-        "--runs", type=int, default=7, help="starts of each variant, after one that fills the page cache (default: 7)"
+        "--runs", type=int, help="starts of each variant, after one that does not count (default: 7, quick: 3)"
     )
+    parser.add_argument("--quick", action="store_true", help="three starts; writes no document")
     parser.add_argument("--json", type=Path, help="write every figure with its settings to this file")
     parser.add_argument("--no-document", action="store_true", help="leave docs/benchmarks.md as it is")
     given = parser.parse_args()
     runs = given.runs or (3 if given.quick else 7)
-    machine = measured_machine(PACKAGES)
+    machine = quiet_machine(PACKAGES)
     # As `make setup` and the image do: no start pays for compiling what was edited since.
     compileall.compile_dir(Path(modelserver.__file__).parent, quiet=1)
     taken = {variant: started(given.model, variant, runs) for variant in BOUNDS_SECONDS}

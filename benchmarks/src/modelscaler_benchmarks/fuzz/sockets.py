@@ -1,6 +1,7 @@
 """One blocking connection that sends whatever bytes it is given, and reads answers as strictly as HTTP/1.1 is."""
 
 import socket
+from collections import deque
 from contextlib import suppress
 from dataclasses import dataclass, field
 
@@ -31,20 +32,29 @@ class Received:
 
 
 class _Reader:
-    """Collects one answer; what httptools calls."""
+    """Collects the answers of a connection; what httptools calls."""
 
     def __init__(self) -> None:
-        self.received = Received()
-        self.is_complete = False
+        self.complete: deque[Received] = deque()
+        self.keeps_alive = True
+        self._parser = httptools.HttpResponseParser(self)
+
+    def feed(self, piece: bytes) -> None:
+        self._parser.feed_data(piece)
+
+    def on_message_begin(self) -> None:
+        self._received = Received()
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        self.received.headers[name.decode("latin-1").lower()] = value.decode("latin-1")
+        self._received.headers[name.decode("latin-1").lower()] = value.decode("latin-1")
 
     def on_body(self, body: bytes) -> None:
-        self.received.body += body
+        self._received.body += body
 
     def on_message_complete(self) -> None:
-        self.is_complete = True
+        self._received.status = self._parser.get_status_code()
+        self.keeps_alive = self._parser.should_keep_alive()
+        self.complete.append(self._received)
 
 
 class Wire:
@@ -59,6 +69,7 @@ class Wire:
         self._port = port
         self._limit_seconds = limit_seconds
         self._socket: socket.socket | None = None
+        self._reader = _Reader()
 
     def ask(self, request: bytes) -> Received:
         """Send a request and return its answer.
@@ -85,18 +96,16 @@ class Wire:
         Raises:
             ConnectionEndedError: When there is none.
         """
-        reader = _Reader()
-        parser = httptools.HttpResponseParser(reader)
+        reader = self._reader
         try:
-            while not reader.is_complete:
-                parser.feed_data(self._piece())
+            while not reader.complete:
+                reader.feed(self._piece())
         except httptools.HttpParserError as error:
             self.close()
             raise ConnectionEndedError(f"not HTTP: {error}") from error
-        reader.received.status = parser.get_status_code()
-        if not parser.should_keep_alive():
+        if not reader.keeps_alive and len(reader.complete) == 1:
             self.close()
-        return reader.received
+        return reader.complete.popleft()
 
     def close(self) -> None:
         """Close it."""
@@ -107,6 +116,7 @@ class Wire:
     def _open(self) -> socket.socket:
         if self._socket is None:
             self._socket = socket.create_connection((HOST, self._port), timeout=self._limit_seconds)
+            self._reader = _Reader()
             self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return self._socket
 

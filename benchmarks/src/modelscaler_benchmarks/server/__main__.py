@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from modelscaler_benchmarks.load import load_generator
-from modelscaler_benchmarks.machine import measured_machine
+from modelscaler_benchmarks.machine import quiet_machine
 from modelscaler_benchmarks.report import DOCUMENT, IMAGES, write_json, write_section
 from modelscaler_benchmarks.server import plot, tables, targets
 from modelscaler_benchmarks.server.contenders import PEER_NAMES
@@ -41,7 +41,7 @@ def main() -> int:
         plan = plan_of(given)
     except ValueError as error:
         parser.error(str(error))
-    machine = measured_machine(PACKAGES)
+    machine = quiet_machine(PACKAGES)
     with tempfile.TemporaryDirectory(prefix="bench-server-") as folder:
         run = Run(plan, load_generator(), Path(folder))
         results = run.run()

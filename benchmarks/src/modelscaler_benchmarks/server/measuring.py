@@ -17,7 +17,7 @@ CHECKED_ROWS = 8
 TOLERANCE = 1e-4
 MIN_COSINE = 0.999
 ANSWER_LIMIT_SECONDS = 10.0
-STOP_LIMIT_SECONDS = 2.0
+STOP_LIMIT_SECONDS = 0.5
 """A measured server is not owed its drain time; how it ends is measured elsewhere."""
 
 

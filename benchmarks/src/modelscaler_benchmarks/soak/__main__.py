@@ -10,7 +10,7 @@ import uvloop
 
 from modelscaler_benchmarks.http_client import request_bytes
 from modelscaler_benchmarks.load import load_generator
-from modelscaler_benchmarks.machine import measured_machine
+from modelscaler_benchmarks.machine import quiet_machine
 from modelscaler_benchmarks.report import DOCUMENT, IMAGES, markdown_table, write_json, write_section
 from modelscaler_benchmarks.server.contenders import OURS, Setup, Workshop, command
 from modelscaler_benchmarks.server.measuring import CONNECTIONS, check_answers, payload_of
@@ -46,7 +46,7 @@ def main() -> int:
     minutes = given.minutes or (0.5 if given.quick else 10.0)
     seconds = minutes * 60.0
     warm_seconds = WARM_SHARE * seconds
-    machine = measured_machine(PACKAGES)
+    machine = quiet_machine(PACKAGES)
     setup = Setup(OURS, "encoder", {"workers": given.workers}, (V2,))
     with tempfile.TemporaryDirectory(prefix="bench-soak-") as folder:
         workshop = Workshop({}, Path(folder), {"encoder": prepare("encoder", Path(folder) / "weights")}, Path(folder))

@@ -154,7 +154,7 @@ def table(compared: list[Setup], measured: dict[str, list[Measured]]) -> str:
         rows.append(
             [setup.name, str(setup.processes), spread, f"{rate / base:.2f}", latencies, f"{memory / 2**20:.0f}"]
         )
-    heads = ["", "computing processes", "images/s", "÷ whole, 1 worker", "p50 / p99 ms", "memory MiB"]
+    heads = ["", "workers", "images/s", "÷ whole, 1 worker", "p50 / p99 ms", "memory MiB"]
     return markdown_table(heads, rows)
 
 

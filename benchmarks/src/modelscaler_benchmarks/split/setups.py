@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from modelscaler_benchmarks.serving_process import HOST, Command, ServingProcess, free_ports
+from modelserver.engine.pipeline_plan import plan_pipeline
 
 
 @dataclass(frozen=True)
@@ -15,7 +16,7 @@ class Setup:
 
     Attributes:
         name: In the table.
-        processes: That compute.
+        processes: That decode, compute or encode.
         options: Of `modelserver serve`.
         elsewhere: Stages that servers of their own compute.
     """
@@ -37,7 +38,7 @@ def setups(stages: Sequence[str], heaviest: str) -> list[Setup]:
         Setup("whole, 1 worker", 1, ("--workers", "1")),
         Setup("whole, 2 workers", 2, ("--workers", "2")),
         Setup(f"{len(stages)} stages, a process each", len(stages), ("--pipeline",)),
-        Setup(f"stage {heaviest} in another server", len(stages), (), (heaviest,)),
+        Setup(f"stage {heaviest} in another server", len(plan_pipeline(stages, {heaviest: ""})), (), (heaviest,)),
     ]
 
 

@@ -166,9 +166,9 @@ class ProcessExecutor:
 
     async def unload(self, variant: str) -> None:
         """Give up a variant; see `Executor`."""
+        self._variants = [kept for kept in self._variants if kept != variant]
         worker, _ = self._running()
         await ask_to_load(worker, Unload(variant), Ready, self._load_within_seconds)
-        self._variants.remove(variant)
 
     async def stop(self) -> None:
         """End the worker; see `Executor`."""

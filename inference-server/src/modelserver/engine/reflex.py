@@ -16,6 +16,8 @@ UP_MARGIN = 1.15
 """A more accurate variant than the last must meet the rule with this much to spare."""
 DWELL_SECONDS = 0.25
 """For so long the last variant must not have been needed before a more accurate one is taken: no flapping per batch."""
+LEFT_BEHIND_SHARE = 0.8
+"""Of their time that those left behind are planned to wait: several batches in a row take longer when the machine stalls."""
 ROOM_SHARE = 0.9
 """Of the queue: rows beyond it are taken for refused."""
 
@@ -121,23 +123,24 @@ def is_in_time(rung: Rung, fast: Rung, situation: Situation, margin: float) -> b
         rung: For the next batch.
         fast: For what is left behind.
         situation: Now.
-        margin: For both.
+        margin: For both; those left behind get LEFT_BEHIND_SHARE of their time.
     """
     taken = min(situation.rows, rung.max_rows)
     seconds = rung.cost.seconds(taken)
     arriving = situation.arrivals_per_second * seconds
+    hurried = margin / LEFT_BEHIND_SHARE
     for place in situation.places:
         if place.rows <= taken or place is situation.places[0]:
             if margin * seconds > place.slack_seconds:
                 return False
-        elif margin * _finish_seconds(seconds, place.rows - taken, fast, situation) > place.slack_seconds:
+        elif hurried * _finish_seconds(seconds, place.rows - taken, fast, situation) > place.slack_seconds:
             return False
     if situation.allowance_seconds == inf:
         return True
     left = situation.rows - taken + arriving
     return (
         left <= ROOM_SHARE * situation.room_rows
-        and margin * _finish_seconds(seconds, left, fast, situation) <= situation.allowance_seconds
+        and hurried * _finish_seconds(seconds, left, fast, situation) <= situation.allowance_seconds
     )
 
 

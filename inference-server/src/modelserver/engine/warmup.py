@@ -9,15 +9,16 @@ from modelserver.engine.executor import Batch
 from modelserver.errors import LoadError
 from modelserver.model import Model, Network
 from modelserver.tensors import InferRequest
-from modelserver.timing import CAP_TOLERANCE, LinearCost, batch_cap, fit_linear_cost
+from modelserver.timing import CAP_TOLERANCE, LinearCost, batch_cap, fit_linear_cost, run_queue_seconds
 
 SIZES = (1, 2, 4, 8, 16, 32, 64, 128)
 """Rows per batch that are tried, until a row gets no cheaper."""
 _REPEATS = 3
 _FRUITLESS_SIZES = 2
 """After so many sizes in a row that bring nothing, larger ones are not tried."""
+_LEAST_SECONDS = 1e-9
 BUDGET_SECONDS = 0.4
-"""Wall seconds after which no larger size is tried: a cold start waits for this."""
+"""Seconds after which no larger size is tried: a cold start waits for this."""
 LONGEST_BATCH_SECONDS = 0.25
 """Larger batches than take this long are not tried: whoever waits for them would wait too long."""
 
@@ -43,6 +44,7 @@ def warm_up(
     variant: str,
     budget_seconds: float = BUDGET_SECONDS,
     clock: Callable[[], float] = time.perf_counter,
+    hindered: Callable[[], float] = run_queue_seconds,
 ) -> WarmUp:
     """Warm a variant up and measure it on the model's own example.
 
@@ -50,23 +52,24 @@ def warm_up(
         model: Set up.
         network: Of the variant.
         variant: Its name.
-        budget_seconds: Wall seconds after which no larger batch is tried.
-        clock: Seconds.
+        budget_seconds: After which no larger batch is tried.
+        clock: Wall seconds.
+        hindered: Seconds of them in which others had the cores; they do not count, as workers often start all at once.
 
     Raises:
         LoadError: When it fails on the example.
     """
-    start = clock()
+    stopwatch = _Stopwatch(clock, hindered)
     example = checked_example(model, network, variant)
     seconds: dict[int, float] = {}
     for size in SIZES:
-        seconds[size] = _least_seconds(model, network, Batch(variant, [example] * size), clock)
-        enough = clock() - start >= budget_seconds or seconds[size] >= LONGEST_BATCH_SECONDS or _is_fruitless(seconds)
-        if len(seconds) > 1 and enough:
+        seconds[size] = _least_seconds(model, network, Batch(variant, [example] * size), clock, hindered)
+        is_over = stopwatch.seconds() >= budget_seconds or seconds[size] >= LONGEST_BATCH_SECONDS
+        if len(seconds) > 1 and (is_over or _is_fruitless(seconds)):
             break
     cap = batch_cap(seconds)
     cost = fit_linear_cost({size: taken for size, taken in seconds.items() if size <= max(cap, SIZES[1])})
-    return WarmUp(cost, cap, clock() - start)
+    return WarmUp(cost, cap, stopwatch.wall_seconds())
 
 
 def checked_example(model: Model, network: Network, variant: str) -> InferRequest:
@@ -85,15 +88,33 @@ def checked_example(model: Model, network: Network, variant: str) -> InferReques
     return example
 
 
-def _least_seconds(model: Model, network: Network, batch: Batch, clock: Callable[[], float]) -> float:
+class _Stopwatch:
+    """Runs from when it is made."""
+
+    def __init__(self, clock: Callable[[], float], hindered: Callable[[], float]) -> None:
+        self._clock, self._hindered = clock, hindered
+        self._hindered_before = hindered()
+        self._start = clock()
+
+    def wall_seconds(self) -> float:
+        return self._clock() - self._start
+
+    def seconds(self) -> float:
+        wall_seconds = self.wall_seconds()
+        return wall_seconds - (self._hindered() - self._hindered_before)
+
+
+def _least_seconds(
+    model: Model, network: Network, batch: Batch, clock: Callable[[], float], hindered: Callable[[], float]
+) -> float:
     """Return the least of some runs, after one that is not counted: whatever disturbs a run only adds to it."""
     run_batch(model, network, batch)
     taken = []
     for _ in range(_REPEATS):
-        start = clock()
+        stopwatch = _Stopwatch(clock, hindered)
         run_batch(model, network, batch)
-        taken.append(clock() - start)
-    return max(min(taken), 1e-9)
+        taken.append(stopwatch.seconds())
+    return max(min(taken), _LEAST_SECONDS)
 
 
 def _is_fruitless(seconds: dict[int, float]) -> bool:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from modelserver.errors import InvalidRequestError
+from modelserver.protocol.numbers import as_whole
 from modelserver.protocol.shown import shown
 from modelserver.tensors import DATATYPES, Array
 
@@ -96,11 +97,20 @@ def _booleans(name: str, flat: list[Any]) -> bytes:
 
 
 def _numbers(name: str, datatype: str, flat: list[Any]) -> bytes:
+    element_format = _FORMATS[datatype]
     try:
-        return struct.pack(f"={len(flat)}{_FORMATS[datatype]}", *flat)
+        return _packed(element_format, flat)
     except _REFUSALS:
-        wrong = _first_refused(_FORMATS[datatype], flat)
+        elements = flat if datatype.startswith("FP") else list(map(as_whole, flat))
+    try:
+        return _packed(element_format, elements)
+    except _REFUSALS:
+        wrong = _first_refused(element_format, elements)
     raise InvalidRequestError(f"input {name!r}: element {shown(wrong)}, expected {_expected(datatype)}")
+
+
+def _packed(element_format: str, elements: list[Any]) -> bytes:
+    return struct.pack(f"={len(elements)}{element_format}", *elements)
 
 
 def _first_refused(element_format: str, flat: list[Any]) -> object:
@@ -109,7 +119,7 @@ def _first_refused(element_format: str, flat: list[Any]) -> object:
     while high - low > 1:
         middle = (low + high) // 2
         try:
-            struct.pack(f"={middle - low}{element_format}", *flat[low:middle])
+            _packed(element_format, flat[low:middle])
             low = middle
         except _REFUSALS:
             high = middle

@@ -3,16 +3,15 @@
 from http import HTTPStatus
 from typing import Any
 
-from modelserver.protocol.schemas import Schema, answer_schema, request_schema
+from modelserver.protocol.schemas import Schema, answer_schema, inputs_schema, request_schema
 from modelserver.tensors import Contract
 
 _JSON = "application/json"
 _BINARY = "application/octet-stream"
-_REQUEST = {"$ref": "#/components/schemas/Request"}
 _ANSWER = {"$ref": "#/components/schemas/Answer"}
 _ANYWHERE = (408, 431, 503)
 """Statuses with which any request may be answered, by a slow or verbose client or a full or stopping server."""
-_OF_INFER = (400, 408, 411, 413, 415, 429, 431, 500, 503, 504)
+_OF_INFER = (400, 404, 408, 413, 415, 429, 431, 500, 503, 504)
 _BINARY_TEXT = (
     "JSON, or with the header Inference-Header-Content-Length that many bytes of JSON and then the binary data of the "
     "inputs that have the parameter binary_data_size. Content-Encoding gzip and deflate are read."
@@ -37,7 +36,9 @@ def openapi_document(contract: Contract, variants: tuple[str, ...], version: str
         "paths": _paths(contract, variants),
         "components": {
             "schemas": {
+                "Inputs": inputs_schema(contract),
                 "Request": request_schema(contract, variants),
+                "RequestToVariant": request_schema(contract, ()),
                 "Answer": answer_schema(contract),
                 "Error": _object_with({"error": {"type": "string"}}),
                 "ServerMetadata": _object_with(
@@ -74,7 +75,7 @@ def _paths(contract: Contract, variants: tuple[str, ...]) -> dict[str, Any]:
         "/v2/health/ready": {"get": _get("Whether requests are welcome", "Ready", unhealthy="Ready")},
         model: {"get": _get("Metadata of the model", "ModelMetadata")},
         f"{model}/ready": {"get": _get("Whether the model is ready", "Ready", unhealthy="Ready")},
-        f"{model}/infer": {"post": _infer("Answer a request, by the variant that suits it best")},
+        f"{model}/infer": {"post": _infer("Answer a request, by the variant that suits it best", "Request")},
         versioned: {"parameters": [version], "get": _get("Metadata of a variant", "ModelMetadata", also=(404,))},
         f"{versioned}/ready": {
             "parameters": [version],
@@ -82,7 +83,7 @@ def _paths(contract: Contract, variants: tuple[str, ...]) -> dict[str, Any]:
         },
         f"{versioned}/infer": {
             "parameters": [version],
-            "post": _infer("Answer a request by this variant", also=(404,)),
+            "post": _infer("Answer a request by this variant", "RequestToVariant"),
         },
     }
 
@@ -96,15 +97,19 @@ def _get(summary: str, schema: str, also: tuple[int, ...] = (), unhealthy: str =
     return {"summary": summary, "responses": responses}
 
 
-def _infer(summary: str, also: tuple[int, ...] = ()) -> dict[str, Any]:
+def _infer(summary: str, request: str) -> dict[str, Any]:
     answered = {
         "description": "The answer; binary when an output was asked for as binary data",
         "content": {_JSON: {"schema": _ANSWER}, _BINARY: {}},
     }
-    errors = {str(status): _response(HTTPStatus(status), "Error") for status in sorted((*also, *_OF_INFER))}
+    errors = {str(status): _response(HTTPStatus(status), "Error") for status in _OF_INFER}
     return {
         "summary": summary,
-        "requestBody": {"required": True, "description": _BINARY_TEXT, "content": {_JSON: {"schema": _REQUEST}}},
+        "requestBody": {
+            "required": True,
+            "description": _BINARY_TEXT,
+            "content": {_JSON: {"schema": _reference(request)}},
+        },
         "responses": {"200": answered, **errors},
     }
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from modelserver.errors import InvalidRequestError
+from modelserver.protocol.numbers import as_whole
 from modelserver.protocol.shown import shown
 from modelserver.tensors import RequestOptions
 
@@ -46,10 +47,10 @@ def whole_number(parameters: Mapping[str, Any], name: str, whose: str) -> int:
     Raises:
         InvalidRequestError: When it is something else.
     """
-    value = parameters.get(name, 0)
+    value = as_whole(parameters.get(name, 0))
     if type(value) is not int or not 0 <= value < _UINT64_LIMIT:
         raise InvalidRequestError(f"{whose}: parameter {name} {shown(value)}, expected a whole number, 0 or more")
-    return value
+    return int(value)
 
 
 def decode_options(

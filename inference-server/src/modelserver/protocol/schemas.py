@@ -15,18 +15,25 @@ Schema: TypeAlias = dict[str, Any]
 
 _MAX_LISTED_ROWS = 64
 """Contracts that allow more rows get the loose schema, so that the document stays readable."""
+_NO_SHARED_MEMORY = {"shared_memory_region": False}
+"""An extension that the server does not have: false is the schema of what must not be there."""
 _UINT64_MAX = 2**64 - 1
 
 
 def request_schema(contract: Contract, variants: tuple[str, ...]) -> Schema:
-    """Return the schema of a request in JSON."""
+    """Return the schema of a request in JSON.
+
+    Args:
+        contract: Of the model.
+        variants: On which it may insist; empty where the path has said so already.
+    """
     return {
         "type": "object",
         "required": ["inputs"],
         "properties": {
             "id": {"type": "string"},
             "parameters": _request_parameters(variants),
-            "inputs": _inputs(contract),
+            "inputs": {"$ref": "#/components/schemas/Inputs"},
             "outputs": _asked_outputs(contract),
         },
     }
@@ -58,18 +65,19 @@ def answer_schema(contract: Contract) -> Schema:
 
 def _request_parameters(variants: tuple[str, ...]) -> Schema:
     whole = {"type": "integer", "minimum": 0, "maximum": _UINT64_MAX}
-    return {
-        "type": "object",
-        "properties": {
-            "priority": {**whole, "description": "0 is served first."},
-            "timeout": {**whole, "description": "Microseconds until the answer is worthless; 0 for never."},
-            "variant": {"type": "string", "enum": list(variants), "description": "The only variant that may answer."},
-            "binary_data_output": {"type": "boolean"},
-        },
+    properties: Schema = {
+        "priority": {**whole, "description": "0 is served first."},
+        "timeout": {**whole, "description": "Microseconds until the answer is worthless; 0 for never."},
+        "binary_data_output": {"type": "boolean"},
     }
+    if variants:
+        insisting = "The only variant that may answer."
+        properties["variant"] = {"type": "string", "enum": list(variants), "description": insisting}
+    return {"type": "object", "properties": properties}
 
 
-def _inputs(contract: Contract) -> Schema:
+def inputs_schema(contract: Contract) -> Schema:
+    """Return the schema of a request's list of inputs."""
     rows_alone = all(spec.shape[0] == -1 and -1 not in spec.shape[1:] for spec in contract.inputs)
     if not rows_alone or contract.max_rows > _MAX_LISTED_ROWS:
         return _input_list(contract, [_input(spec, _loose(spec, contract.max_rows)) for spec in contract.inputs])
@@ -88,16 +96,27 @@ def _input_list(contract: Contract, inputs: list[Schema]) -> Schema:
         "minItems": max(1, len(required)),
         "maxItems": len(inputs),
     }
-    if len(inputs) > 1 and required:
-        schema["allOf"] = [{"contains": {"properties": {"name": {"const": spec.name}}}} for spec in required]
+    if len(inputs) > 1:
+        schema["allOf"] = [_once(spec.name, spec.optional) for spec in contract.inputs]
     return schema
+
+
+def _once(name: str, optional: bool) -> Schema:
+    """Return the schema of a list of objects, one of which has the name; or none when it is optional."""
+    named = {"type": "object", "required": ["name"], "properties": {"name": {"const": name}}}
+    return {"contains": named, "minContains": 0 if optional else 1, "maxContains": 1}
 
 
 def _input(spec: TensorSpec, shape_and_data: Schema) -> Schema:
     return {
         "type": "object",
         "required": ["name", "datatype", "shape", "data"],
-        "properties": {"name": {"const": spec.name}, "datatype": {"const": spec.datatype}, **shape_and_data},
+        "properties": {
+            "name": {"const": spec.name},
+            "datatype": {"const": spec.datatype},
+            "parameters": {"type": "object", "properties": {"binary_data_size": False, **_NO_SHARED_MEMORY}},
+            **shape_and_data,
+        },
     }
 
 
@@ -139,7 +158,13 @@ def _size(size: int, limit: int | None) -> Schema:
 def element_schema(spec: TensorSpec) -> Schema:
     """Return the schema of an element in JSON."""
     if spec.datatype == "BYTES":
-        return {"type": "string"} if spec.max_bytes is None else {"type": "string", "maxLength": spec.max_bytes}
+        if spec.max_bytes is None:
+            return {"type": "string"}
+        return {
+            "type": "string",
+            "maxLength": spec.max_bytes,
+            "description": f"{spec.max_bytes} bytes of UTF-8 at most.",
+        }
     if spec.datatype == "BOOL":
         return {"type": "boolean"}
     dtype = DATATYPES[spec.datatype]
@@ -163,13 +188,16 @@ def _asked_outputs(contract: Contract) -> Schema:
     return {
         "type": "array",
         "maxItems": len(contract.outputs),
-        "uniqueItems": True,
+        "allOf": [_once(spec.name, optional=True) for spec in contract.outputs],
         "items": {
             "type": "object",
             "required": ["name"],
             "properties": {
                 "name": {"type": "string", "enum": [spec.name for spec in contract.outputs]},
-                "parameters": {"type": "object", "properties": {"binary_data": {"type": "boolean"}}},
+                "parameters": {
+                    "type": "object",
+                    "properties": {"binary_data": {"type": "boolean"}, "classification": False, **_NO_SHARED_MEMORY},
+                },
             },
         },
     }

@@ -93,7 +93,7 @@ class _Full:
 def total_steps(family: Family[Any], names: Sequence[str]) -> int:
     """Return how many units of progress a build of these variants reports."""
     smaller = {RECIPES[name].weights for name in names} - {FULL}
-    tuning = sum(family.tuning_steps[weights] for weights in smaller)
+    tuning = sum(family.tuning_steps.get(weights, 0) for weights in smaller)
     return (
         _PREPARING_STEPS + family.training_steps + tuning + sum(RECIPES[name].steps + _JUDGING_STEPS for name in names)
     )
@@ -140,7 +140,13 @@ def _milliseconds_per_row(network: Network, bench: Bench) -> dict[str, float]:
 def _write(network: nn.Module, bench: Bench, folder: Path, recipe: Recipe) -> VariantMetadata:
     """Write a variant's weights and what is known of them before they are judged."""
     folder.mkdir()
-    written = recipe.write(network, bench, folder)
+    try:
+        written = recipe.write(network, bench, folder)
+    except (OSError, BuildError):
+        raise
+    except Exception as error:  # exporters may raise anything; the other variants can still be built
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise BuildError(f"cannot be written, {reason}") from error
     weights, family = folder / written.weights, bench.family
     of_torch = written.runtime == "torch"
     metadata = VariantMetadata(
@@ -223,6 +229,7 @@ def build(
     Raises:
         BuildError: When the gate refuses `full`.
     """
+    version = family.content_version  # before anything else: the code may change while this runs
     progress.phase("prepare")
     bench = Bench(family, family.prepare())
     progress.advance(_PREPARING_STEPS)
@@ -235,5 +242,5 @@ def build(
             raise BuildError(f"variant 'full' of {family.name} refused by the gate: {result.refused}")
         results.append(result)
     family.write_shared(directory, bench.material)
-    write_metadata(directory / MODEL_FILE, replace(family.metadata, content_version=family.content_version))
+    write_metadata(directory / MODEL_FILE, replace(family.metadata, content_version=version))
     return BuildReport(family.accuracy_metric, tuple(results), family.baseline(bench.material))

@@ -1,17 +1,24 @@
 """The digest that says whether a build is still what the code would build."""
 
 import hashlib
+import inspect
 import json
 from collections.abc import Iterable
 from importlib.metadata import version
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from modelserver.artifact import FORMAT
 
 _PACKAGES_THAT_SHAPE_THE_RESULT = ("numpy", "onnx", "onnxruntime", "onnxscript", "torch", "torchao")
 _RECIPES = Path(__file__).parent
-_RECIPES_THAT_SHAPE_NOTHING = frozenset({"report.py", "progress.py"})
+_RECIPES_THAT_SHAPE_NOTHING = frozenset({"report.py", "quiet.py"})
+
+
+def code_digests(*modules: ModuleType) -> dict[str, str]:
+    """Return digests of modules outside a family's package that decide what is built, to go into its settings."""
+    return {module.__name__: hashlib.sha256(inspect.getsource(module).encode()).hexdigest() for module in modules}
 
 
 def content_version(settings: dict[str, Any], code: Path, serving_only: Iterable[str] = ()) -> str:

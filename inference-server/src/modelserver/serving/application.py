@@ -23,7 +23,7 @@ from modelserver.errors import (
 from modelserver.protocol import documents
 from modelserver.protocol.openapi import openapi_document
 from modelserver.serving.bottleneck import Verdict
-from modelserver.serving.health import Facts, why_not_accepting, why_not_live, why_not_ready
+from modelserver.serving.health import Facts, why_not_live, why_not_ready
 from modelserver.serving.http import Receive, Response, Scope, Send, error_response, json_response, send_response
 from modelserver.serving.inference import Inference
 from modelserver.serving.metrics import ServerMetrics
@@ -55,9 +55,11 @@ class Application:
         window: Ditto.
         refresh: Brings the metrics' gauges up to date; called before they are rendered.
         body_limit_bytes: Longest body of a request.
+        bodies_limit_bytes: Of all requests' bodies together.
 
     Attributes:
         closing: Whether clients are asked to use another connection next time.
+        refusal: Why no infer request is taken; None while they are.
         verdict: What holds the server back; None before the first window is over.
         inflight: Infer requests arrived and not yet answered.
         idle: Set while there is none.
@@ -71,15 +73,17 @@ class Application:
         window: Window,
         refresh: Callable[[], None],
         body_limit_bytes: int,
+        bodies_limit_bytes: int,
     ) -> None:
         self._engine = engine
         self._facts = facts
         self._metrics = metrics
         self._window = window
         self._refresh = refresh
-        self._inference = Inference(engine, window, body_limit_bytes, self._admit)
+        self._inference = Inference(engine, window, body_limit_bytes, bodies_limit_bytes)
         self._routes: dict[str, Route] = {}
         self.closing = False
+        self.refusal: str | None = None
         self.verdict: Verdict | None = None
         self.inflight = 0
         self.idle = asyncio.Event()
@@ -137,6 +141,8 @@ class Application:
     async def _infer(self, scope: Scope, receive: Receive, route: Route) -> tuple[Response, str, str | None]:
         """Return the answer, how the request ended and the variant that answered it."""
         try:
+            if self.refusal is not None:
+                raise UnavailableError(f"not serving: {self.refusal}; send the request elsewhere or later")
             if scope["path"] not in self._routes:
                 self._learn_route(scope["path"], route)
             response, variant = await self._inference.answer(scope, receive, route.variant)
@@ -164,13 +170,6 @@ class Application:
         self._check_model(route)
         if route.variant is None:
             self._routes[path] = route
-
-    def _admit(self) -> None:
-        if self._engine.is_ready and not self.closing:
-            return
-        reason = why_not_accepting(self._facts())
-        if reason is not None:
-            raise UnavailableError(f"not serving: {reason}; send the request elsewhere or later")
 
     def _check_model(self, route: Route) -> None:
         """Check model and variant in a path.

@@ -120,6 +120,24 @@ async def _too_many(scope: Scope, receive: Receive, send: Send) -> None:  # noqa
     await send({"type": "http.response.body", "body": body})
 
 
+class Target:
+    """What a request line asks for. A client mostly asks for the same again.
+
+    Args:
+        url: As it came; empty for none.
+
+    Raises:
+        httptools.HttpParserInvalidURLError: When it is none.
+    """
+
+    def __init__(self, url: bytes) -> None:
+        self.url = url
+        parts = httptools.parse_url(url or b"/")
+        self.raw_path: bytes = parts.path
+        self.path = unquote(self.raw_path.decode("ascii")) if b"%" in self.raw_path else self.raw_path.decode("ascii")
+        self.query: bytes = parts.query or b""
+
+
 class Cycle(RequestResponseCycle):
     """A request and its answer. As uvicorn's, but the answer goes out in one write: each wakes the client up.
 
@@ -141,7 +159,8 @@ class Cycle(RequestResponseCycle):
         parts = self._head_parts(self._head)
         if self.scope["method"] != "HEAD":
             parts.append(message["body"])
-        self.transport.write(b"".join(parts))
+        if not self.transport.is_closing():  # a client that reset the connection: `disconnected` comes a turn later
+            self.transport.write(b"".join(parts))
         self._complete()
 
     def _head_parts(self, head: Message) -> list[bytes]:
@@ -185,6 +204,8 @@ class Connection(HttpToolsProtocol):
         self._phase = Phase.IDLE
         self._since = self.clock.now
         self._header_bytes = 0
+        self._fed_bytes = 0
+        self._target = Target(b"")
         self._refused = False
         self._lingers = False
 
@@ -204,11 +225,12 @@ class Connection(HttpToolsProtocol):
         """Parse what came, unless the headers get too long."""
         if self._lingers:
             return
-        headers_before = self._header_bytes
+        self._fed_bytes = len(data)
         super().data_received(data)
         if self._phase is Phase.HEADERS and not self._lingers:
-            self._header_bytes = headers_before + len(data)
-            self._check_header_bytes()
+            self._header_bytes += self._fed_bytes
+            if self._header_bytes > self.limits.header_bytes:
+                self._refuse_headers()
 
     def on_message_begin(self) -> None:
         """Begin a request."""
@@ -223,24 +245,24 @@ class Connection(HttpToolsProtocol):
         """Start the application, unless the headers are too long."""
         if self._lingers:
             return
-        size = len(self.url) + sum([len(name) + len(value) for name, value in self.headers])
-        self._header_bytes = 0
-        if size > self.limits.header_bytes:
+        # What has come is mostly less than what headers alone may be: then there is nothing to add up.
+        if self._header_bytes + self._fed_bytes > self.limits.header_bytes and self._are_headers_too_long():
             self._refuse_headers()
             return
+        self._header_bytes = 0
         self._phase, self._since = Phase.BODY, self.clock.now
         self._begin_cycle()
 
     def _begin_cycle(self) -> None:
         """Start the application on this request, or queue it behind the one before. As uvicorn's, with our cycle."""
-        path = httptools.parse_url(self.url)
         http_version = self.parser.get_http_version()
-        raw_path: bytes = path.path
+        if self.url != self._target.url:
+            self._target = Target(self.url)
         self.scope["method"] = self.parser.get_method().decode("ascii")
         self.scope["http_version"] = http_version
-        self.scope["path"] = unquote(raw_path.decode("ascii")) if b"%" in raw_path else raw_path.decode("ascii")
-        self.scope["raw_path"] = raw_path
-        self.scope["query_string"] = path.query or b""
+        self.scope["path"] = self._target.path
+        self.scope["raw_path"] = self._target.raw_path
+        self.scope["query_string"] = self._target.query
         before = cast("Cycle | None", self.cycle)
         self.cycle = Cycle(
             scope=self.scope,
@@ -328,9 +350,9 @@ class Connection(HttpToolsProtocol):
     def _refuse_slow(self, what: str, seconds: float) -> None:
         self.refuse(HTTPStatus.REQUEST_TIMEOUT, f"{what}: not complete after {seconds:g} s")
 
-    def _check_header_bytes(self) -> None:
-        if self._header_bytes > self.limits.header_bytes:
-            self._refuse_headers()
+    def _are_headers_too_long(self) -> bool:
+        size = len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
+        return size > self.limits.header_bytes
 
     def _refuse_headers(self) -> None:
         limit = self.limits.header_bytes

@@ -7,12 +7,13 @@ import time
 from collections.abc import Callable
 
 from modelserver.engine.engine import Engine
+from modelserver.engine.executor import Loaded
 from modelserver.engine.ladder import Ladder
 from modelserver.errors import LoadError
 from modelserver.serving.application import Application
 from modelserver.serving.bottleneck import diagnose
 from modelserver.serving.cgroup import cpu_use, memory_pressure
-from modelserver.serving.health import Facts, Phase
+from modelserver.serving.health import Facts, Phase, why_not_accepting
 from modelserver.serving.hot_items import warm_cache
 from modelserver.serving.ladder_file import LadderFile
 from modelserver.serving.metrics import ServerMetrics, State
@@ -70,11 +71,18 @@ class Front:
         self._clock = clock
         self._memory_limit_bytes = memory_limit_bytes()
         self._resident = ResidentMemory()
+        self._began = clock()
         self._movement = Movement(clock)
         self._window = Window(clock(), self._surroundings(), settings.max_batch)
         watchers.others += [metrics, self._window, self._movement]
         self.application = Application(
-            engine, self.facts, metrics, self._window, self.show_metrics, settings.body_limit_bytes
+            engine,
+            self.facts,
+            metrics,
+            self._window,
+            self.show_metrics,
+            settings.body_limit_bytes,
+            settings.bodies_limit_bytes,
         )
         self._siblings_waited_for = place.count - 1
         self._due = {"show": 0.0, "ladder": 0.0, "window": clock() + WINDOW_SECONDS}
@@ -82,15 +90,16 @@ class Front:
         self.phase: Phase = "serving"
         self.failure: Exception | None = None
         self.is_started = False
+        self.application.refusal = why_not_accepting(self.facts())
 
-    async def start(self, started: "asyncio.Task[object]") -> None:
+    async def start(self, started: "asyncio.Task[Loaded]") -> None:
         """Wait until everything is loaded and warm; keep the reason when it does not get there.
 
         Args:
             started: The engine's start.
         """
         try:
-            await started
+            loaded = await started
             if self._settings.hot_items is not None:
                 kept = await warm_cache(self._engine, self._settings.hot_items)
                 log.info("%d answers to hot items kept", kept)
@@ -105,7 +114,11 @@ class Front:
         gc.enable()
         self._movement.note()
         self.is_started = True
+        self.application.refusal = why_not_accepting(self.facts())
         self._place.tell_ready()
+        for variant, why in loaded.left_out.items():
+            log.warning("variant %r is left out: %s", variant, why)
+        log.info("ready after %.2f s, variants %s", self._clock() - self._began, ", ".join(self._engine.variants))
 
     @property
     def ladder(self) -> Ladder:
@@ -127,6 +140,7 @@ class Front:
         """Begin a phase of the end."""
         self.phase = phase
         self.application.closing = True
+        self.application.refusal = why_not_accepting(self.facts())
 
     def facts(self) -> Facts:
         """Return what health follows from."""
@@ -148,6 +162,7 @@ class Front:
         """
         if not self._has_work():
             self._movement.note()
+        self.application.refusal = why_not_accepting(self.facts())
         idle = self._engine.workers_ready if self._engine.oldest_batch_seconds == 0.0 else 0
         self._window.tick(late_seconds, self._engine.queued_rows, idle)
         if self._siblings_waited_for:

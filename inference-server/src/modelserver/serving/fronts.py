@@ -14,7 +14,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FrameType
 
-from modelserver.errors import LoadError
 from modelserver.serving.listening import listen
 from modelserver.serving.place import METRICS_DIRECTORY, Place
 from modelserver.serving.settings import ServeSettings
@@ -165,6 +164,7 @@ class Fronts:
             self._selector.unregister(key.fd)
             os.close(key.fd)
             self._ended(key.data)
+        self._reap_orphans()
         for front in waiting:
             if front.due <= time.monotonic() and not self._ending:
                 self._start(front)
@@ -185,6 +185,15 @@ class Fronts:
             self._end(signal.SIGTERM, None)
             return
         self._restart_later(front, process, code)
+
+    def _reap_orphans(self) -> None:
+        """Take the exit codes of what crashed fronts have left: a container's first process inherits them."""
+        ours = {front.process for front in self._fronts}
+        with contextlib.suppress(ChildProcessError):
+            while ended := os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT):
+                if ended.si_pid in ours:
+                    return
+                os.waitpid(ended.si_pid, 0)
 
     def _restart_later(self, front: _Front, process: int, code: int) -> None:
         now = time.monotonic()
@@ -212,4 +221,3 @@ class Fronts:
             if front.process is not None:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(front.process, number)
-

@@ -2,11 +2,10 @@
 
 import asyncio
 import time
-from collections.abc import Callable
 from http import HTTPStatus
 
 from modelserver.engine.engine import Engine
-from modelserver.errors import NotFoundError
+from modelserver.errors import NotFoundError, UnavailableError
 from modelserver.protocol.answer import encode_answer
 from modelserver.protocol.compression import decompress
 from modelserver.protocol.request import decode_request, header_length_from
@@ -27,14 +26,15 @@ class Inference:
         engine: Computes.
         window: Told what bodies take.
         body_limit_bytes: Longest body, compressed and decompressed.
-        admit: Raises when nothing is to be taken now.
+        bodies_limit_bytes: All bodies that are being read or answered, together; one alone is always taken.
     """
 
-    def __init__(self, engine: Engine, window: Window, body_limit_bytes: int, admit: Callable[[], None]) -> None:
+    def __init__(self, engine: Engine, window: Window, body_limit_bytes: int, bodies_limit_bytes: int) -> None:
         self._engine = engine
         self._window = window
         self._body_limit_bytes = body_limit_bytes
-        self._admit = admit
+        self._bodies_limit_bytes = bodies_limit_bytes
+        self._bodies_bytes = 0
 
     async def answer(self, scope: Scope, receive: Receive, variant: str | None) -> tuple[Response, str]:
         """Answer a request.
@@ -50,9 +50,19 @@ class Inference:
         Raises:
             RequestError: When there is none.
         """
-        self._admit()
         headers = body_headers(scope["headers"])
-        body = await self._body(headers, receive)
+        held = self._hold(headers)
+        try:
+            body = await self._body(headers, receive)
+            self._bodies_bytes += len(body) - held
+            held = len(body)
+            return await self._answer(scope, headers, body, variant)
+        finally:
+            self._bodies_bytes -= held
+
+    async def _answer(
+        self, scope: Scope, headers: BodyHeaders, body: bytes, variant: str | None
+    ) -> tuple[Response, str]:
         engine = self._engine
         request, options = decode_request(body, header_length_from(headers.header_length), engine.contract, variant)
         answered = await engine.submit(request, options, scope.get(GONE))
@@ -73,6 +83,22 @@ class Inference:
         known = self._engine.variants
         if variant not in known:
             raise NotFoundError(f"version {variant[:60]!r}: expected one of {', '.join(known)}")
+
+    def _hold(self, headers: BodyHeaders) -> int:
+        """Take a body's bytes into account before it comes, at most as many as it may have; return how many.
+
+        Raises:
+            UnavailableError: When they are too many.
+        """
+        unknown = headers.length is None or headers.encoding is not None
+        held = self._body_limit_bytes if unknown else min(headers.length or 0, self._body_limit_bytes)
+        if self._bodies_bytes and self._bodies_bytes + held > self._bodies_limit_bytes:
+            raise UnavailableError(
+                f"bodies: {self._bodies_bytes} bytes of other requests are held and {held} more were sent, expected at "
+                f"most {self._bodies_limit_bytes}; try again later"
+            )
+        self._bodies_bytes += held
+        return held
 
     async def _body(self, headers: BodyHeaders, receive: Receive) -> bytes:
         start = time.perf_counter()

@@ -73,6 +73,8 @@ class LameDuckServer(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Stop listening, answer everything accepted, close."""
+        until = time.monotonic() + self._settings.drain_seconds
+        sweeping = asyncio.get_running_loop().create_task(self._sweep_on())
         # A few turns of the loop accept what waits in the backlog: closing the socket would reset it.
         for _ in range(3):
             await asyncio.sleep(0)
@@ -81,7 +83,15 @@ class LameDuckServer(uvicorn.Server):
         await self._settle()
         self._front.begin("draining")
         await asyncio.sleep(_LINGER_SECONDS)
+        self.config.timeout_graceful_shutdown = max(1, round(until - time.monotonic()))
         await super().shutdown(sockets)
+        sweeping.cancel()
+
+    async def _sweep_on(self) -> None:
+        """Go on closing what is overdue, which no tick does any more: slow clients must not hold up the end."""
+        while True:
+            await asyncio.sleep(SWEEP_SECONDS)
+            sweep_connections(self.server_state, self._clock, time.monotonic())
 
     async def _settle(self) -> None:
         """Wait for the requests in flight; those that still come on open connections are served too."""

@@ -211,7 +211,7 @@ class ServerMetrics:
         )
         self._restarts = family.counter("modelserver_worker_restarts", "Workers lost.", "reason")
         self._workers_ready = family.gauge("modelserver_workers_ready", "Workers loaded, warm and alive.")[()]
-        self._memory = family.gauge("modelserver_worker_memory_bytes", "Resident memory.", "worker", over_fronts="all")
+        self._memory = family.gauge("modelserver_worker_memory_bytes", "Resident memory.", "worker", over_fronts="liveall")
         self._device_memory = family.gauge("modelserver_device_memory_bytes", "Memory taken on accelerators.")[()]
         self._device_bytes: dict[int, int] = {}
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, NoReturn
 import uvloop
 
 from modelserver.engine.engine import Engine
+from modelserver.engine.executor import Loaded
 from modelserver.errors import LoadError
 from modelserver.serving.admin import Admin, token_from_environment
 from modelserver.serving.cgroup import cpu_limit_cores, whole_cores
@@ -52,9 +53,9 @@ def _allow_many_connections() -> None:
             resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
-async def _spawned(engine: Engine) -> "asyncio.Task[object]":
+async def _spawned(engine: Engine) -> "asyncio.Task[Loaded]":
     """Start an engine; return once its workers are on their way."""
-    started: asyncio.Task[object] = asyncio.get_running_loop().create_task(engine.start())
+    started: asyncio.Task[Loaded] = asyncio.get_running_loop().create_task(engine.start())
     for _ in range(_SPAWN_TURNS):
         await asyncio.sleep(0)
     return started
@@ -84,7 +85,8 @@ async def _run(settings: ServeSettings, place: Place, listeners: list[socket.soc
     starting = asyncio.get_running_loop().create_task(front.start(started))
     if place.waits_until_ready:
         await starting
-    await serve_http(front, settings, listeners, admin)
+    if front.failure is None:
+        await serve_http(front, settings, listeners, admin)
     starting.cancel()
     await engine.stop()
     return front.failure or engine.failure

@@ -35,6 +35,7 @@ class ServeSettings:
         wedged_after_seconds: A batch that takes longer loses its worker; a server where nothing has moved for longer
             although work is queued is not live.
         body_limit_bytes: Longest body of a request, compressed and decompressed.
+        bodies_limit_bytes: Of all requests that are being read or answered, together.
         body_timeout_seconds: Longest wait for a body to arrive.
         admin_host: Address of the admin port; None for the server's.
         admin_port: Where the ladder can be changed; None for nowhere.
@@ -65,6 +66,7 @@ class ServeSettings:
     drain_seconds: float = 20.0
     wedged_after_seconds: float = 30.0
     body_limit_bytes: int = 4 * 1024 * 1024
+    bodies_limit_bytes: int = 64 * 1024 * 1024
     body_timeout_seconds: float = 10.0
     admin_host: str | None = None
     admin_port: int | None = None

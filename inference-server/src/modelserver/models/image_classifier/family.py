@@ -5,9 +5,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from modelserver.models import declared, resizing
 from modelserver.models.image_classifier.photo_family import Material, PhotoFamily
 from modelserver.models.image_classifier.recipe import ARCHITECTURE, MODEL_NAME, Recipe
-from modelserver.recipes.content import content_version
+from modelserver.recipes.content import code_digests, content_version
 from modelserver.recipes.family import Advance, Bounds
 
 if TYPE_CHECKING:
@@ -47,7 +48,8 @@ class ImageClassifierFamily(PhotoFamily):
     @property
     def content_version(self) -> str:
         """Return a digest of the recipe, the code and the libraries; see `Family.content_version`."""
-        return content_version(asdict(self.recipe), Path(__file__).parent, SERVING_ONLY)
+        preprocessing = code_digests(declared, resizing)
+        return content_version({**asdict(self.recipe), **preprocessing}, Path(__file__).parent, SERVING_ONLY)
 
     def train(self, material: Material, advance: Advance) -> "nn.Module":
         """Train the full network; see `Family.train`."""

@@ -5,11 +5,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from modelserver.models import image_classifier
+from modelserver.models import declared, image_classifier, resizing
 from modelserver.models.image_classifier.family import SERVING_ONLY
 from modelserver.models.image_classifier.photo_family import Material, PhotoFamily
 from modelserver.models.inception.recipe import ARCHITECTURE, MODEL_NAME, Recipe
-from modelserver.recipes.content import content_version
+from modelserver.recipes.content import code_digests, content_version
 from modelserver.recipes.family import Advance, Bounds
 
 if TYPE_CHECKING:
@@ -40,7 +40,9 @@ class InceptionFamily(PhotoFamily):
     @property
     def content_version(self) -> str:
         """Return a digest of recipe, code, photos and libraries; see `Family.content_version`."""
-        photos = content_version({}, Path(image_classifier.__path__[0]), SERVING_ONLY)
+        photos = content_version(
+            dict(code_digests(declared, resizing)), Path(image_classifier.__path__[0]), SERVING_ONLY
+        )
         return content_version(
             {**asdict(self.recipe), "photos": photos}, Path(__file__).parent, {"model.py", "stages.py"}
         )

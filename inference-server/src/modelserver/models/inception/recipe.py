@@ -33,4 +33,5 @@ class Recipe(PhotoRecipe):
         shape: Sizes of the network.
     """
 
+    training_steps: int = 600
     shape: InceptionShape = field(default_factory=InceptionShape)

@@ -78,6 +78,7 @@ class SearchRankerFamily(Family[Material]):
             max_accuracy_loss=recipe.max_accuracy_loss,
             allowed_losses=smaller,
             min_cosine=recipe.min_cosine,
+            min_cosine_of_smaller=recipe.min_cosine_of_smaller,
         )
 
     @property

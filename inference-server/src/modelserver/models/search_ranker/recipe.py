@@ -54,6 +54,8 @@ class Recipe:
         max_accuracy_loss: Gate: NDCG@10 that a variant may lose against `full`.
         max_accuracy_loss_of_smaller: The same for the pruned network and the students.
         min_cosine: Gate: least cosine between the scores of a variant of the same weights and those of `full`.
+        min_cosine_of_smaller: The same for the pruned network and the students, whose scores may be shifted query by query
+            without any ranking being another; accuracy is what judges them.
     """
 
     seed: int = 0
@@ -74,3 +76,4 @@ class Recipe:
     max_accuracy_loss: float = 0.01
     max_accuracy_loss_of_smaller: float = 0.03
     min_cosine: float = 0.999
+    min_cosine_of_smaller: float = 0.95

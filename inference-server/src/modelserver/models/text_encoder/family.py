@@ -10,10 +10,11 @@ from numpy.typing import NDArray
 
 from modelserver.artifact import ModelMetadata
 from modelserver.model import Network
+from modelserver.models.search_ranker import cleanup, queries
 from modelserver.models.text_encoder.messages import Meaning, draw_meanings, paraphrases
 from modelserver.models.text_encoder.pieces import PIECES, WORDS, text_pieces
 from modelserver.models.text_encoder.recipe import ACCURACY_METRIC, ARCHITECTURE, MODEL_NAME, Recipe, preprocessing
-from modelserver.recipes.content import content_version
+from modelserver.recipes.content import code_digests, content_version
 from modelserver.recipes.family import Advance, Bounds, Family
 from modelserver.tensors import Arrays
 
@@ -113,7 +114,8 @@ class TextEncoderFamily(Family[Material]):
     @property
     def content_version(self) -> str:
         """Return a digest of the recipe, the code and the libraries; see `Family.content_version`."""
-        return content_version(asdict(self.recipe), Path(__file__).parent, {"model.py"})
+        borrowed = code_digests(cleanup, queries)
+        return content_version({**asdict(self.recipe), **borrowed}, Path(__file__).parent, {"model.py"})
 
     @property
     def metadata(self) -> ModelMetadata:

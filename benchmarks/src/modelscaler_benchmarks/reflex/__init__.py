@@ -1,0 +1,1 @@
+"""Bursts beyond capacity, with a ladder of variants and without."""
