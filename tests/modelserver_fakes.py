@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from modelserver.engine.batching import run_batch
-from modelserver.engine.executor import Batch, BatchResult, ExecutorLostError, Loaded, LoadedVariant
+from modelserver.compute.batching import run_batch
+from modelserver.compute.executor import Batch, BatchResult, ExecutorLostError, Loaded, LoadedVariant
 from modelserver.errors import InvalidRequestError, LoadError
 from modelserver.model import Decoded, Model, Network
 from modelserver.tensors import Arrays, Contract, InferRequest, RequestOptions, Tensor, TensorSpec

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from modelserver.engine.executor import LoadedVariant
+from modelserver.compute.executor import LoadedVariant
 from modelserver.engine.ladder import Ladder
 from modelserver.engine.queue import Job
 from modelserver.engine.scheduler import Scheduler, SchedulerSettings, Taken

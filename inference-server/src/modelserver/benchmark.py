@@ -5,9 +5,9 @@ import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from modelserver.engine.batching import run_batch
-from modelserver.engine.executor import Batch
-from modelserver.engine.warmup import checked_example
+from modelserver.compute.batching import run_batch
+from modelserver.compute.executor import Batch
+from modelserver.compute.warmup import checked_example
 from modelserver.errors import LoadError, RequestError
 from modelserver.model import Model, Network
 from modelserver.opening import open_model, set_up

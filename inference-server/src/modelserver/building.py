@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any, cast
 
 from modelserver.artifact import MODEL_FILE, checked_variant, default_store, is_plain_name, read_model, variants
+from modelserver.code import import_attribute
 from modelserver.errors import BuildError, LoadError
-from modelserver.opening import PYTHON_SCHEME, import_attribute
+from modelserver.opening import PYTHON_SCHEME
 from modelserver.recipes.family import FAMILIES, Family
 
 ALL_VARIANTS = "all"

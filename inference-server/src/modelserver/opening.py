@@ -1,7 +1,6 @@
 """From a URI to a model, and from a model to the contract that its server checks requests against."""
 
 import hashlib
-import importlib
 import inspect
 import re
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from modelserver.artifact import (
     read_model,
     variants,
 )
+from modelserver.code import import_attribute
 from modelserver.errors import LoadError
 from modelserver.model import Context, Model
 from modelserver.tensors import Contract
@@ -50,26 +50,6 @@ class Opened:
     content_version: str
     directory: Path | None
     model: Model
-
-
-def import_attribute(path: str, what: str) -> object:
-    """Return what `package.module:Name` names.
-
-    Args:
-        path: Module and attribute.
-        what: What it is for, in errors.
-
-    Raises:
-        LoadError: When there is no such module or attribute, or importing it fails.
-    """
-    module, _, name = path.partition(":")
-    if not module or not name:
-        raise LoadError(f"{what}: {path!r}, expected package.module:Name")
-    try:
-        found: object = getattr(importlib.import_module(module), name)
-    except Exception as error:  # a module may raise anything when it is imported
-        raise LoadError(f"{what}: {path!r} cannot be imported, {type(error).__name__}: {error}") from error
-    return found
 
 
 def _new_model(path: str, what: str) -> Model:

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from modelserver.engine.batching import PhaseSeconds, answer_together, decode
+from modelserver.compute.batching import PhaseSeconds, answer_together, decode
 from modelserver.errors import LoadError, RequestError
 from modelserver.model import Decoded, Model, Network
 from modelserver.opening import open_model, set_up

@@ -240,8 +240,10 @@ class NamedArraysSink:
         try:
             joined: Mapping[str, Array] = {name: np.concatenate(parts) for name, parts in self._answers.items()}
         except ValueError as error:
-            raise LoadError(f"answers of different shapes do not go into one array, {error}; use {JSON_LINES}") from error
-        np.savez(self._file, **joined)
+            raise LoadError(
+                f"answers of different shapes do not go into one array, {error}; use {JSON_LINES}"
+            ) from error
+        np.savez(self._file, allow_pickle=False, **joined)
 
 
 def open_source(path: Path, contract: Contract, outputs: Sequence[str]) -> Source:

@@ -14,8 +14,8 @@ import pytest
 
 import worker_models as models
 from modelscaler_benchmarks.split.example import write_example
+from modelserver.compute.executor import Batch, ExecutorLostError, Outcome
 from modelserver.engine import stage_worker
-from modelserver.engine.executor import Batch, ExecutorLostError, Outcome
 from modelserver.engine.pipeline_executor import PipelineExecutor
 from modelserver.engine.process_executor import ProcessExecutor
 from modelserver.errors import InferenceFailedError, InvalidRequestError, LoadError, WorkerHungError, WorkerLostError

@@ -17,7 +17,7 @@ import pytest
 import uvloop
 
 import worker_models as models
-from modelserver.engine.executor import Batch, ExecutorLostError, Outcome
+from modelserver.compute.executor import Batch, ExecutorLostError, Outcome
 from modelserver.engine.process_executor import ProcessExecutor
 from modelserver.errors import InferenceFailedError, InvalidRequestError, LoadError, UnavailableError
 from modelserver.tensors import InferRequest, Tensor

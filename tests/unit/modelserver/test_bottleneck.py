@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from modelserver.compute.executor import Loaded
 from modelserver.engine.answers import BatchDone, Phases
-from modelserver.engine.executor import Loaded
 from modelserver.serving.bottleneck import RESOURCES, WindowFacts, diagnose
 from modelserver.serving.cgroup import CpuUse
 from modelserver.serving.window import Surroundings, Window

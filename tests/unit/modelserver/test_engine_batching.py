@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from modelserver.engine.batching import run_batch
-from modelserver.engine.executor import Batch, BatchResult
-from modelserver.engine.warmup import warm_up
+from modelserver.compute.batching import run_batch
+from modelserver.compute.executor import Batch, BatchResult
+from modelserver.compute.warmup import warm_up
 from modelserver.errors import InferenceFailedError, InvalidRequestError, LoadError, RequestError
 from modelserver.model import Decoded, Model, Network
 from modelserver.tensors import Arrays, InferRequest, Tensor

@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from modelserver.compute.executor import ExecutorLostError, Loaded
 from modelserver.engine.answers import Answered, SilentObserver
 from modelserver.engine.engine import Engine, EngineSettings
-from modelserver.engine.executor import ExecutorLostError, Loaded
 from modelserver.engine.workers import RestartSettings
 from modelserver.errors import LoadError, RequestError, UnavailableError, WorkerHungError, WorkerLostError
 from modelserver_fakes import EchoModel, FakeExecutor, loaded_variant, numbers_request

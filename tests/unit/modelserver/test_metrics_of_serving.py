@@ -4,8 +4,8 @@ import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
+from modelserver.compute.executor import Loaded
 from modelserver.engine.answers import BatchDone, Phases
-from modelserver.engine.executor import Loaded
 from modelserver.errors import LoadError
 from modelserver.serving.labels import parse_labels
 from modelserver.serving.metrics import DURATION_BUCKETS, OUTCOMES, ServerMetrics, State

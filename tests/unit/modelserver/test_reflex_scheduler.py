@@ -3,7 +3,7 @@ from math import inf
 
 import pytest
 
-from modelserver.engine.executor import LoadedVariant
+from modelserver.compute.executor import LoadedVariant
 from modelserver.engine.ladder import Ladder
 from modelserver.engine.queue import Job
 from modelserver.engine.scheduler import Scheduler, SchedulerSettings, Taken

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from modelserver.engine.warmup import WarmUp
+from modelserver.compute.warmup import WarmUp
 from modelserver.errors import LoadError
 from modelserver.model import Network
 from modelserver.tensors import Arrays

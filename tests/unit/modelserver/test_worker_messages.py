@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from modelserver.engine.executor import LoadedVariant
+from modelserver.compute.executor import LoadedVariant
 from modelserver.errors import (
     InferenceFailedError,
     InvalidRequestError,

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from modelserver.engine.executor import Loaded
+from modelserver.compute.executor import Loaded
 from modelserver.tensors import Array, Tensor
 
 

@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, Protocol
 
-from modelserver.engine.executor import Batch, BatchResult, Executor, ExecutorLostError, Loaded, LoadedVariant
+from modelserver.compute.executor import Batch, BatchResult, Executor, ExecutorLostError, Loaded, LoadedVariant
 from modelserver.engine.scheduler import Taken
 from modelserver.engine.workers import RestartSettings, Worker, lost_reason
 from modelserver.errors import LoadError, UnavailableError

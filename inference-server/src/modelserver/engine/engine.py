@@ -11,11 +11,11 @@ from typing import Literal, Self
 
 from numpy.typing import ArrayLike
 
+from modelserver.compute.executor import BatchResult, Executor, ExecutorLostError, Loaded
 from modelserver.engine.answers import CANCELLED, Answered, BatchDone, Observer, Phases, SilentObserver
 from modelserver.engine.asking import make_request
 from modelserver.engine.cache import ResultCache, answer_digest, request_digest
 from modelserver.engine.crew import Crew
-from modelserver.engine.executor import BatchResult, Executor, ExecutorLostError, Loaded
 from modelserver.engine.ladder import Ladder
 from modelserver.engine.queue import Dropped, Job
 from modelserver.engine.scheduler import Scheduler, SchedulerSettings, Taken

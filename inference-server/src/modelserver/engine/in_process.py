@@ -8,9 +8,9 @@ from typing import Literal, TypeAlias, TypeVar
 
 from numpy.typing import ArrayLike
 
+from modelserver.compute.executor import Executor
 from modelserver.engine.answers import Answered
 from modelserver.engine.engine import Engine, EngineSettings
-from modelserver.engine.executor import Executor
 from modelserver.engine.ladder import Ladder
 from modelserver.errors import LoadError
 from modelserver.model import Model

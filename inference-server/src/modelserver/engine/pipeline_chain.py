@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from modelserver.engine.batching import split
+from modelserver.compute.batching import split
 from modelserver.engine.stage_worker import PartTimes, StageWorker
 from modelserver.errors import RequestError
 from modelserver.worker.arena import Arena

@@ -7,7 +7,7 @@ of arenas, on its whole way.
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 
-from modelserver.engine.executor import Batch, BatchResult, ExecutorLostError, Loaded, LoadedVariant, Outcome
+from modelserver.compute.executor import Batch, BatchResult, ExecutorLostError, Loaded, LoadedVariant, Outcome
 from modelserver.engine.pipeline_chain import SLOTS, Chain, LocalStep, RemoteStep, Tally, new_link
 from modelserver.engine.pipeline_plan import Elsewhere, plan_pipeline
 from modelserver.engine.pipeline_warmup import warm_up_pipeline

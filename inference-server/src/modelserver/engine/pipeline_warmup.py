@@ -4,8 +4,8 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 
-from modelserver.engine.executor import Batch, LoadedVariant, Outcome
-from modelserver.engine.warmup import BUDGET_SECONDS, LONGEST_BATCH_SECONDS, SIZES
+from modelserver.compute.executor import Batch, LoadedVariant, Outcome
+from modelserver.compute.warmup import BUDGET_SECONDS, LONGEST_BATCH_SECONDS, SIZES
 from modelserver.errors import LoadError, RequestError
 from modelserver.tensors import InferRequest
 from modelserver.timing import batch_cap, fit_linear_cost

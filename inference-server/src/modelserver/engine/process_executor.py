@@ -5,7 +5,7 @@ import time
 from collections.abc import Iterable, Sequence
 from typing import TypeVar
 
-from modelserver.engine.executor import Batch, BatchResult, ExecutorLostError, Loaded, LoadedVariant
+from modelserver.compute.executor import Batch, BatchResult, ExecutorLostError, Loaded, LoadedVariant
 from modelserver.engine.worker_process import CRASH, Limits, WorkerProcess
 from modelserver.errors import LoadError, RequestError
 from modelserver.worker.arena import Arena

@@ -4,11 +4,11 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from modelserver.compute.executor import LoadedVariant
 from modelserver.engine.accounts import Accounts
 from modelserver.engine.answers import EXPIRED
 from modelserver.engine.budget import Budget
 from modelserver.engine.cost import CostModel
-from modelserver.engine.executor import LoadedVariant
 from modelserver.engine.ladder import Ladder
 from modelserver.engine.queue import Dropped, Job, RowQueue
 from modelserver.engine.rate import Rate

@@ -6,7 +6,7 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from modelserver.engine.executor import ExecutorLostError
+from modelserver.compute.executor import ExecutorLostError
 from modelserver.engine.worker_process import CRASH, HANG, WorkerProcess
 from modelserver.errors import LoadError, RequestError, WorkerHungError, WorkerLostError
 from modelserver.worker.messages import ComputedPart, ComputePart

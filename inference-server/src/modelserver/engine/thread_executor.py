@@ -7,9 +7,9 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-from modelserver.engine.batching import run_batch
-from modelserver.engine.executor import Batch, BatchResult, ExecutorLostError, Loaded, LoadedVariant
-from modelserver.engine.warmup import warm_up
+from modelserver.compute.batching import run_batch
+from modelserver.compute.executor import Batch, BatchResult, ExecutorLostError, Loaded, LoadedVariant
+from modelserver.compute.warmup import warm_up
 from modelserver.opening import Opened, set_up
 from modelserver.worker.device import device_memory_bytes, find_device
 from modelserver.worker.ladder import Ladder, Steps

@@ -13,7 +13,7 @@ from collections import deque
 from dataclasses import dataclass
 from typing import cast
 
-from modelserver.engine.executor import ExecutorLostError
+from modelserver.compute.executor import ExecutorLostError
 from modelserver.worker.isolation import environment
 from modelserver.worker.memory import ResidentMemory
 from modelserver.worker.messages import Framing, Message, MessageError, read_message, write_message

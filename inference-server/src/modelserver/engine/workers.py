@@ -3,7 +3,7 @@
 import asyncio
 from dataclasses import dataclass, field
 
-from modelserver.engine.executor import Executor, ExecutorLostError, Loaded
+from modelserver.compute.executor import Executor, ExecutorLostError, Loaded
 from modelserver.engine.scheduler import Taken
 
 

@@ -4,8 +4,8 @@ from collections.abc import Callable, Mapping
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from modelserver.code import import_attribute
 from modelserver.errors import LoadError
-from modelserver.opening import import_attribute
 
 if TYPE_CHECKING:
     from torch import nn

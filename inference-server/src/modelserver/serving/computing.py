@@ -2,9 +2,9 @@
 
 from decimal import Decimal
 
+from modelserver.compute.executor import Executor
 from modelserver.engine.answers import Observer
 from modelserver.engine.engine import Engine, EngineSettings
-from modelserver.engine.executor import Executor
 from modelserver.engine.ladder import Ladder
 from modelserver.engine.process_executor import ProcessExecutor
 from modelserver.engine.scheduler import SchedulerSettings

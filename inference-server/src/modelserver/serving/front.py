@@ -6,8 +6,8 @@ import logging
 import time
 from collections.abc import Callable
 
+from modelserver.compute.executor import Loaded
 from modelserver.engine.engine import Engine
-from modelserver.engine.executor import Loaded
 from modelserver.engine.ladder import Ladder
 from modelserver.errors import LoadError
 from modelserver.serving.application import Application

@@ -10,8 +10,8 @@ from prometheus_client.metrics import MetricWrapperBase
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from modelserver import __version__
+from modelserver.compute.executor import Loaded
 from modelserver.engine.answers import BatchDone
-from modelserver.engine.executor import Loaded
 from modelserver.serving.bottleneck import RESOURCES, Verdict
 from modelserver.serving.tallies import TalliedCounter, TalliedHistogram
 
@@ -211,7 +211,9 @@ class ServerMetrics:
         )
         self._restarts = family.counter("modelserver_worker_restarts", "Workers lost.", "reason")
         self._workers_ready = family.gauge("modelserver_workers_ready", "Workers loaded, warm and alive.")[()]
-        self._memory = family.gauge("modelserver_worker_memory_bytes", "Resident memory.", "worker", over_fronts="liveall")
+        self._memory = family.gauge(
+            "modelserver_worker_memory_bytes", "Resident memory.", "worker", over_fronts="liveall"
+        )
         self._device_memory = family.gauge("modelserver_device_memory_bytes", "Memory taken on accelerators.")[()]
         self._device_bytes: dict[int, int] = {}
 

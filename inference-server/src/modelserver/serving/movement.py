@@ -2,8 +2,8 @@
 
 from collections.abc import Callable
 
+from modelserver.compute.executor import Loaded
 from modelserver.engine.answers import BatchDone
-from modelserver.engine.executor import Loaded
 
 
 class Movement:

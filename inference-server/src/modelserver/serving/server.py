@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, NoReturn
 
 import uvloop
 
+from modelserver.compute.executor import Loaded
 from modelserver.engine.engine import Engine
-from modelserver.engine.executor import Loaded
 from modelserver.errors import LoadError
 from modelserver.serving.admin import Admin, token_from_environment
 from modelserver.serving.cgroup import cpu_limit_cores, whole_cores

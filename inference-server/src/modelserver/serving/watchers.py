@@ -1,7 +1,7 @@
 """Several observers of one engine, which may come after it: workers start before what watches them is imported."""
 
+from modelserver.compute.executor import Loaded
 from modelserver.engine.answers import BatchDone, Observer
-from modelserver.engine.executor import Loaded
 
 
 class Watchers:

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass, field
 
+from modelserver.compute.executor import Loaded
 from modelserver.engine.answers import BatchDone
-from modelserver.engine.executor import Loaded
 from modelserver.serving.bottleneck import WindowFacts
 from modelserver.serving.cgroup import CpuUse
 

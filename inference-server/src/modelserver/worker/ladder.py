@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from modelserver.engine.executor import LoadedVariant
-from modelserver.engine.warmup import WarmUp
+from modelserver.compute.executor import LoadedVariant
+from modelserver.compute.warmup import WarmUp
 from modelserver.errors import LoadError
 from modelserver.model import Model, Network
 from modelserver.worker.memory import MemoryPlan, artifact_bytes

@@ -7,9 +7,9 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from modelserver.engine.batching import run_batch
-from modelserver.engine.executor import Batch
-from modelserver.engine.warmup import WarmUp, warm_up
+from modelserver.compute.batching import run_batch
+from modelserver.compute.executor import Batch
+from modelserver.compute.warmup import WarmUp, warm_up
 from modelserver.errors import LoadError, UnavailableError
 from modelserver.model import Model, Network
 from modelserver.opening import Opened as FoundModel

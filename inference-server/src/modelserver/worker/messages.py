@@ -11,7 +11,7 @@ from typing import Any, ClassVar, TypeAlias
 
 import orjson
 
-from modelserver.engine.executor import LoadedVariant
+from modelserver.compute.executor import LoadedVariant
 from modelserver.model import Stage
 from modelserver.tensors import Contract, TensorSpec
 from modelserver.timing import LinearCost

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from modelserver.engine.batching import compute, decode, encode, groups, join, split
+from modelserver.compute.batching import compute, decode, encode, groups, join, split
 from modelserver.errors import InferenceFailedError, RequestError
 from modelserver.model import Decoded, Model, Network
 from modelserver.tensors import Arrays

@@ -1,6 +1,6 @@
 """A stage of a split model as a model of its own, so that another pod can serve it by the same protocol."""
 
-from modelserver.engine.batching import compute
+from modelserver.compute.batching import compute
 from modelserver.errors import LoadError
 from modelserver.model import Model, Network, Stage
 from modelserver.tensors import DATATYPES, Arrays, InferRequest, Tensor

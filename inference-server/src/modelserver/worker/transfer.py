@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from modelserver import errors
-from modelserver.engine.executor import Outcome
+from modelserver.compute.executor import Outcome
 from modelserver.errors import InferenceFailedError, RequestError
 from modelserver.protocol.tensors import tensor_bytes, tensor_from
 from modelserver.tensors import DATATYPES, Array, Arrays, InferRequest, Tensor

@@ -4,8 +4,8 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from modelserver.engine.batching import PhaseSeconds, answer_together, run_batch
-from modelserver.engine.executor import Batch
+from modelserver.compute.batching import PhaseSeconds, answer_together, run_batch
+from modelserver.compute.executor import Batch
 from modelserver.errors import LoadError
 from modelserver.model import Model, Network
 from modelserver.tensors import InferRequest

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from modelserver.engine.executor import Batch, BatchResult, Outcome
+from modelserver.compute.executor import Batch, BatchResult, Outcome
 from modelserver.errors import InferenceFailedError, RequestError
 from modelserver.model import Decoded, Model, Network
 from modelserver.tensors import Array, Arrays, InferRequest, Tensor
