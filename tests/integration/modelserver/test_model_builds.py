@@ -64,8 +64,8 @@ def test_network_is_better_than_chance_when_trained_for_seconds(tiny_store: Path
 @pytest.mark.parametrize("name", ["image-classifier", "text-encoder"])
 def test_smaller_variants_are_smaller_when_built(tiny_store: Path, name: str) -> None:
     sizes = {variant: read_variant(tiny_store / name, variant).size_bytes for variant in variants(tiny_store / name)}
-    assert max(sizes["bf16"], sizes["int8"]) < 0.75 * sizes["full"]
-    assert max(sizes["pruned"], sizes["distilled"]) < sizes["full"]
+    assert sizes["bf16"] < 0.6 * sizes["full"]
+    assert max(sizes["int8"], sizes["pruned"], sizes["distilled"]) < sizes["full"]
 
 
 SHORT = (

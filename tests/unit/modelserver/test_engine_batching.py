@@ -159,6 +159,36 @@ def test_time_in_which_others_had_the_cores_does_not_count_when_a_variant_is_mea
     assert warm.cost.seconds(16) == pytest.approx(0.018)
 
 
+class Tiny(EchoModel):
+    """Takes 10 us per number and nothing per batch. On its own clock."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now = 0.0
+
+    def predict(self, batch: Arrays) -> Arrays:
+        self.now += 1e-5 * len(batch["numbers"])
+        return super().predict(batch)
+
+
+@pytest.mark.parametrize(("hand_over_seconds", "cap"), [(0.0, 1), (3e-4, 128)])
+def test_batches_are_larger_when_handing_one_over_costs_more_than_its_rows(hand_over_seconds: float, cap: int) -> None:
+    model = Tiny()
+
+    warm = warm_up(
+        model,
+        model.predict,
+        "full",
+        hand_over_seconds,
+        budget_seconds=100,
+        clock=lambda: model.now,
+        hindered=lambda: 0.0,
+    )
+
+    assert warm.max_batch_rows == cap
+    assert warm.cost.per_request_seconds == pytest.approx(1e-5)
+
+
 def test_warm_up_ends_when_its_time_is_over() -> None:
     model = Slow()
 

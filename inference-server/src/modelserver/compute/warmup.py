@@ -19,6 +19,8 @@ _FRUITLESS_SIZES = 2
 _LEAST_SECONDS = 1e-9
 BUDGET_SECONDS = 0.4
 """Seconds after which no larger size is tried: a cold start waits for this."""
+HAND_OVER_SECONDS = 3e-4
+"""What a batch costs besides when a worker process computes it: two messages and two wake-ups, 160 to 420 microseconds."""
 LONGEST_BATCH_SECONDS = 0.25
 """Larger batches than take this long are not tried: whoever waits for them would wait too long."""
 
@@ -42,6 +44,7 @@ def warm_up(
     model: Model,
     network: Network,
     variant: str,
+    hand_over_seconds: float = 0.0,
     budget_seconds: float = BUDGET_SECONDS,
     clock: Callable[[], float] = time.perf_counter,
     hindered: Callable[[], float] = run_queue_seconds,
@@ -52,6 +55,7 @@ def warm_up(
         model: Set up.
         network: Of the variant.
         variant: Its name.
+        hand_over_seconds: That a batch costs besides, whatever its size: with it a tiny network is worth larger batches.
         budget_seconds: After which no larger batch is tried.
         clock: Wall seconds.
         hindered: Seconds of them in which others had the cores; they do not count, as workers often start all at once.
@@ -62,12 +66,14 @@ def warm_up(
     stopwatch = _Stopwatch(clock, hindered)
     example = checked_example(model, network, variant)
     seconds: dict[int, float] = {}
+    with_hand_over: dict[int, float] = {}
     for size in SIZES:
         seconds[size] = _least_seconds(model, network, Batch(variant, [example] * size), clock, hindered)
+        with_hand_over[size] = seconds[size] + hand_over_seconds
         is_over = stopwatch.seconds() >= budget_seconds or seconds[size] >= LONGEST_BATCH_SECONDS
-        if len(seconds) > 1 and (is_over or _is_fruitless(seconds)):
+        if len(seconds) > 1 and (is_over or _is_fruitless(with_hand_over)):
             break
-    cap = batch_cap(seconds)
+    cap = batch_cap(with_hand_over)
     cost = fit_linear_cost({size: taken for size, taken in seconds.items() if size <= max(cap, SIZES[1])})
     return WarmUp(cost, cap, stopwatch.wall_seconds())
 

@@ -8,7 +8,7 @@ import logging
 from dataclasses import dataclass
 from enum import Enum, auto
 from http import HTTPStatus
-from typing import Any, cast
+from typing import Any
 from urllib.parse import unquote
 
 import httptools
@@ -237,7 +237,8 @@ class Connection(HttpToolsProtocol):
         if self._lingers:
             return
         super().on_message_begin()
-        cast("dict[str, Any]", self.scope)[GONE] = self._hangup
+        scope: Any = self.scope
+        scope[GONE] = self._hangup
         if self._phase is not Phase.HEADERS:
             self._phase, self._since, self._header_bytes = Phase.HEADERS, self.clock.now, 0
 
@@ -263,7 +264,7 @@ class Connection(HttpToolsProtocol):
         self.scope["path"] = self._target.path
         self.scope["raw_path"] = self._target.raw_path
         self.scope["query_string"] = self._target.query
-        before = cast("Cycle | None", self.cycle)
+        before = self.cycle
         self.cycle = Cycle(
             scope=self.scope,
             transport=self.transport,

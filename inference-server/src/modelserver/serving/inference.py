@@ -63,11 +63,11 @@ class Inference:
     async def _answer(
         self, scope: Scope, headers: BodyHeaders, body: bytes, variant: str | None
     ) -> tuple[Response, str]:
-        engine = self._engine
-        request, options = decode_request(body, header_length_from(headers.header_length), engine.contract, variant)
-        answered = await engine.submit(request, options, scope.get(GONE))
+        contract = self._engine.contract
+        request, options = decode_request(body, header_length_from(headers.header_length), contract, variant)
+        answered = await self._engine.submit(request, options, scope.get(GONE))
         encoded = encode_answer(
-            engine.contract.name, answered.variant, options.identifier, answered.outputs, options, answered.degraded
+            contract.name, answered.variant, options.identifier, answered.outputs, options, answered.degraded
         )
         if encoded.header_length is None:
             return Response(HTTPStatus.OK, encoded.body), answered.variant

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from modelserver.compute.batching import run_batch
 from modelserver.compute.executor import Batch
-from modelserver.compute.warmup import WarmUp, warm_up
+from modelserver.compute.warmup import HAND_OVER_SECONDS, WarmUp, warm_up
 from modelserver.errors import LoadError, UnavailableError
 from modelserver.model import Model, Network
 from modelserver.opening import Opened as FoundModel
@@ -209,7 +209,7 @@ class Worker:
 def _steps(model: Model, part: Part | None) -> tuple[Callable[[str], Network], Callable[[Network, str], WarmUp]]:
     """Return how to load and how to warm up the whole model, or a part of it."""
     if part is None:
-        return model.load, lambda network, variant: warm_up(model, network, variant)
+        return model.load, lambda network, variant: warm_up(model, network, variant, HAND_OVER_SECONDS)
     stage = part.stage
     if stage is None:
         return (lambda variant: NO_NETWORK), _not_measured  # noqa: ARG005 - one of Steps

@@ -197,6 +197,10 @@ class TextEncoderFamily(Family[Material]):
             advance,
         )
 
+    def nodes_kept_float(self) -> tuple[str, ...]:
+        """Return the pieces' table: to dequantize eight rows of it per word costs more than int8 saves in what follows."""
+        return ("embedding",)
+
     def baseline(self, material: Material) -> tuple[str, float]:
         """Return the recall of comparing weighted words; see `Family.baseline`."""
         rarity = rarity_of_words(material.training, self.recipe.shape.buckets)
