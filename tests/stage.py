@@ -37,7 +37,7 @@ class Ramp:
     step_seconds: float = 2.0
     seasons: int = 14
     quiet_rps: float = 4.0
-    peak_rps: float = 42.0
+    peak_rps: float = 56.0
 
     def rate_rps(self, phase: float) -> float:
         """Return the rate at a phase of the season, from 0 to 1."""
