@@ -103,9 +103,15 @@ async def test_requests_of_one_moment_share_a_batch_when_the_worker_is_idle() ->
 
 
 async def test_the_next_batch_is_handed_over_when_the_last_one_is_not_delivered_yet() -> None:
-    executor, observer = FakeExecutor(), Watching()
+    executor = FakeExecutor()
     handed_over: list[int] = []
-    observer.on_batch = lambda done: handed_over.append(len(executor.ran))  # type: ignore[method-assign]
+
+    class Counting(Watching):
+        def on_batch(self, done: BatchDone) -> None:
+            super().on_batch(done)
+            handed_over.append(len(executor.ran))
+
+    observer = Counting()
     async with started(executor, observer=observer) as engine:
         await asyncio.gather(*(ask(engine, number) for number in range(8)))
 
