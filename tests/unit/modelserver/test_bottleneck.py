@@ -5,10 +5,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from modelserver.cgroups import CpuUse
 from modelserver.compute.executor import Loaded
 from modelserver.engine.answers import BatchDone, Phases
 from modelserver.serving.bottleneck import RESOURCES, WindowFacts, diagnose
-from modelserver.serving.cgroup import CpuUse
 from modelserver.serving.window import Surroundings, Window
 from modelserver_fakes import echo_contract, loaded_variant
 

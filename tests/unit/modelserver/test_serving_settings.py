@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
+from modelserver.cgroups import CpuUse, cpu_limit_cores, cpu_use, memory_pressure, whole_cores
 from modelserver.cli import main, make_parser
 from modelserver.errors import LoadError
-from modelserver.serving.cgroup import CpuUse, cpu_limit_cores, cpu_use, memory_pressure, whole_cores
 from modelserver.serving.computing import first_ladder, make_executors
 from modelserver.serving.flags import settings_of, with_config
 from modelserver.serving.fronts import backoff_seconds

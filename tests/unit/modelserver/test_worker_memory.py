@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from modelserver.cgroups import memory_limit_bytes
 from modelserver.compute.warmup import WarmUp
 from modelserver.errors import LoadError
 from modelserver.model import Network
@@ -15,7 +16,7 @@ from modelserver.timing import LinearCost
 from modelserver.worker.device import find_device
 from modelserver.worker.isolation import environment
 from modelserver.worker.ladder import Ladder, Steps
-from modelserver.worker.memory import MemoryPlan, ResidentMemory, artifact_bytes, memory_limit_bytes
+from modelserver.worker.memory import MemoryPlan, ResidentMemory, artifact_bytes
 from worker_models import Doubling
 
 MIB = 1 << 20

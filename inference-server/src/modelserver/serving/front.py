@@ -6,13 +6,13 @@ import logging
 import time
 from collections.abc import Callable
 
+from modelserver.cgroups import cpu_use, memory_limit_bytes, memory_pressure
 from modelserver.compute.executor import Loaded
 from modelserver.engine.engine import Engine
 from modelserver.engine.ladder import Ladder
 from modelserver.errors import LoadError
 from modelserver.serving.application import Application
 from modelserver.serving.bottleneck import diagnose
-from modelserver.serving.cgroup import cpu_use, memory_pressure
 from modelserver.serving.health import Facts, Phase, why_not_accepting
 from modelserver.serving.hot_items import warm_cache
 from modelserver.serving.ladder_file import LadderFile
@@ -22,7 +22,7 @@ from modelserver.serving.place import Place
 from modelserver.serving.settings import ServeSettings
 from modelserver.serving.watchers import Watchers
 from modelserver.serving.window import Surroundings, Window
-from modelserver.worker.memory import ResidentMemory, memory_limit_bytes
+from modelserver.worker.memory import ResidentMemory
 
 WINDOW_SECONDS = 5.0
 """Over which the bottleneck is looked for."""

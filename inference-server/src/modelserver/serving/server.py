@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, NoReturn
 
 import uvloop
 
+from modelserver.cgroups import cpu_limit_cores, memory_limit_bytes, whole_cores
 from modelserver.compute.executor import Loaded
 from modelserver.engine.engine import Engine
 from modelserver.errors import LoadError
 from modelserver.serving.admin import Admin, token_from_environment
-from modelserver.serving.cgroup import cpu_limit_cores, whole_cores
 from modelserver.serving.computing import first_ladder, make_engine
 from modelserver.serving.labels import labels_from_environment
 from modelserver.serving.ladder_file import LadderFile
@@ -26,7 +26,6 @@ from modelserver.serving.listening import listen
 from modelserver.serving.place import LADDER_FILE, Place, share_of
 from modelserver.serving.settings import ServeSettings
 from modelserver.serving.watchers import Watchers
-from modelserver.worker.memory import memory_limit_bytes
 
 if TYPE_CHECKING:
     from modelserver.serving.front import Front

@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass, field
 
+from modelserver.cgroups import CpuUse
 from modelserver.compute.executor import Loaded
 from modelserver.engine.answers import BatchDone
 from modelserver.serving.bottleneck import WindowFacts
-from modelserver.serving.cgroup import CpuUse
 
 _ODD_SHARE = 0.1
 """Of the loop's delays, the worst so many do not count: anything may happen once."""

@@ -1,52 +1,13 @@
-"""How much memory there is, how much a process has, and whether a further variant fits."""
+"""How much memory a process has, and whether a further variant fits."""
 
 import os
 from dataclasses import dataclass
 from pathlib import Path
 
-CGROUP = Path("/sys/fs/cgroup")
-_UNLIMITED = 1 << 60
-"""Version 1 of control groups writes nearly 2^63 for no limit."""
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 _STATM_BYTES = 256
 LOADING_SHARE = 0.85
 """Of the limit, what models may take; the rest is for batches."""
-
-
-def _limit_in(file: Path) -> int | None:
-    try:
-        text = file.read_text().strip()
-    except OSError:
-        return None
-    return int(text) if text.isdecimal() and int(text) < _UNLIMITED else None
-
-
-def _own_groups(membership: str, controller: str) -> str:
-    """Return the path of the control group that /proc/self/cgroup names for a controller; `` is version 2."""
-    for line in membership.splitlines():
-        _, controllers, path = line.split(":", 2)
-        if controller in controllers.split(","):
-            return path
-    return "/"
-
-
-def memory_limit_bytes(root: Path = CGROUP, membership: Path = Path("/proc/self/cgroup")) -> int | None:
-    """Return the memory limit of this process's container; None when it has none.
-
-    Args:
-        root: Where control groups are mounted, version 1 or 2.
-        membership: What says in which groups this process is.
-    """
-    named = membership.read_text() if membership.exists() else ""
-    limits = []
-    for base, file, path in (
-        (root, "memory.max", _own_groups(named, "")),
-        (root / "memory", "memory.limit_in_bytes", _own_groups(named, "memory")),
-    ):
-        # In a container the mount is the container's own group, and the path that the host knows does not exist there.
-        group = base / path.lstrip("/")
-        limits += [_limit_in(place / file) for place in (group, *group.parents) if place.is_relative_to(base)]
-    return min((limit for limit in limits if limit is not None), default=None)
 
 
 class ResidentMemory:

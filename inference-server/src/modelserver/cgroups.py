@@ -7,6 +7,8 @@ from pathlib import Path
 
 CGROUP = Path("/sys/fs/cgroup")
 _MEMBERSHIP = Path("/proc/self/cgroup")
+_UNLIMITED = 1 << 60
+"""Version 1 of control groups writes nearly 2^63 for no limit."""
 _PRESSURE = Path("/proc/pressure/memory")
 
 
@@ -33,6 +35,13 @@ def _upwards(base: Path, path: str) -> Iterator[Path]:
     yield from (place for place in (group, *group.parents) if place.is_relative_to(base))
 
 
+def _groups(root: Path, controller: str, membership: Path) -> list[Path]:
+    """Return the groups that a controller may have this process in, version 2 and version 1, each up to the mount."""
+    named = _text(membership)
+    version_1 = _upwards(root / controller, _own_path(named, controller))
+    return [*_upwards(root, _own_path(named, "")), *version_1]
+
+
 def _quota_cores(group: Path) -> float | None:
     """Return the CPU limit of one group, in cores."""
     quota, _, period = _text(group / "cpu.max").strip().partition(" ")
@@ -50,9 +59,7 @@ def cpu_limit_cores(root: Path = CGROUP, membership: Path = _MEMBERSHIP) -> floa
         root: Where control groups are mounted.
         membership: What says in which groups this process is.
     """
-    named = _text(membership)
-    groups = [*_upwards(root, _own_path(named, "")), *_upwards(root / "cpu", _own_path(named, "cpu"))]
-    quotas = [quota for quota in map(_quota_cores, groups) if quota is not None]
+    quotas = [quota for quota in map(_quota_cores, _groups(root, "cpu", membership)) if quota is not None]
     return min([float(len(os.sched_getaffinity(0))), *quotas])
 
 
@@ -90,12 +97,28 @@ def cpu_use(root: Path = CGROUP, membership: Path = _MEMBERSHIP) -> CpuUse:
         root: Where control groups are mounted.
         membership: What says in which groups this process is.
     """
-    named = _text(membership)
-    for group in (*_upwards(root, _own_path(named, "")), *_upwards(root / "cpu", _own_path(named, "cpu"))):
+    for group in _groups(root, "cpu", membership):
         counted = _numbers(_text(group / "cpu.stat"))
         if counted.get("nr_periods"):
             return CpuUse(counted["nr_periods"], counted.get("nr_throttled", 0))
     return CpuUse()
+
+
+def _limit_in(file: Path) -> int | None:
+    text = _text(file).strip()
+    return int(text) if text.isdecimal() and int(text) < _UNLIMITED else None
+
+
+def memory_limit_bytes(root: Path = CGROUP, membership: Path = _MEMBERSHIP) -> int | None:
+    """Return the memory limit of this process's container; None when it has none.
+
+    Args:
+        root: Where control groups are mounted.
+        membership: What says in which groups this process is.
+    """
+    files = ("memory.max", "memory.limit_in_bytes")
+    limits = [_limit_in(group / file) for group in _groups(root, "memory", membership) for file in files]
+    return min((limit for limit in limits if limit is not None), default=None)
 
 
 def memory_pressure(file: Path | None = None) -> float:
