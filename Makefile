@@ -36,9 +36,9 @@ lint: setup ## ruff, mypy --strict and the import contracts
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 
-test: unit integration ## Unit and integration tests, against a real API server and etcd (under 5 minutes once set up)
+test: unit integration ## Unit and integration tests, against a real API server and etcd (about 10 minutes once set up)
 
-unit: setup ## Tests without network or cluster (under a minute)
+unit: setup ## Tests without network or cluster (about 2 minutes)
 	@$(BIN)/pytest tests/unit
 
 integration: setup programs models ## Tests against a real API server and etcd
