@@ -10,8 +10,10 @@ from pathlib import Path
 from modelscaler_benchmarks.fuzz.running import Aftermath, run
 from modelscaler_benchmarks.fuzz.tally import Tally
 from modelscaler_benchmarks.machine import measured_machine
-from modelscaler_benchmarks.report import markdown_table, write_json
+from modelscaler_benchmarks.report import DOCUMENT, markdown_table, write_json, write_section
 
+DOCUMENTED_CASES = 50_000
+"""A shorter run is not written into the document."""
 PACKAGES = ("modelserver", "schemathesis", "hypothesis", "uvicorn", "httptools", "uvloop", "orjson", "numpy")
 _MEGABYTE = 2**20
 
@@ -19,7 +21,7 @@ _MEGABYTE = 2**20
 def main() -> int:
     """Run; the exit code is 1 when any answer was wrong or the server is not as before."""
     parser = argparse.ArgumentParser(prog="modelscaler_benchmarks.fuzz", description=__doc__)
-    parser.add_argument("--cases", type=int, default=50_000, help="at least so many (default: %(default)s)")
+    parser.add_argument("--cases", type=int, default=DOCUMENTED_CASES, help="at least so many (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="of everything that is drawn (default: %(default)s)")
     parser.add_argument("--json", type=Path, help="write all counts with their settings to this file")
     given = parser.parse_args()
@@ -30,7 +32,10 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="fuzz-") as folder:
         tally, aftermath = run(given.cases, given.seed, Path(folder))
     seconds = time.monotonic() - began
-    print(report(tally, aftermath, seconds))
+    text = report(tally, aftermath, seconds)
+    print(text)
+    if given.cases >= DOCUMENTED_CASES:
+        write_section(DOCUMENT, "fuzz", f"Seed {given.seed}. {machine.sentence()}\n\n{text}")
     if given.json:
         settings = {"cases": given.cases, "seed": given.seed, "seconds": round(seconds, 1)}
         figures = {"settings": settings, "machine": machine.as_json(), **tally.as_json(), "after": asdict(aftermath)}
@@ -46,6 +51,7 @@ def report(tally: Tally, aftermath: Aftermath, seconds: float) -> str:
     ]
     lines = [
         markdown_table(["kind", "cases", "by status (0: closed without an answer)"], rows),
+        "",
         f"{tally.cases} cases in {seconds:.0f} s, {tally.failed} of them answered wrongly; memory "
         f"{aftermath.resident_bytes_before / _MEGABYTE:.0f} -> {aftermath.resident_bytes_after / _MEGABYTE:.0f} MiB.",
         *tally.failures,

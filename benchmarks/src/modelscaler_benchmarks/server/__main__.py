@@ -27,6 +27,7 @@ def main() -> int:
     parser.add_argument("--json", type=Path, help="write every figure with its settings to this file")
     parser.add_argument("--rounds", type=int, help="how many times everyone has a turn (default: 3, quick: 1)")
     parser.add_argument("--seconds", type=float, help="of load per measurement (default: 5, quick: 3)")
+    parser.add_argument("--no-sweep", action="store_true", help="peers at the first of their settings")
     parser.add_argument(
         "--quick", action="store_true", help="one short round without the sweep of settings; writes no document"
     )
@@ -67,7 +68,8 @@ def plan_of(given: argparse.Namespace) -> Plan:
     seconds = (3.0 if given.quick else 5.0) if given.seconds is None else given.seconds
     if rounds < 1 or seconds < 1:
         raise ValueError(f"rounds {rounds}, seconds {seconds:g}: expected at least 1 of each")
-    return Plan(chosen(given.peers, PEER_NAMES), rounds, seconds, sweep_seconds=0.0 if given.quick else 2.0)
+    sweep_seconds = 0.0 if given.quick or given.no_sweep else 2.0
+    return Plan(chosen(given.peers, PEER_NAMES), rounds, seconds, sweep_seconds)
 
 
 def facts(run: Run, machine: str) -> str:
