@@ -1,5 +1,6 @@
 from math import inf
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -32,11 +33,12 @@ def situation(
     allowance_seconds: float = inf,
     margin: float = 1.0,
     room_rows: int = 10_000,
+    room_seconds: float = inf,
     others: tuple[float, ...] = (),
 ) -> Situation:
     """Return a situation in which all who wait have the same slack."""
     places = [Place(1.0, slack_seconds), Place(float(rows), slack_seconds)]
-    return Situation(rows, places, arrivals, allowance_seconds, room_rows, margin, others)
+    return Situation(rows, places, arrivals, allowance_seconds, room_seconds, room_rows, margin, others)
 
 
 def decide(at_hand: Situation, budget: Budget = FREE, footing: Footing | None = None) -> Choice:
@@ -83,6 +85,23 @@ def test_a_faster_one_is_taken_when_the_queue_would_overflow() -> None:
 
     assert decide(roomy).index == 0
     assert decide(narrow).index > 0
+
+
+def test_a_faster_one_is_taken_when_the_queue_would_hold_more_work_than_it_may() -> None:
+    long = situation(rows=100, slack_seconds=10, allowance_seconds=10, room_seconds=1.0)
+    short = situation(rows=100, slack_seconds=10, allowance_seconds=10, room_seconds=0.15)
+
+    assert decide(long).index == 0
+    assert decide(short).index == 1, "84 rows take 189 ms, or 100 by the next"
+
+
+def test_a_worker_more_has_room_for_more_when_the_time_is_the_same() -> None:
+    assert FULL.room_rows(seconds=0.36, workers=1) == pytest.approx(160)
+    assert FULL.room_rows(seconds=0.36, workers=2) == pytest.approx(320)
+
+
+def test_a_batch_for_each_worker_has_room_when_one_takes_longer_than_the_time() -> None:
+    assert FULL.room_rows(seconds=0.001, workers=3) == 48
 
 
 def test_a_faster_one_is_taken_when_batches_may_exceed_what_is_predicted() -> None:
@@ -181,6 +200,7 @@ def test_less_time_never_makes_a_rung_fit_when_it_did_not(at_hand: Situation, sh
         [Place(place.rows, share * place.slack_seconds) for place in at_hand.places],
         at_hand.arrivals_per_second,
         at_hand.allowance_seconds,
+        at_hand.room_seconds,
         at_hand.room_rows,
         at_hand.margin,
         at_hand.others_busy_seconds,

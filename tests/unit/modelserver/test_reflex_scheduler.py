@@ -127,7 +127,7 @@ def test_a_request_is_refused_when_the_queue_is_full() -> None:
     offer(one, 32)
 
     with pytest.raises(
-        QueueFullError, match="32 rows wait and 1 more were sent, expected at most 32 waiting"
+        QueueFullError, match=r"32 rows wait, 0\.4 s of work, and 1 more were sent, expected at most 32 waiting"
     ) as caught:
         offer(one, 1)
     assert caught.value.retry_after_seconds == 1
@@ -135,12 +135,63 @@ def test_a_request_is_refused_when_the_queue_is_full() -> None:
 
 def test_the_retry_is_told_to_wait_longer_when_the_backlog_is_longer() -> None:
     slow = loaded_variant("full", 0.99, per_row_seconds=0.5, overhead_seconds=0.0, max_batch_rows=8)
-    one = scheduler(Ladder(("full",)), (slow,))
+    one = scheduler(Ladder(("full",)), (slow,), max_queue_seconds=60.0)
     offer(one, 32)
 
     with pytest.raises(QueueFullError) as caught:
         offer(one, 1)
     assert caught.value.retry_after_seconds == 16
+
+
+@pytest.mark.parametrize("per_row_seconds", [0.001, 0.01, 0.1])
+def test_as_much_work_waits_when_models_differ_in_speed(per_row_seconds: float) -> None:
+    model = loaded_variant("full", 0.99, per_row_seconds=per_row_seconds, overhead_seconds=0.0, max_batch_rows=8)
+    one = scheduler(Ladder(("full",)), (model,), max_queue_seconds=2.0, max_queue_rows=10_000)
+    offer(one, round(2.0 / per_row_seconds))
+
+    with pytest.raises(QueueFullError, match="2 s of work, and 1 more"):
+        offer(one, 1)
+
+
+def test_less_waits_when_batches_take_longer_than_predicted() -> None:
+    one = scheduler(Ladder(("full",)), max_queue_seconds=2.0, max_queue_rows=10_000)
+    before = one.queue.capacity_rows
+    now = NOW
+    for _ in range(50):
+        offer(one, 8, now=now)
+        seconds, now = 0.2, now + 0.2  # twice what the warm-up said
+        one.done(take(one, now - seconds), seconds, seconds, now)
+
+    assert one.queue.capacity_rows == pytest.approx(before / 2, rel=0.1)
+
+
+def test_more_waits_when_another_worker_is_there() -> None:
+    one = scheduler(Ladder(("full",)), max_queue_seconds=2.0, max_queue_rows=10_000)
+    offer(one, one.queue.capacity_rows)
+    with pytest.raises(QueueFullError):
+        offer(one, 1)
+
+    one.workers = 2
+
+    assert len(offer(one, 100)) == 100
+
+
+def test_more_waits_when_a_faster_variant_is_in_force() -> None:
+    one = scheduler(max_queue_seconds=2.0, max_queue_rows=10_000)
+    before = one.queue.capacity_rows
+    offer(one, 8, timeout_seconds=0.05)
+    taken = take(one)
+    assert taken.variant == "int8"
+    finish(one, taken)
+
+    assert one.queue.capacity_rows > 4 * before
+
+
+def test_a_batch_waits_when_it_takes_longer_than_the_bound() -> None:
+    slow = loaded_variant("full", 0.99, per_row_seconds=1.0, overhead_seconds=0.0, max_batch_rows=8)
+    one = scheduler(Ladder(("full",)), (slow,), max_queue_seconds=2.0)
+
+    assert len(offer(one, 8)) == 8
 
 
 def test_a_request_is_taken_when_those_who_fill_the_queue_have_expired() -> None:

@@ -65,6 +65,7 @@ def test_config_file_states_flags_and_flags_win(tmp_path: Path) -> None:
     content = {
         "model": "m",
         "max-queue": 64,
+        "max-queue-seconds": 2,
         "ladder": ["full", "int8"],
         "workers": 3,
         "pipeline": False,
@@ -73,6 +74,7 @@ def test_config_file_states_flags_and_flags_win(tmp_path: Path) -> None:
     }
     settings = parse("--config", config(tmp_path, content), "--workers", "2", f"--allow-executable={digest}")
     assert (settings.model_uri, settings.max_queue, settings.workers) == ("m", 64, 2)
+    assert settings.max_queue_seconds == 2.0
     assert settings.variants == ("full", "int8")
     assert settings.executables == (digest,)
     assert settings.stage_addresses == {"head": "http://h:1"}

@@ -80,6 +80,7 @@ class RowQueue:
 
     Args:
         capacity_rows: Rows that may wait. An empty queue takes any one request, so that a large one is not refused for ever.
+            Whoever owns the queue may change it: what waits stays.
     """
 
     def __init__(self, capacity_rows: int) -> None:

@@ -44,6 +44,11 @@ class Rung:
             return 0.0
         return self.cost.per_request_seconds * rows + self.cost.overhead_seconds * max(1.0, rows / self.max_rows)
 
+    def room_rows(self, seconds: float, workers: int) -> float:
+        """Return the largest backlog that workers drain in some time: a batch for each at least, however long that takes."""
+        batches = workers * seconds / max(self.cost.seconds(self.max_rows), 1e-9)
+        return self.max_rows * max(batches, workers)
+
 
 @dataclass(frozen=True)
 class Place:
@@ -67,7 +72,8 @@ class Situation:
         places: Of the queue, front to back, the first one included; a sample when the queue is long.
         arrivals_per_second: Rows, lately.
         allowance_seconds: What those who arrive now are given until they must have an answer; infinite for no limit.
-        room_rows: That the queue holds at most.
+        room_seconds: What waits may take to compute by the rung in force; beyond that, requests are refused.
+        room_rows: That the queue holds at most, however quick they are.
         margin: m, by how many times a batch may exceed its predicted time.
         others_busy_seconds: Of each other worker, until it is free.
     """
@@ -76,6 +82,7 @@ class Situation:
     places: Sequence[Place]
     arrivals_per_second: float
     allowance_seconds: float
+    room_seconds: float
     room_rows: int
     margin: float
     others_busy_seconds: Sequence[float] = ()
@@ -138,8 +145,9 @@ def is_in_time(rung: Rung, fast: Rung, situation: Situation, margin: float) -> b
     if situation.allowance_seconds == inf:
         return True
     left = situation.rows - taken + arriving
+    room = min(situation.room_rows, rung.room_rows(situation.room_seconds, 1 + len(situation.others_busy_seconds)))
     return (
-        left <= ROOM_SHARE * situation.room_rows
+        left <= ROOM_SHARE * room
         and hurried * _finish_seconds(seconds, left, fast, situation) <= situation.allowance_seconds
     )
 

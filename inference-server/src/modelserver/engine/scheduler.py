@@ -26,13 +26,15 @@ class SchedulerSettings:
     """How requests wait.
 
     Attributes:
-        max_queue_rows: Rows that may wait.
+        max_queue_seconds: What waits may take to compute, as predicted; it bounds the wait, whatever the model.
+        max_queue_rows: Rows that may wait, however quick; it bounds the memory.
         max_batch_rows: Rows per batch, whatever the warm-up found; None for what it found.
         max_delay_seconds: Longest wait for a fuller batch while a worker is free; 0 for none, as a rule the best.
         burst_seconds: For which the budget can hold enough to answer everything by the fastest variant.
     """
 
-    max_queue_rows: int = 512
+    max_queue_seconds: float = 5.0
+    max_queue_rows: int = 8192
     max_batch_rows: int | None = None
     max_delay_seconds: float = 0.0
     burst_seconds: float = 60.0
@@ -101,6 +103,7 @@ class Scheduler:
         self._arrivals = Rate(_ARRIVALS_SECONDS)
         self._running: set[Taken] = set()
         self._allowance_seconds = math.inf
+        self._variant_taken: str | None = None
 
     def learn(self, loaded: Sequence[LoadedVariant]) -> None:
         """Learn of variants that a worker has loaded; the first worker's figures count."""
@@ -129,6 +132,7 @@ class Scheduler:
         rungs = self.rungs(now)
         floor = None if ladder.min_mean_accuracy is None else float(ladder.min_mean_accuracy)
         self.budget = self.budget.resized(floor, self._budget_size(rungs, floor))
+        self._measure_room(now)
 
     def variants(self) -> list[str]:
         """Return the ladder's variants that can answer, most accurate first."""
@@ -137,7 +141,7 @@ class Scheduler:
     def variant_in_force(self) -> str:
         """Return the variant that the reflex took last."""
         variants = self.variants()
-        return variants[min(self.footing.index, len(variants) - 1)]
+        return self._variant_taken if self._variant_taken in variants else variants[0]
 
     def rungs(self, now: float) -> list[Rung]:
         """Return the ladder as it is now."""
@@ -166,6 +170,7 @@ class Scheduler:
         self._allowance_seconds = job.due - now
         dropped: list[Dropped] = []
         if not self.queue.fits(job.rows):
+            self._measure_room(now)
             dropped = self._count(self.queue.purge(now), now)
             if not self.queue.fits(job.rows):
                 self.accounts.pressed(job.rows, True, now)
@@ -213,6 +218,7 @@ class Scheduler:
         """
         self._running.discard(taken)
         self.costs.observe(taken.variant, taken.rows, seconds, computed_seconds, now)
+        self._measure_room(now)
         self.accounts.answered(taken.variant, taken.rows)
         if not taken.free_rows:
             return
@@ -234,8 +240,7 @@ class Scheduler:
 
     def drain_seconds(self, now: float) -> float:
         """Return how long what waits and what runs will take."""
-        rungs = self.rungs(now)
-        rung = rungs[min(self.footing.index, len(rungs) - 1)]
+        rung = self._rung(self.variant_in_force(), now)
         return (sum(self._busy_seconds(now)) + rung.drain_seconds(self.queue.rows)) / max(1, self.workers)
 
     def _take(self, now: float) -> tuple[Taken | None, list[Dropped]]:
@@ -262,7 +267,7 @@ class Scheduler:
         free_rows = sum(job.rows for job in jobs if job.variant is None)
         degraded = rung.variant != self.variants()[0]
         if free_rows:
-            self.footing = choice.footing
+            self.footing, self._variant_taken = choice.footing, rung.variant
             self.accounts.pressed(free_rows, degraded or choice.starved, now)
             change = self.budget.change(rung.accuracy, free_rows)
             if change < 0:
@@ -277,11 +282,18 @@ class Scheduler:
             places=self.queue.places(now),
             arrivals_per_second=self._arrivals.per_second(now),
             allowance_seconds=self._allowance_seconds,
-            room_rows=self.queue.capacity_rows,
+            room_seconds=self.settings.max_queue_seconds,
+            room_rows=self.settings.max_queue_rows,
             margin=self.costs.margin,
             others_busy_seconds=self._others_busy_seconds(now),
         )
         return choose(rungs, situation, self.budget, self.footing, now)
+
+    def _measure_room(self, now: float) -> None:
+        """Let as many rows wait as are computed within the bound, by the variant in force. At most one per batch: it costs."""
+        rung = self._rung(self.variant_in_force(), now)
+        room = rung.room_rows(self.settings.max_queue_seconds, max(1, self.workers))
+        self.queue.capacity_rows = int(min(room, self.settings.max_queue_rows))
 
     def _busy_seconds(self, now: float) -> list[float]:
         return [max(0.0, taken.started + taken.predicted_seconds - now) for taken in self._running]
@@ -297,11 +309,12 @@ class Scheduler:
         return dropped
 
     def _full(self, rows: int, now: float) -> QueueFullError:
+        seconds = self.drain_seconds(now)
         error = QueueFullError(
-            f"{self.queue.rows} rows wait and {rows} more were sent, expected at most {self.queue.capacity_rows} waiting; "
-            "try again later"
+            f"{self.queue.rows} rows wait, {seconds:.2g} s of work, and {rows} more were sent, expected at most "
+            f"{self.queue.capacity_rows} waiting, {self.settings.max_queue_seconds:g} s of work; try again later"
         )
-        error.retry_after_seconds = max(1, math.ceil(self.drain_seconds(now)))
+        error.retry_after_seconds = max(1, math.ceil(seconds))
         return error
 
     def _accuracy(self, ladder: Ladder, variant: str) -> float | None:

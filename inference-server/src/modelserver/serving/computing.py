@@ -80,6 +80,7 @@ def make_engine(settings: ServeSettings, ladder: Ladder, observer: Observer) -> 
         EngineSettings(
             ladder=ladder,
             scheduling=SchedulerSettings(
+                max_queue_seconds=settings.max_queue_seconds,
                 max_queue_rows=settings.max_queue,
                 max_batch_rows=settings.max_batch,
                 max_delay_seconds=settings.max_delay_seconds,

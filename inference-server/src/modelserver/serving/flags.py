@@ -105,7 +105,15 @@ def _add_model_flags(group: argparse._ArgumentGroup) -> None:
 
 
 def _add_batching_flags(group: argparse._ArgumentGroup) -> None:
-    group.add_argument("--max-queue", type=positive, default=128, help="rows that may wait; more are answered 429")
+    group.add_argument(
+        "--max-queue-seconds",
+        type=_not_negative,
+        default=5.0,
+        help="what waits may take to compute, as predicted; more is answered 429",
+    )
+    group.add_argument(
+        "--max-queue", type=positive, default=8192, help="rows that may wait, however quick: it bounds the memory"
+    )
     group.add_argument("--max-batch", type=positive, help="rows per batch; found at warm-up when not given")
     group.add_argument(
         "--max-delay-milliseconds", type=_not_negative, default=0.0, help="longest wait for a batch to fill"
@@ -228,6 +236,7 @@ def settings_of(arguments: argparse.Namespace) -> ServeSettings:
         min_mean_accuracy=arguments.min_mean_accuracy,
         latency_objective_milliseconds=objective,
         max_delay_seconds=arguments.max_delay_milliseconds / 1e3,
+        max_queue_seconds=arguments.max_queue_seconds,
         max_queue=arguments.max_queue,
         max_batch=arguments.max_batch,
         workers=arguments.workers,

@@ -17,7 +17,8 @@ class ServeSettings:
         min_mean_accuracy: What answers keep on average, 0 to 1; None for whatever the ladder gives.
         latency_objective_milliseconds: What the reflex keeps; None for no objective.
         max_delay_seconds: Longest wait for a batch to fill; 0 for none.
-        max_queue: Rows that may wait; a request beyond them is answered 429.
+        max_queue_seconds: What waits may take to compute, as predicted; a request beyond that is answered 429.
+        max_queue: Rows that may wait, however quick; ditto.
         max_batch: Rows per batch; None to find it at warm-up.
         workers: Processes that compute, over all fronts; None for one per core.
         fronts: Processes that speak HTTP.
@@ -49,7 +50,8 @@ class ServeSettings:
     min_mean_accuracy: float | None = None
     latency_objective_milliseconds: int | None = None
     max_delay_seconds: float = 0.0
-    max_queue: int = 128
+    max_queue_seconds: float = 5.0
+    max_queue: int = 8192
     max_batch: int | None = None
     workers: int | None = None
     fronts: int = 1
