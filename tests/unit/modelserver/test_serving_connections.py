@@ -136,6 +136,57 @@ async def test_chunked_body_is_read() -> None:
         assert parsed(await stage.exchange(chunks)) == (200, {"path": "/", "bytes": 5})
 
 
+OFFER = ("Connection: Upgrade, HTTP2-Settings", "Upgrade: h2c", "HTTP2-Settings: AAMAAABkAAQAAP__")
+"""As Java's client sends them with its first request."""
+
+
+async def test_request_is_answered_with_its_body_when_it_offers_another_protocol() -> None:
+    async with staged() as stage:
+        status, content = parsed(await stage.exchange(request("/a", b"12345", *OFFER)))
+    assert (status, content) == (200, {"path": "/a", "bytes": 5})
+    assert (b"http2-settings", b"AAMAAABkAAQAAP__") in stage.asked[0]["headers"]
+    assert b"upgrade" not in dict(stage.asked[0]["headers"])
+
+
+async def test_chunked_body_is_read_when_another_protocol_is_offered() -> None:
+    head = "\r\n".join(["POST / HTTP/1.1", "Transfer-Encoding: chunked", *OFFER, "Connection: close", "", ""])
+    async with staged() as stage:
+        assert parsed(await stage.exchange(head.encode() + b"3\r\nabc\r\n0\r\n\r\n")) == (
+            200,
+            {"path": "/", "bytes": 3},
+        )
+
+
+@pytest.mark.parametrize("split", [5, 60, 140, -3])
+async def test_request_is_answered_when_it_offers_another_protocol_bit_by_bit(split: int) -> None:
+    sent = request("/a", b"12345", *OFFER)
+    async with staged() as stage:
+        reader, writer = await stage.connect()
+        writer.write(sent[:split])
+        await stage.until_phase(Phase.BODY if split < 0 else Phase.HEADERS)
+        writer.write(sent[split:])
+        assert parsed(await asyncio.wait_for(reader.read(), 10)) == (200, {"path": "/a", "bytes": 5})
+        writer.close()
+
+
+async def test_connection_is_kept_when_every_request_offers_another_protocol() -> None:
+    async with staged() as stage:
+        reader, writer = await stage.connect()
+        for body in (b"", b"x"):
+            writer.write(2 * request("/again", body, *OFFER, close=False))
+            for _ in range(2):
+                assert f'"bytes":{len(body)}'.encode() in await asyncio.wait_for(reader.readuntil(b"}"), 10)
+        writer.close()
+
+
+async def test_request_is_answered_once_when_it_asks_for_a_tunnel() -> None:
+    async with staged() as stage:
+        answer = await stage.exchange(
+            b"CONNECT / HTTP/1.1\r\nHost: x\r\nUpgrade: h2c\r\nConnection: close, upgrade\r\n\r\n"
+        )
+    assert answer.count(b"HTTP/1.1 ") == 1
+
+
 @pytest.mark.parametrize("complete", [True, False], ids=["complete", "never ending"])
 async def test_headers_are_refused_with_431_when_they_are_too_long(complete: bool) -> None:
     bomb = b"GET / HTTP/1.1\r\nX: " + b"a" * 2000 + (b"\r\n\r\n" if complete else b"")

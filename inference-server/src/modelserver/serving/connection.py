@@ -208,6 +208,7 @@ class Connection(HttpToolsProtocol):
         self._target = Target(b"")
         self._refused = False
         self._lingers = False
+        self._offers_upgrade = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # uvicorn's signature
         """Begin; one connection too many is told so when it asks for something."""
@@ -226,11 +227,35 @@ class Connection(HttpToolsProtocol):
         if self._lingers:
             return
         self._fed_bytes = len(data)
-        super().data_received(data)
+        try:
+            self._feed(data)
+        except httptools.HttpParserError:
+            self.send_400_response("invalid")
         if self._phase is Phase.HEADERS and not self._lingers:
             self._header_bytes += self._fed_bytes
             if self._header_bytes > self.limits.header_bytes:
                 self._refuse_headers()
+
+    def _feed(self, data: bytes | memoryview) -> None:
+        """Parse. An offer of another protocol is ignored, as RFC 9110, 7.8 allows; the parser stops after its headers."""
+        while data:
+            try:
+                self.parser.feed_data(data)
+            except httptools.HttpParserUpgrade as offer:
+                if not self._offers_upgrade:
+                    return  # CONNECT, whose answer says that there is no such method
+                data = memoryview(data)[offer.args[0] :]
+                self._begin_without_offer()
+            else:
+                return
+
+    def _begin_without_offer(self) -> None:
+        """Have a parser that does not stop take over, at the end of the same headers."""
+        lines = [b"%b %b HTTP/%b" % (self.parser.get_method(), self.url, self.parser.get_http_version().encode())]
+        lines += [b"%b: %b" % header for header in self.headers if header[0] != b"upgrade"]
+        self.parser = httptools.HttpRequestParser(self)
+        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn's
+        self.parser.feed_data(b"\r\n".join([*lines, b"", b""]))
 
     def on_message_begin(self) -> None:
         """Begin a request."""
@@ -246,6 +271,9 @@ class Connection(HttpToolsProtocol):
         """Start the application, unless the headers are too long."""
         if self._lingers:
             return
+        self._offers_upgrade = self.parser.should_upgrade() and self.parser.get_method() != b"CONNECT"
+        if self._offers_upgrade:
+            return  # they come again, without the offer: see `_feed`
         # What has come is mostly less than what headers alone may be: then there is nothing to add up.
         if self._header_bytes + self._fed_bytes > self.limits.header_bytes and self._are_headers_too_long():
             self._refuse_headers()
@@ -291,7 +319,7 @@ class Connection(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """Note that the request is complete."""
-        if self._lingers:
+        if self._lingers or self._offers_upgrade:
             return
         self._phase = Phase.ANSWERING if self._phase is Phase.BODY else Phase.IDLE
         self._since = self.clock.now
@@ -344,9 +372,6 @@ class Connection(HttpToolsProtocol):
             self.transport.abort()  # a client that does not read: there is no end to waiting for it
         else:
             self.transport.close()
-
-    def _unsupported_upgrade_warning(self) -> None:
-        """Say nothing: a client that offers HTTP/2 is answered in HTTP/1.1."""
 
     def _refuse_slow(self, what: str, seconds: float) -> None:
         self.refuse(HTTPStatus.REQUEST_TIMEOUT, f"{what}: not complete after {seconds:g} s")
