@@ -75,7 +75,7 @@ SPOILINGS: Final[tuple[tuple[Spoiling, float], ...]] = (
     (single_gaps, 0.15),
     (long_gaps, 0.10),
     (regular_gaps, 0.04),
-    (young, 0.15),
+    (young, 0.12),
     (one_point, 0.003),
 )
 """Each with its chance in a series."""

@@ -20,7 +20,11 @@ from modelscaler.forecast.learning.generated.recipe import Recipe, requests_betw
 TENANTS: Final = "tenants"
 """Two loads of other kinds, added."""
 
-TENANTS_SHARE: Final = 4.0
+REPLACED: Final = "replaced"
+"""A load of one kind that another kind takes over from, at one moment."""
+
+PAIRED_SHARES: Final[Mapping[str, float]] = MappingProxyType({TENANTS: 4.0, REPLACED: 2.0})
+"""How often each of those is generated, in the unit of `Recipe.share`."""
 
 COUNTED: Final = (
     (counting.poisson, 0.35),
@@ -31,7 +35,13 @@ COUNTED: Final = (
 )
 MOSTLY_SMOOTH: Final = ((counting.unnoticed, 0.5), (counting.poisson, 0.3), (counting.averaged, 0.2))
 SMOOTH: Final = ((counting.unnoticed, 1.0),)
-NOISE: Final = ((noise.faint, 0.4), (noise.rough, 0.15), (noise.heavy, 0.12), (noise.lingering, 0.25))
+NOISE: Final = (
+    (noise.faint, 0.4),
+    (noise.rough, 0.15),
+    (noise.heavy, 0.12),
+    (noise.volatile, 0.1),
+    (noise.lingering, 0.25),
+)
 BENT: Final = ((limits.saturated, 0.06), (limits.rounded, 0.08), (limits.outlying, 0.05))
 SLOW: Final = (
     (level.trend, 0.3),
@@ -67,6 +77,7 @@ KINDS: Final[Mapping[str, Recipe]] = MappingProxyType(
                 (seasons.mild_daily, 0.6),
                 (seasons.weekly, 0.8),
                 (seasons.odd_days, 0.3),
+                (level.restless, 0.3),
                 *SLOW,
                 (noise.lingering, 0.4),
             ),
@@ -77,7 +88,14 @@ KINDS: Final[Mapping[str, Recipe]] = MappingProxyType(
         "bursty": Recipe(
             9.0,
             rps_between(0.02, 500.0),
-            ((seasons.mild_daily, 0.7), (seasons.strong_daily, 0.25), (seasons.weekly, 0.6), *SLOW, *NOISE),
+            (
+                (seasons.mild_daily, 0.7),
+                (seasons.strong_daily, 0.25),
+                (seasons.weekly, 0.6),
+                (level.restless, 0.2),
+                *SLOW,
+                *NOISE,
+            ),
             ((bursts.bursts, 0.7), (bursts.cascades, 0.35), (bursts.flickers, 0.3), (bursts.eruptions, 0.1)),
             COUNTED,
             BENT,
@@ -208,10 +226,25 @@ KINDS: Final[Mapping[str, Recipe]] = MappingProxyType(
         "steady": Recipe(
             6.0,
             rps_between(0.0005, 5000.0),
-            ((level.wander, 0.4), (level.revert, 0.3), (level.trend, 0.3), (seasons.mild_daily, 0.2), *NOISE),
+            (
+                (level.wander, 0.4),
+                (level.revert, 0.3),
+                (level.restless, 0.2),
+                (level.trend, 0.3),
+                (seasons.mild_daily, 0.2),
+                *NOISE,
+            ),
             ((bursts.flickers, 0.15),),
             (*COUNTED, (counting.unnoticed, 0.3)),
             BENT,
+        ),
+        "timers": Recipe(
+            3.0,
+            rps_between(0.01, 300.0),
+            ((switches.quiet, 1.0), (level.shifts, 0.1)),
+            ((schedules.cron_jobs, 1.0), (schedules.irregular_jobs, 0.3), (schedules.cron_jobs, 0.5)),
+            (*MOSTLY_SMOOTH, (counting.clumped, 0.2)),
+            ((limits.outlying, 0.05),),
         ),
         "random walk": Recipe(
             5.0,
@@ -260,4 +293,4 @@ KINDS: Final[Mapping[str, Recipe]] = MappingProxyType(
         ),
     }
 )
-"""Every kind but `TENANTS`, by name."""
+"""Every kind but those made of two, by name."""

@@ -1,6 +1,7 @@
 """How the level of a load moves, whatever the hour: each function returns a factor of shape (n,)."""
 
 import math
+from typing import Final
 
 import numpy as np
 
@@ -12,6 +13,7 @@ from modelscaler.forecast.learning.generated.pulses import boxes
 
 LARGEST_LOG_CHANGE = 3.0
 MOST_EVENTS = 400
+SCALES: Final = (1 * MINUTE, 8 * MINUTE, 1 * HOUR, 5 * HOUR, 1 * DAY)
 
 
 def trend(rng: np.random.Generator, grid: Grid) -> Floats:
@@ -32,6 +34,13 @@ def revert(rng: np.random.Generator, grid: Grid) -> Floats:
     """A level that strays and comes back, within minutes to days (Ornstein-Uhlenbeck of the logarithm)."""
     memory = log_uniform(rng, 5 * MINUTE, 3 * DAY)
     return np.exp(log_uniform(rng, 0.05, 0.8) * reverting(rng, grid, memory))
+
+
+def restless(rng: np.random.Generator, grid: Grid) -> Floats:
+    """A level that moves at every time scale at once, from a minute to a day, as pink noise does."""
+    sizes = rng.dirichlet(np.full(len(SCALES), 2.0))
+    moves = [math.sqrt(size) * reverting(rng, grid, scale) for size, scale in zip(sizes, SCALES, strict=True)]
+    return np.asarray(np.exp(log_uniform(rng, 0.1, 0.8) * np.sum(moves, axis=0)))
 
 
 def swell(rng: np.random.Generator, grid: Grid) -> Floats:

@@ -9,27 +9,27 @@ from modelscaler.forecast.learning.generated.draws import chance, log_uniform
 from modelscaler.forecast.learning.generated.grid import DAY, HOUR, MINUTE, Grid
 from modelscaler.forecast.learning.generated.pulses import boxes, decaying
 
-PERIODS: Final = (5 * MINUTE, 10 * MINUTE, 15 * MINUTE, 30 * MINUTE, HOUR, 2 * HOUR, 4 * HOUR, 6 * HOUR, 12 * HOUR, DAY)
-PERIOD_CHANCES: Final = (0.06, 0.08, 0.11, 0.14, 0.22, 0.12, 0.06, 0.05, 0.04, 0.12)
+MINUTES: Final[Floats] = np.array([5.0, 10.0, 15.0, 30.0, 60.0, 120.0, 240.0, 360.0, 720.0, 1440.0])
+WEIGHTS: Final[Floats] = np.array([0.06, 0.08, 0.11, 0.14, 0.22, 0.12, 0.06, 0.05, 0.04, 0.12])
+"""How often jobs have each of these periods."""
+
+LONGEST_SLOT_SECONDS: Final = 2 * HOUR
 STEPS_BETWEEN: Final = 3
-"""Fewer steps from one run to the next cannot be seen as bursts."""
+"""With fewer steps from one run to the next these are no bursts."""
 
 
 def cron_jobs(rng: np.random.Generator, grid: Grid) -> Floats:
     """One to three jobs, each at a fixed minute of its period, always or with a chance, perhaps at some hours only."""
     added = np.zeros(grid.steps)
     for _ in range(1 + rng.binomial(2, 0.3)):
-        period = float(rng.choice(PERIODS, p=PERIOD_CHANCES))
-        if period >= STEPS_BETWEEN * grid.step_seconds:
-            added += _shaped(rng, grid, _runs(rng, grid, period), period)
+        period = _period(rng, grid, DAY)
+        added += _shaped(rng, grid, _runs(rng, grid, period), period)
     return added
 
 
 def irregular_jobs(rng: np.random.Generator, grid: Grid) -> Floats:
     """Jobs that come about every so often, but only at a fixed minute of a slot: the time since the last tells the next."""
-    slot = float(rng.choice(PERIODS[1:6]))
-    if slot < STEPS_BETWEEN * grid.step_seconds:
-        return np.zeros(grid.steps)
+    slot = _period(rng, grid, LONGEST_SLOT_SECONDS)
     mean_slots, spread = rng.uniform(1.5, 8.0), rng.uniform(0.05, 0.6)
     number = int(grid.span_seconds / slot / mean_slots * 1.5) + 8
     waits = np.maximum(np.rint(rng.gamma(1.0 / spread**2, mean_slots * spread**2, number)), 1.0)
@@ -46,6 +46,17 @@ def daily_window(rng: np.random.Generator, grid: Grid) -> Floats:
     on = rng.random(len(starts)) < (1.0 if chance(rng, 0.6) else rng.uniform(0.5, 1.0))
     height = log_uniform(rng, 0.3, 4.0)
     return boxes(grid, starts, lasting, np.where(on, height, 0.0))
+
+
+def _period(rng: np.random.Generator, grid: Grid, longest_seconds: float) -> float:
+    """Return a period that the grid can show, as long as there is one; seconds."""
+    periods = MINUTE * MINUTES
+    shortest = STEPS_BETWEEN * grid.step_seconds
+    longest = min(longest_seconds, grid.span_seconds)
+    shown = (periods >= shortest) & (periods <= longest)
+    if not shown.any():
+        return max(shortest, float(periods[0]))
+    return float(rng.choice(periods[shown], p=WEIGHTS[shown] / WEIGHTS[shown].sum()))
 
 
 def _first(rng: np.random.Generator, grid: Grid, period_seconds: float) -> float:

@@ -42,6 +42,11 @@ def office_hours(rng: np.random.Generator, grid: Grid) -> Floats:
     return np.asarray(floor + (1.0 - floor) * open_now)
 
 
+def quiet(rng: np.random.Generator, grid: Grid) -> Floats:
+    """Next to nothing: what is added to it is nearly all there is."""
+    return np.full(grid.steps, 0.0 if chance(rng, 0.3) else log_uniform(rng, 0.01, 0.3))
+
+
 def cycle(rng: np.random.Generator, grid: Grid) -> Floats:
     """A wave with a period of minutes to half a day: sine, saw or peaks, its period kept exactly or nearly."""
     period = log_uniform(rng, max(5 * MINUTE, 6 * grid.step_seconds), max(12 * HOUR, 12 * grid.step_seconds))
