@@ -9,7 +9,14 @@ from typing import Any
 import numpy as np
 
 from modelserver.compute.batching import run_batch
-from modelserver.compute.executor import Batch, BatchResult, ExecutorLostError, Loaded, LoadedVariant
+from modelserver.compute.executor import (
+    Batch,
+    BatchResult,
+    ExecutorLostError,
+    Loaded,
+    LoadedVariant,
+    NotHandedOverError,
+)
 from modelserver.errors import InvalidRequestError, LoadError
 from modelserver.model import Decoded, Model, Network
 from modelserver.tensors import Arrays, Contract, InferRequest, RequestOptions, Tensor, TensorSpec
@@ -128,6 +135,7 @@ class FakeExecutor:
         clock: Moved by `batch_seconds` for each batch; None for no clock.
         batch_seconds: What a batch takes on the clock.
         start_errors: Raised by the next starts, in order.
+        may_start: While it is clear, `start` waits.
         gate: While it is clear, `run` waits.
         ran: The batches that were handed to it.
         starts: How often it was started.
@@ -141,19 +149,23 @@ class FakeExecutor:
     clock: FakeClock | None = None
     batch_seconds: float = 0.01
     start_errors: list[Exception] = field(default_factory=list)
+    may_start: asyncio.Event = field(default_factory=asyncio.Event)
     gate: asyncio.Event = field(default_factory=asyncio.Event)
     ran: list[Batch] = field(default_factory=list)
     starts: int = 0
     left_out: dict[str, str] = field(default_factory=dict)
     stopped: bool = False
     _lost: asyncio.Future[ExecutorLostError] | None = None
+    _gone: bool = False
 
     def __post_init__(self) -> None:
+        self.may_start.set()
         self.gate.set()
 
     async def start(self) -> Loaded:
         self.starts += 1
         await asyncio.sleep(0)
+        await self.may_start.wait()
         if self.start_errors:
             raise self.start_errors.pop(0)
         self._lost = asyncio.get_running_loop().create_future()
@@ -161,6 +173,10 @@ class FakeExecutor:
 
     async def run(self, batch: Batch) -> BatchResult:
         lost = self._alive()
+        if self._gone:
+            self._gone = False
+            self.lose()
+            raise NotHandedOverError("crash", "fake worker: was gone")
         self.ran.append(batch)
         opened = asyncio.ensure_future(self.gate.wait())
         either: list[asyncio.Future[Any]] = [opened, lost]
@@ -177,6 +193,10 @@ class FakeExecutor:
         lost = self._lost
         if lost is not None and not lost.done():
             lost.set_result(ExecutorLostError(reason, f"fake worker: {reason}"))
+
+    def lose_unnoticed(self) -> None:
+        """Be gone, which nobody notices before the next batch."""
+        self._gone = True
 
     async def lost(self) -> ExecutorLostError:
         if self._lost is None:

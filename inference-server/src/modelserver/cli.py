@@ -30,9 +30,13 @@ def _build(arguments: argparse.Namespace) -> int:
 
 
 def _serve(arguments: argparse.Namespace) -> NoReturn:
-    from modelserver.serving.server import serve  # noqa: PLC0415 - lazy: see the module's docstring
+    from modelserver.serving.head_start import begin_first_worker  # noqa: PLC0415 - lazy: see the module's docstring
 
-    serve(settings_of(arguments))
+    settings = settings_of(arguments)
+    begun = begin_first_worker(settings)
+    from modelserver.serving.server import serve  # noqa: PLC0415 - the worker loads meanwhile
+
+    serve(settings, begun)
 
 
 def _benchmark(arguments: argparse.Namespace) -> int:

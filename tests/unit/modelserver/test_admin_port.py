@@ -108,6 +108,33 @@ async def test_other_fronts_follow_when_one_is_told_a_ladder(tmp_path: Path) -> 
         await rig.engine.stop()
 
 
+async def test_other_fronts_follow_later_when_a_worker_of_theirs_is_starting(tmp_path: Path) -> None:
+    asked, follower = [
+        make_rig(
+            EchoModel(), place=Place(index, 2, tmp_path), ladder_file=LadderFile(tmp_path / "ladder.json"), workers=2
+        )
+        for index in range(2)
+    ]
+    starting = follower.executors[1].may_start
+    starting.clear()
+    for rig in (asked, follower):
+        await rig.start()
+        await until(lambda: asked.engine.workers_ready == 2)
+    assert (await call(asked, "PUT", LADDER)).status == 200
+    follower.clock.advance(0.3)
+    follower.front.tick(0.0)
+    await until(lambda: not follower.front._changes)
+    assert follower.engine.variants == ["full"]
+
+    starting.set()
+    await until(lambda: follower.engine.workers_ready == 2)
+    follower.clock.advance(0.3)
+    follower.front.tick(0.0)
+    await until(lambda: follower.engine.variants == ["full", "int8"])
+    for rig in (asked, follower):
+        await rig.engine.stop()
+
+
 def test_damaged_ladder_file_changes_nothing(tmp_path: Path) -> None:
     (tmp_path / "ladder.json").write_text('{"variants": 3}')
     file = LadderFile(tmp_path / "ladder.json")

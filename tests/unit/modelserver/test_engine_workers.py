@@ -8,8 +8,16 @@ from hypothesis import strategies as st
 from modelserver.compute.executor import ExecutorLostError, Loaded
 from modelserver.engine.answers import Answered, SilentObserver
 from modelserver.engine.engine import Engine, EngineSettings
+from modelserver.engine.ladder import Ladder
 from modelserver.engine.workers import RestartSettings
-from modelserver.errors import LoadError, RequestError, UnavailableError, WorkerHungError, WorkerLostError
+from modelserver.errors import (
+    DeadlineExceededError,
+    LoadError,
+    RequestError,
+    UnavailableError,
+    WorkerHungError,
+    WorkerLostError,
+)
 from modelserver_fakes import EchoModel, FakeExecutor, loaded_variant, numbers_request
 
 AT_ONCE = EngineSettings(restarts=RestartSettings(first_delay_seconds=0.0, longest_delay_seconds=0.0, max_failures=3))
@@ -121,13 +129,92 @@ async def test_the_engine_fails_when_its_worker_does_not_start_again() -> None:
     await engine.stop()
 
 
-async def test_start_fails_when_a_worker_does_not_load() -> None:
-    good, bad = FakeExecutor(), FakeExecutor(start_errors=[LoadError("no such model")])
+async def test_start_fails_when_the_first_worker_does_not_load() -> None:
+    bad, other = FakeExecutor(start_errors=[LoadError("no such model")]), FakeExecutor()
 
     with pytest.raises(LoadError, match="no such model"):
-        await Engine([good, bad]).start()
-    assert good.stopped
+        await Engine([bad, other]).start()
     assert bad.stopped
+    assert other.starts == 0
+
+
+async def test_requests_are_answered_when_only_the_first_worker_is_ready() -> None:
+    first, second = FakeExecutor(), FakeExecutor()
+    second.may_start.clear()
+    engine = await engine_over([first, second], observer := Watching())
+
+    assert (engine.workers_ready, observer.loaded) == (1, [0])
+    assert (await ask(engine, 7))["numbers"].tolist() == [7]
+
+    second.may_start.set()
+    await turns()
+    assert (engine.workers_ready, observer.loaded) == (2, [0, 1])
+    first.gate.clear()
+    held = ask(engine, 1)
+    await turns()
+    assert (await ask(engine, 2))["numbers"].tolist() == [2]
+    first.gate.set()
+    await held
+    await engine.stop()
+
+
+async def test_a_worker_joins_later_when_its_first_start_fails() -> None:
+    late = FakeExecutor(start_errors=[LoadError("not yet"), ExecutorLostError("memory", "killed")])
+    engine = await engine_over([FakeExecutor(), late])
+    await turns(20)
+
+    assert engine.workers_ready == 2
+    assert late.starts == 3
+    assert engine.failure is None
+    await engine.stop()
+
+
+async def test_the_ladder_stays_and_nothing_is_loaded_when_a_worker_is_still_starting() -> None:
+    first, late = FakeExecutor(), FakeExecutor()
+    late.may_start.clear()
+    engine = await engine_over([first, late])
+
+    with pytest.raises(UnavailableError, match="worker 1 is starting"):
+        await engine.set_ladder(Ladder(("full", "int8")))
+
+    assert engine.variants == ["full"]
+    assert [one.variant for one in first.variants] == ["full"]
+    await engine.stop()
+
+
+async def test_the_engine_ends_when_a_worker_is_still_starting() -> None:
+    late = FakeExecutor()
+    late.may_start.clear()
+    engine = await engine_over([FakeExecutor(), late])
+
+    await engine.stop()
+
+    assert late.stopped
+    assert engine.workers_ready == 0
+
+
+async def test_requests_are_computed_by_another_worker_when_theirs_was_gone_before_it_got_them() -> None:
+    gone, other = FakeExecutor(), FakeExecutor()
+    engine = await engine_over([gone, other])
+    gone.may_start.clear()
+    gone.lose_unnoticed()
+
+    answers = [await ask(engine, number) for number in range(4)]
+
+    assert [answer["numbers"].tolist() for answer in answers] == [[0], [1], [2], [3]]
+    assert not gone.ran
+    await engine.stop()
+
+
+async def test_requests_that_were_put_back_expire_when_nobody_computes_them() -> None:
+    executor = FakeExecutor()
+    engine = await engine_over([executor])
+    executor.may_start.clear()
+    executor.lose_unnoticed()
+
+    with pytest.raises(DeadlineExceededError):
+        await engine.ask({"numbers": [1]}, timeout_seconds=0.01)
+    await engine.stop()
 
 
 async def test_start_fails_when_a_worker_is_lost_while_it_loads() -> None:
@@ -137,11 +224,14 @@ async def test_start_fails_when_a_worker_is_lost_while_it_loads() -> None:
         await Engine([executor]).start()
 
 
-async def test_a_variant_is_not_used_when_one_of_two_workers_has_no_memory_for_it() -> None:
+async def test_a_worker_loads_what_the_first_one_has_before_it_joins() -> None:
     both = (loaded_variant("full"), loaded_variant("int8"))
-    engine = await engine_over([FakeExecutor(variants=both), FakeExecutor(variants=both[:1])])
+    second = FakeExecutor(variants=both[:1])
+    engine = await engine_over([FakeExecutor(variants=both), second])
 
-    assert engine.variants == ["full"]
+    assert engine.variants == ["full", "int8"]
+    assert [one.variant for one in second.variants] == ["full", "int8"]
+    assert engine.workers_ready == 2
     await engine.stop()
 
 

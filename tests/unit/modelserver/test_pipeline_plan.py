@@ -6,7 +6,7 @@ from modelserver.engine.pipeline_plan import Elsewhere, plan_pipeline
 from modelserver.engine.remote_stage import join_pieces, pieces, read_answer, write_request
 from modelserver.errors import InferenceFailedError, LoadError
 from modelserver.tensors import Arrays
-from modelserver.worker.messages import Part
+from modelserver.worker.orders import Part
 
 
 def test_the_ends_decode_and_encode_when_all_stages_run_here() -> None:

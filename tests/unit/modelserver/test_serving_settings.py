@@ -6,6 +6,7 @@ import pytest
 
 from modelserver.cgroups import CpuUse, cpu_limit_cores, cpu_use, memory_pressure, whole_cores
 from modelserver.cli import main, make_parser
+from modelserver.engine.answers import SilentObserver
 from modelserver.errors import LoadError
 from modelserver.serving.computing import first_ladder, make_executors
 from modelserver.serving.flags import settings_of, with_config
@@ -105,7 +106,7 @@ def test_command_fails_with_one_line_when_the_config_file_is_not_there(capsys: p
 def test_stage_cannot_be_served_and_split_at_once() -> None:
     settings = parse("--model", "m", "--stage", "head", "--pipeline")
     with pytest.raises(LoadError, match="--stage head"):
-        make_executors(settings, settings.variants)
+        make_executors(settings, settings.variants, SilentObserver().on_stage_lost)
 
 
 def settings_with(**changes: Any) -> ServeSettings:

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from modelserver.worker import arena as arenas
-from modelserver.worker.arena import ALIGNMENT, FIRST_BYTES, Arena
+from modelserver.worker.arena import ALIGNMENT, Arena
+from modelserver.worker.shared import FIRST_BYTES
 
 
 @pytest.fixture

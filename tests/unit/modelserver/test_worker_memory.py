@@ -9,12 +9,12 @@ import pytest
 
 from modelserver.cgroups import memory_limit_bytes
 from modelserver.compute.warmup import WarmUp
+from modelserver.engine.spawning import environment
 from modelserver.errors import LoadError
 from modelserver.model import Network
 from modelserver.tensors import Arrays
 from modelserver.timing import LinearCost
 from modelserver.worker.device import find_device
-from modelserver.worker.isolation import environment
 from modelserver.worker.ladder import Ladder, Steps
 from modelserver.worker.memory import MemoryPlan, ResidentMemory, artifact_bytes
 from worker_models import Doubling

@@ -29,15 +29,13 @@ from modelserver.worker.messages import (
     Load,
     Message,
     MessageError,
-    Open,
     Opened,
-    Part,
     Ready,
-    Start,
     Unload,
     read_message,
     write_message,
 )
+from modelserver.worker.orders import Open, Part, Start
 from modelserver.worker.transfer import read_outcomes, read_requests, write_outcomes, write_requests
 
 SPEC = TensorSpec("x", "FP32", (-1, 3), optional=True, minimum=0.5, max_bytes=7, finite=False)

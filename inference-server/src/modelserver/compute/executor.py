@@ -96,6 +96,10 @@ class ExecutorLostError(Exception):
         self.reason = reason
 
 
+class NotHandedOverError(ExecutorLostError):
+    """Whoever computes was gone before it got the batch: the batch is as it was."""
+
+
 class Executor(Protocol):
     """Computes batches, as many at a time as it says.
 
@@ -117,6 +121,7 @@ class Executor(Protocol):
         """Compute a batch. When it fails as a whole its requests are tried singly, so that a bad one fails nobody else.
 
         Raises:
+            NotHandedOverError: When there was nobody to compute it: somebody else may.
             ExecutorLostError: When there is nobody to compute any more.
         """
         ...

@@ -105,6 +105,10 @@ class Observer(Protocol):
         """Note that a worker is gone: `crash`, `hang` or `memory`; it will be started again."""
         ...
 
+    def on_stage_lost(self, reason: str) -> None:
+        """Note that one stage of a split model is gone, for the same reasons; the worker as a whole goes on."""
+        ...
+
     def on_cache(self, hit: bool) -> None:
         """Note that the cache was asked."""
         ...
@@ -123,6 +127,9 @@ class SilentObserver:
         """See `Observer`."""
 
     def on_lost(self, worker: int, reason: str) -> None:
+        """See `Observer`."""
+
+    def on_stage_lost(self, reason: str) -> None:
         """See `Observer`."""
 
     def on_cache(self, hit: bool) -> None:

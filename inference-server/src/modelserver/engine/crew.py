@@ -8,7 +8,15 @@ from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, Protocol
 
-from modelserver.compute.executor import Batch, BatchResult, Executor, ExecutorLostError, Loaded, LoadedVariant
+from modelserver.compute.executor import (
+    Batch,
+    BatchResult,
+    Executor,
+    ExecutorLostError,
+    Loaded,
+    LoadedVariant,
+    NotHandedOverError,
+)
 from modelserver.engine.scheduler import Taken
 from modelserver.engine.workers import RestartSettings, Worker, lost_reason
 from modelserver.errors import LoadError, UnavailableError
@@ -33,6 +41,10 @@ class Work(Protocol):
 
     def give_up(self, taken: Taken, error: Exception) -> None:
         """Answer a batch that has no result: `ExecutorLostError` when its worker is gone."""
+        ...
+
+    def put_back(self, taken: Taken) -> None:
+        """Queue a batch's requests again: its worker was gone before it got them."""
         ...
 
     def wanted_variants(self) -> Sequence[str]:
@@ -82,31 +94,31 @@ class Crew:
         """Say whether somebody waits for work."""
         return bool(self._sleepers)
 
-    async def load(self) -> list[Loaded]:
-        """Start all executors and wait until they are ready.
+    async def start_first(self) -> Loaded:
+        """Start the first executor and wait until it is ready.
 
         Raises:
-            LoadError: When one does not become ready.
+            LoadError: When it does not become ready.
         """
-        starts = [asyncio.ensure_future(worker.executor.start()) for worker in self.workers]
         try:
-            return list(await asyncio.gather(*starts))
+            return await self.workers[0].executor.start()
         except ExecutorLostError as error:
             raise LoadError(f"a worker was lost while it was loading: {error}") from error
-        finally:
-            for start in starts:
-                start.cancel()
-            await asyncio.gather(*starts, return_exceptions=True)
 
-    def begin(self, loaded: Sequence[Loaded]) -> None:
-        """Have the workers compute from now on.
+    def begin(self, loaded: Loaded) -> None:
+        """Have the first worker compute from now on, and the others as they become ready.
+
+        They start only now: beside the first one they would delay it, and with it the whole server.
 
         Args:
-            loaded: From `load`.
+            loaded: From `start_first`.
         """
-        for worker, each in zip(self.workers, loaded, strict=True):
-            self._ready(worker, each)
-        self._lives = [asyncio.create_task(self._live(worker)) for worker in self.workers]
+        first, *others = self.workers
+        self._ready(first, loaded)
+        self._lives = [
+            asyncio.create_task(self._live(first)),
+            *(asyncio.create_task(self._join(one)) for one in others),
+        ]
 
     async def stop(self) -> None:
         """End all workers; what runs is given up."""
@@ -131,10 +143,11 @@ class Crew:
             LoadError: When it does not load.
             UnavailableError: When a worker is gone.
         """
-        loaded: list[LoadedVariant] = []
         for worker in self.workers:
             if not worker.is_ready:
                 raise UnavailableError(f"worker {worker.number} is starting; try again later")
+        loaded: list[LoadedVariant] = []
+        for worker in self.workers:
             worker.resumed.clear()
             try:
                 loaded.append(await worker.executor.load(variant))
@@ -149,6 +162,15 @@ class Crew:
         for worker in self.workers:
             with contextlib.suppress(ExecutorLostError):  # it comes back without the variant
                 await worker.executor.unload(variant)
+
+    async def _join(self, worker: Worker) -> None:
+        """Start a worker for the first time; one that does not start is tried again as one that is lost."""
+        try:
+            self._ready(worker, await self._started(worker))
+        except (LoadError, ExecutorLostError, OSError) as error:
+            self._note_failed_start(worker, error)
+            await self._restart(worker, error)
+        await self._live(worker)
 
     async def _live(self, worker: Worker) -> None:
         """Have a worker compute until it is gone, start it again, for ever."""
@@ -192,6 +214,9 @@ class Crew:
         except asyncio.CancelledError:
             self._work.give_up(taken, ExecutorLostError("crash", "the server is shutting down"))
             raise
+        except NotHandedOverError:
+            self._work.put_back(taken)
+            return False
         except Exception as error:
             self._work.give_up(taken, error)
             return not isinstance(error, ExecutorLostError)
@@ -230,7 +255,7 @@ class Crew:
             log.warning("worker %d is gone (%s); starting it again in %.2f s", worker.number, error, delay_seconds)
             await asyncio.sleep(delay_seconds)
             try:
-                loaded = await self._started_again(worker)
+                loaded = await self._started(worker)
             except (LoadError, ExecutorLostError, OSError) as failed:
                 error = failed
                 self._note_failed_start(worker, failed)
@@ -238,7 +263,7 @@ class Crew:
                 self._ready(worker, loaded)
                 return
 
-    async def _started_again(self, worker: Worker) -> Loaded:
+    async def _started(self, worker: Worker) -> Loaded:
         loaded = await worker.executor.start()
         has = {one.variant for one in loaded.variants}
         for variant in self._work.wanted_variants():

@@ -217,17 +217,17 @@ class Engine:
         return self._scheduler.accounts.degraded_rows
 
     async def start(self) -> Loaded:
-        """Start all workers and wait until they are ready.
+        """Start the first worker and wait until it is ready; the others start then, and join it when they are ready.
 
         Returns:
-            What the first one has loaded.
+            What it has loaded.
 
         Raises:
-            LoadError: When one of them does not become ready, or the ladder cannot be served.
+            LoadError: When it does not become ready, or the ladder cannot be served.
         """
         try:
-            loaded = await self._crew.load()
-            self._contract = loaded[0].contract
+            loaded = await self._crew.start_first()
+            self._contract = loaded.contract
             self._use_first_ladder(loaded)
         except BaseException as error:
             self.failure = error if isinstance(error, Exception) else None
@@ -235,7 +235,7 @@ class Engine:
             raise
         self._crew.begin(loaded)
         self._refusal = None
-        return loaded[0]
+        return loaded
 
     async def drain(self, timeout_seconds: float) -> bool:
         """Take nothing more, and answer what was taken.
@@ -319,11 +319,7 @@ class Engine:
         due, deadline = self._scheduler.due(now, options.timeout_seconds)
         job = Job(request, request.rows, now, due, deadline, options.priority, options.variant, gone, reply, digest)
         self._tell(self._scheduler.offer(job, now), now)
-        if self._crew.has_idle:
-            self._crew.wake_one()
-        if not self._is_sweeping:
-            self._is_sweeping = True
-            asyncio.get_running_loop().call_later(_SWEEP_SECONDS, self._sweep)
+        self._see_to_queue()
         return reply
 
     async def warm_cache(self, requests: Iterable[InferRequest]) -> int:
@@ -423,6 +419,13 @@ class Engine:
         for job in taken.jobs:
             _fail(job, _lost_error(error))
 
+    def put_back(self, taken: Taken) -> None:
+        """Queue a batch's requests again; see `Work`."""
+        self._scheduler.lost(taken)
+        for job in taken.jobs:
+            self._scheduler.queue.put(job)
+        self._see_to_queue()
+
     def wanted_variants(self) -> Sequence[str]:
         """Return what a worker must have loaded; see `Work`."""
         return self._scheduler.variants()
@@ -443,13 +446,12 @@ class Engine:
         self.failure = error
         self._abandon_queue(f"the model cannot be computed: {error}")
 
-    def _use_first_ladder(self, loaded: Sequence[Loaded]) -> None:
-        common = set.intersection(*({one.variant for one in each.variants} for each in loaded))
-        known = [one for one in loaded[0].variants if one.variant in common]
-        self._scheduler.workers = sum(worker.slots for worker in self._crew.workers)
-        self._scheduler.learn(known)
+    def _use_first_ladder(self, loaded: Loaded) -> None:
+        self._scheduler.workers = self._crew.workers[0].slots
+        self._scheduler.learn(loaded.variants)
+        every = Ladder(tuple(one.variant for one in loaded.variants))
         try:
-            self._scheduler.use(self._settings.ladder or Ladder(tuple(one.variant for one in known)), self._clock())
+            self._scheduler.use(self._settings.ladder or every, self._clock())
         except RequestError as error:
             raise LoadError(f"ladder: {error}") from error
 
@@ -486,6 +488,14 @@ class Engine:
         if digest is None:
             digest = self._answer_digests[variant] = answer_digest(self.contract, variant)
         return digest
+
+    def _see_to_queue(self) -> None:
+        """Have somebody take what waits, and the dead among it looked for."""
+        if self._crew.has_idle:
+            self._crew.wake_one()
+        if not self._is_sweeping:
+            self._is_sweeping = True
+            asyncio.get_running_loop().call_later(_SWEEP_SECONDS, self._sweep)
 
     def _sweep(self) -> None:
         """Answer what has died in the queue, while there is something in it."""

@@ -11,7 +11,8 @@ from modelserver.compute.batching import split
 from modelserver.engine.stage_worker import PartTimes, StageWorker
 from modelserver.errors import RequestError
 from modelserver.worker.arena import Arena
-from modelserver.worker.messages import ComputedPart, ComputePart, HandOver, Part
+from modelserver.worker.messages import ComputedPart, ComputePart, HandOver
+from modelserver.worker.orders import Part
 from modelserver.worker.transfer import read_arrays, write_arrays, write_error
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ of arenas, on its whole way.
 """
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from modelserver.compute.executor import Batch, BatchResult, ExecutorLostError, Loaded, LoadedVariant, Outcome
 from modelserver.engine.pipeline_chain import SLOTS, Chain, LocalStep, RemoteStep, Tally, new_link
@@ -20,14 +20,12 @@ from modelserver.worker.messages import (
     ComputedPart,
     ComputePart,
     Load,
-    Open,
     Opened,
-    Part,
     Ready,
     RequestPlaces,
-    Start,
     Unload,
 )
+from modelserver.worker.orders import Open, Part, Start
 from modelserver.worker.part import Arenas
 from modelserver.worker.transfer import (
     read_error,
@@ -39,6 +37,10 @@ from modelserver.worker.transfer import (
 
 def _held(batch: Batch, error: BatchHeldError) -> list[Outcome]:
     return [error.answer for _ in batch.requests]
+
+
+def _tell_nobody(reason: str) -> None:
+    """Leave it at the log."""
 
 
 class PipelineExecutor:
@@ -56,6 +58,7 @@ class PipelineExecutor:
         executables: SHA-256 digests of executable artifacts that are vouched for.
         threads: Of each worker's libraries.
         load_within_seconds: What is not ready by then is given up.
+        on_stage_lost: Told the reason whenever a single stage is started again, which the engine does not see.
     """
 
     concurrency = SLOTS
@@ -72,6 +75,7 @@ class PipelineExecutor:
         executables: Iterable[str] = (),
         threads: int = 1,
         load_within_seconds: float = LOAD_WITHIN_SECONDS,
+        on_stage_lost: Callable[[str], None] = _tell_nobody,
     ) -> None:
         self._open = Open(uri, device, sorted(executables))
         self._variants = list(variants)
@@ -79,6 +83,7 @@ class PipelineExecutor:
         self._limits = Limits(wedged_after_seconds, memory_limit_bytes)
         self._threads = threads
         self._load_within_seconds = load_within_seconds
+        self._on_stage_lost = on_stage_lost
         self._chain: Chain | None = None
         self._trips: set[asyncio.Task[BatchResult]] = set()
 
@@ -147,7 +152,7 @@ class PipelineExecutor:
                 raise
             return worker
 
-        return LocalStep(part, StageWorker(start))
+        return LocalStep(part, StageWorker(start, self._on_stage_lost))
 
     async def _start_others(self, chain: Chain) -> None:
         """Start the stages after the first, all at once."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from modelserver.errors import LoadError
-from modelserver.worker.messages import Part
+from modelserver.worker.orders import Part
 
 
 @dataclass(frozen=True)

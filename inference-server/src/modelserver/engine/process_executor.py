@@ -1,26 +1,27 @@
 """An executor that is a worker process."""
 
+import asyncio
 import logging
+import socket
 import time
 from collections.abc import Iterable, Sequence
 from typing import TypeVar
 
 from modelserver.compute.executor import Batch, BatchResult, ExecutorLostError, Loaded, LoadedVariant
+from modelserver.engine.spawning import Begun, Orders, begin
 from modelserver.engine.worker_process import CRASH, Limits, WorkerProcess
 from modelserver.errors import LoadError, RequestError
-from modelserver.worker.arena import Arena
 from modelserver.worker.messages import (
     Compute,
     Computed,
     Failed,
     Load,
     Message,
-    Open,
     Opened,
     Ready,
-    Start,
     Unload,
 )
+from modelserver.worker.orders import Open, Start
 from modelserver.worker.part import Arenas
 from modelserver.worker.transfer import read_outcomes, write_requests
 
@@ -46,7 +47,15 @@ async def ask_to_load(
         LoadError: When it does not work.
         ExecutorLostError: When the worker does not survive it.
     """
-    answer = await worker.ask(message, within_seconds)
+    return expect_answer(worker, await worker.ask(message, within_seconds), expected)
+
+
+def expect_answer(worker: WorkerProcess, answer: Message, expected: type[Answer]) -> Answer:
+    """Return an answer to what loads.
+
+    Raises:
+        LoadError: When it says that it does not work.
+    """
     if isinstance(answer, Failed):
         raise LoadError(answer.message)
     if not isinstance(answer, expected):
@@ -72,6 +81,7 @@ class ProcessExecutor:
         stage: Serve this stage of a split model as a model of its own; None for the model.
         threads: Of the worker's libraries.
         load_within_seconds: A model that is not ready by then is given up.
+        begun: A worker that has been told to do just this, for the first start; None to begin one then.
     """
 
     concurrency = 1
@@ -88,12 +98,14 @@ class ProcessExecutor:
         stage: str | None = None,
         threads: int = 1,
         load_within_seconds: float = LOAD_WITHIN_SECONDS,
+        begun: Begun | None = None,
     ) -> None:
         self._open = Open(uri, device, sorted(executables), stage)
         self._variants = list(variants)
         self._limits = Limits(wedged_after_seconds, memory_limit_bytes)
         self._threads = threads
         self._load_within_seconds = load_within_seconds
+        self._begun = begun
         self._worker: WorkerProcess | None = None
         self._arenas: Arenas | None = None
 
@@ -105,10 +117,11 @@ class ProcessExecutor:
     async def start(self) -> Loaded:
         """Start a worker, end the one before; see `Executor`."""
         await self.stop()
-        self._arenas = arenas = Arenas([Arena.create("requests")], (), [Arena.create("answers")])
-        self._worker = worker = await WorkerProcess.spawn(arenas, self._limits, self._threads)
+        begun = self._take_begun()
+        self._arenas = Arenas.over(begun.shared)
+        self._worker = worker = WorkerProcess(begun.spawned.process, self._limits)
         try:
-            return await self._loaded(worker)
+            return await self._loaded(worker, begun.spawned.connection)
         except ExecutorLostError as error:
             await self.stop()
             raise LoadError(f"model {self._open.uri!r} does not load: {error}") from error
@@ -116,11 +129,22 @@ class ProcessExecutor:
             await self.stop()
             raise
 
-    async def _loaded(self, worker: WorkerProcess) -> Loaded:
+    def _take_begun(self) -> Begun:
+        """Return a worker that does what is to be done: the one there is, once, else a new one."""
+        orders = Orders(self._open, Start(list(self._variants), self._limits.memory_limit_bytes), self._threads)
+        begun, self._begun = self._begun, None
+        if begun is None:
+            return begin(orders)
+        if begun.orders != orders:
+            raise AssertionError(f"orders {begun.orders}: expected {orders}")
+        return begun
+
+    async def _loaded(self, worker: WorkerProcess, connection: socket.socket) -> Loaded:
         within = self._load_within_seconds
-        opened = await ask_to_load(worker, self._open, Opened, within)
-        asked = Start(self._variants, self._limits.memory_limit_bytes)
-        ready = await ask_to_load(worker, asked, Ready, within)
+        opening, starting = worker.expect(within), worker.expect(within)
+        await worker.connect(connection)
+        answers = await asyncio.gather(opening, starting)
+        opened, ready = expect_answer(worker, answers[0], Opened), expect_answer(worker, answers[1], Ready)
         return Loaded(
             opened.contract, tuple(ready.variants), dict(ready.left_out), opened.device, ready.device_memory_bytes
         )

@@ -52,10 +52,12 @@ class StageWorker:
 
     Args:
         start: Starts a worker and loads the stage.
+        on_lost: Told the reason, `crash`, `hang` or `memory`, of each loss after which the stage is started again here.
     """
 
-    def __init__(self, start: Callable[[], Awaitable[WorkerProcess]]) -> None:
+    def __init__(self, start: Callable[[], Awaitable[WorkerProcess]], on_lost: Callable[[str], None]) -> None:
         self._start = start
+        self._on_lost = on_lost
         self._worker: asyncio.Future[WorkerProcess | ExecutorLostError] = asyncio.get_running_loop().create_future()
         self._given_up: asyncio.Future[ExecutorLostError] = asyncio.get_running_loop().create_future()
         self._watching: asyncio.Task[None] | None = None
@@ -140,6 +142,7 @@ class StageWorker:
                 self._give_up(error)
                 return
             log.warning("a stage is started again: %s", error)
+            self._on_lost(error.reason)
             try:
                 worker = await self._start()
             except (LoadError, ExecutorLostError) as failure:

@@ -2,19 +2,17 @@
 
 import asyncio
 import contextlib
-import itertools
 import os
 import signal
 import socket
 import subprocess
-import sys
 import time
 from collections import deque
 from dataclasses import dataclass
 from typing import cast
 
-from modelserver.compute.executor import ExecutorLostError
-from modelserver.worker.isolation import environment
+from modelserver.compute.executor import ExecutorLostError, NotHandedOverError
+from modelserver.engine.spawning import spawn
 from modelserver.worker.memory import ResidentMemory
 from modelserver.worker.messages import Framing, Message, MessageError, read_message, write_message
 from modelserver.worker.part import Arenas
@@ -58,7 +56,7 @@ def _how_it_ended(code: int) -> str:
 class WorkerProcess(asyncio.Protocol):
     """A running worker. Questions may follow each other without waiting: it answers one after the other.
 
-    Use `spawn`.
+    Use `spawn`; or, for a worker that was spawned and given orders, `expect` the answers, then `connect`.
 
     Args:
         process: The worker.
@@ -93,26 +91,18 @@ class WorkerProcess(asyncio.Protocol):
         Raises:
             OSError: When no process can be started.
         """
-        ours, theirs = socket.socketpair()
-        with theirs:
-            shared = [[arena.descriptor for arena in kind] for kind in (arenas.reads, arenas.memos, arenas.writes)]
-            lists = [",".join(map(str, descriptors)) for descriptors in shared]
-            command = [sys.executable, "-m", "modelserver.worker", str(os.getpid()), str(theirs.fileno()), *lists]
-            try:
-                # A millisecond; and from this thread: the kernel ends the worker when the thread that started it ends.
-                process = subprocess.Popen(  # noqa: ASYNC220
-                    command,
-                    stdin=subprocess.DEVNULL,
-                    pass_fds=[theirs.fileno(), *itertools.chain(*shared)],
-                    env=environment(threads),
-                    start_new_session=True,
-                )
-            except OSError:
-                ours.close()
-                raise
-        worker = cls(process, limits)
-        await worker._loop.create_unix_connection(lambda: worker, sock=ours)
+        spawned = spawn(arenas.shared, threads)
+        worker = cls(spawned.process, limits)
+        await worker.connect(spawned.connection)
         return worker
+
+    async def connect(self, connection: socket.socket) -> None:
+        """Talk to the worker from now on.
+
+        Args:
+            connection: The front's end; from now on this one's to close.
+        """
+        await self._loop.create_unix_connection(lambda: self, sock=connection)
 
     @property
     def process_id(self) -> int:
@@ -133,18 +123,34 @@ class WorkerProcess(asyncio.Protocol):
                 may take more memory for a moment: the worker then gives it up by itself.
 
         Raises:
-            ExecutorLostError: When the worker is gone, or was killed for the time or the memory that it took.
+            NotHandedOverError: When the worker had gone before.
+            ExecutorLostError: When it is gone now, or was killed for the time or the memory that it took.
         """
-        if self._transport is None or self._transport.is_closing() or self._lost.done():
-            raise await self.lost()
+        if self._transport is None or self._transport.is_closing() or self._lost.done() or self._has_ended():
+            error = await self.lost()
+            raise NotHandedOverError(error.reason, str(error))
+        answer = self.expect(within_seconds)
+        self._transport.write(write_message(message))
+        return await answer
+
+    def expect(self, within_seconds: float | None = None) -> "asyncio.Future[Message]":
+        """Return the next answer, to a message that has been sent or is about to be; see `ask`."""
+        if self._lost.done():
+            return self._loop.create_task(self._raise_lost())
         within = self._limits.wedged_after_seconds if within_seconds is None else within_seconds
         question = _Question(self._loop.create_future(), within, within_seconds is None)
         if not self._questions:
             self._head_since = time.monotonic()
             self._idle.clear()
         self._questions.append(question)
-        self._transport.write(write_message(message))
-        return await question.answer
+        return question.answer
+
+    async def _raise_lost(self) -> Message:
+        raise await self.lost()
+
+    def _has_ended(self) -> bool:
+        """Say whether the process has ended, which the loop may not have come to yet. A microsecond."""
+        return os.waitid(os.P_PID, self._process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
 
     async def idle(self) -> None:
         """Wait until nothing is asked any more; whoever asked may have been cancelled."""

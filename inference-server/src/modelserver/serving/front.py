@@ -10,7 +10,7 @@ from modelserver.cgroups import cpu_use, memory_limit_bytes, memory_pressure
 from modelserver.compute.executor import Loaded
 from modelserver.engine.engine import Engine
 from modelserver.engine.ladder import Ladder
-from modelserver.errors import LoadError
+from modelserver.errors import LoadError, UnavailableError
 from modelserver.serving.application import Application
 from modelserver.serving.bottleneck import diagnose
 from modelserver.serving.health import Facts, Phase, why_not_accepting
@@ -98,6 +98,11 @@ class Front:
         Args:
             started: The engine's start.
         """
+        # What is there now stays as long as the process: collections, which were off meanwhile, need never look at it. It
+        # takes a while, in which the worker loads.
+        gc.collect()
+        gc.freeze()
+        gc.enable()
         try:
             loaded = await started
             if self._settings.hot_items is not None:
@@ -108,10 +113,6 @@ class Front:
             if not isinstance(error, LoadError):
                 log.exception("the engine did not start")
             return
-        # What is there now stays as long as the process: collections, which were off meanwhile, need never look at it.
-        gc.collect()
-        gc.freeze()
-        gc.enable()
         self._movement.note()
         self.is_started = True
         self.application.refusal = why_not_accepting(self.facts())
@@ -218,12 +219,15 @@ class Front:
         ladder = self._ladder_file.changed()
         if ladder is None or ladder == self.ladder:
             return
-        change = asyncio.get_running_loop().create_task(self._follow(ladder))
+        change = asyncio.get_running_loop().create_task(self._follow(ladder, self._ladder_file))
         self._changes.add(change)
         change.add_done_callback(self._changes.discard)
 
-    async def _follow(self, ladder: Ladder) -> None:
+    async def _follow(self, ladder: Ladder, file: LadderFile) -> None:
         try:
             await self._engine.set_ladder(ladder)
+        except UnavailableError as error:  # a worker is starting
+            log.info("the ladder that another front was told waits: %s", error)
+            file.forget()
         except Exception:
             log.exception("the ladder that another front was told cannot be put in force")

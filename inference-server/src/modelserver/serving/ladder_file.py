@@ -32,6 +32,10 @@ class LadderFile:
         Path(name).replace(self._path)
         self._seen = self._stamp()
 
+    def forget(self) -> None:
+        """Have `changed` return what is there once more: it could not be put in force yet."""
+        self._seen = None
+
     def changed(self) -> Ladder | None:
         """Return the ladder that another front has put there; None when there is nothing new."""
         stamp = self._stamp()

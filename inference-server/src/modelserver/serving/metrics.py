@@ -276,6 +276,10 @@ class ServerMetrics:
         self._restarts[(reason,)].pending += 1
         self._device_bytes.pop(worker, None)
 
+    def on_stage_lost(self, reason: str) -> None:
+        """See `Observer`."""
+        self._restarts[(reason,)].pending += 1
+
     def on_cache(self, hit: bool) -> None:
         """See `Observer`."""
         (self._hits if hit else self._misses).pending += 1

@@ -40,5 +40,9 @@ class Movement:
         """See `Observer`."""
         self.note()
 
+    def on_stage_lost(self, reason: str) -> None:  # noqa: ARG002 - ditto
+        """See `Observer`."""
+        self.note()
+
     def on_cache(self, hit: bool) -> None:
         """See `Observer`."""

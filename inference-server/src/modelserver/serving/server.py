@@ -14,16 +14,17 @@ from typing import TYPE_CHECKING, NoReturn
 
 import uvloop
 
-from modelserver.cgroups import cpu_limit_cores, memory_limit_bytes, whole_cores
 from modelserver.compute.executor import Loaded
 from modelserver.engine.engine import Engine
+from modelserver.engine.spawning import Begun
 from modelserver.errors import LoadError
 from modelserver.serving.admin import Admin, token_from_environment
 from modelserver.serving.computing import first_ladder, make_engine
+from modelserver.serving.head_start import own_share
 from modelserver.serving.labels import labels_from_environment
 from modelserver.serving.ladder_file import LadderFile
 from modelserver.serving.listening import listen
-from modelserver.serving.place import LADDER_FILE, Place, share_of
+from modelserver.serving.place import LADDER_FILE, Place
 from modelserver.serving.settings import ServeSettings
 from modelserver.serving.watchers import Watchers
 
@@ -69,19 +70,23 @@ def _front(
     return Front(settings, place, engine, watchers, ServerMetrics(labels_from_environment(), settings.variant), file)
 
 
-async def _run(settings: ServeSettings, place: Place, listeners: list[socket.socket]) -> Exception | None:
+async def _run(
+    settings: ServeSettings, place: Place, listeners: list[socket.socket], begun: Begun | None
+) -> Exception | None:
     """Serve until told to end; return why that was not possible."""
     file = None if place.directory is None else LadderFile(place.directory / LADDER_FILE)
     watchers = Watchers()
-    engine = make_engine(settings, (file and file.changed()) or first_ladder(settings), watchers)
-    started = await _spawned(engine)
+    engine = make_engine(settings, (file and file.changed()) or first_ladder(settings), watchers, begun)
+    started = None if begun else await _spawned(engine)
     from modelserver.serving.lame_duck import serve_http  # noqa: PLC0415 - the workers load meanwhile
 
     front = _front(settings, place, engine, watchers, file)
     admin = None
     if len(listeners) > 1:
         admin = Admin(token_from_environment(), lambda: front.ladder, front.change_ladder)
-    starting = asyncio.get_running_loop().create_task(front.start(started))
+    # Only now may a worker that is on its way be heard of: those who count it are there.
+    loop = asyncio.get_running_loop()
+    starting = loop.create_task(front.start(started or loop.create_task(engine.start())))
     if place.waits_until_ready:
         await starting
     if front.failure is None:
@@ -102,14 +107,16 @@ def _listeners(settings: ServeSettings, listener: socket.socket | None, place: P
     return listeners
 
 
-def _serve_front(settings: ServeSettings, place: Place, listener: socket.socket | None) -> Exception | None:
-    share = share_of(settings, place, whole_cores(cpu_limit_cores()), memory_limit_bytes())
+def _serve_front(
+    settings: ServeSettings, place: Place, listener: socket.socket | None, begun: Begun | None = None
+) -> Exception | None:
+    share = own_share(settings, place)
     listeners = _listeners(settings, listener, place)
     _allow_many_connections()
     # What is allocated while loading stays: collections while it is would find nothing.
     gc.disable()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(_run(share, place, listeners))
+        return runner.run(_run(share, place, listeners, begun))
 
 
 def _serve_sibling(settings: ServeSettings, place: Place, listener: socket.socket) -> int:
@@ -123,20 +130,25 @@ def _serve_sibling(settings: ServeSettings, place: Place, listener: socket.socke
     return 0 if failure is None else 1
 
 
-def _serve(settings: ServeSettings) -> str | None:
+def _serve(settings: ServeSettings, begun: Begun | None) -> str | None:
     if settings.admin_port is not None:
         token_from_environment()
     labels_from_environment()
     if settings.fronts == 1:
-        failure = _serve_front(settings, Place(), None)
+        failure = _serve_front(settings, Place(), None, begun)
         return None if failure is None else str(failure)
     from modelserver.serving.fronts import Fronts  # noqa: PLC0415 - most servers have one front
 
     return Fronts(settings, _serve_sibling).run()
 
 
-def serve(settings: ServeSettings) -> NoReturn:
-    """Serve until told to end, then end the process: 0 after a drain, 1 when the model did not load or computing died."""
+def serve(settings: ServeSettings, begun: Begun | None) -> NoReturn:
+    """Serve until told to end, then end the process: 0 after a drain, 1 when the model did not load or computing died.
+
+    Args:
+        settings: Of the server.
+        begun: The first worker, when it is on its way.
+    """
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
     # Until uvicorn takes the signals over there is nothing to drain. Without a handler of ours a container's first process
@@ -144,7 +156,7 @@ def serve(settings: ServeSettings) -> NoReturn:
     for early in (signal.SIGTERM, signal.SIGINT):
         signal.signal(early, lambda *_: os._exit(0))
     try:
-        failure = _serve(settings)
+        failure = _serve(settings, begun)
     except LoadError as error:
         failure = str(error)
     if failure is not None:

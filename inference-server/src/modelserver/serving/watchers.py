@@ -34,6 +34,11 @@ class Watchers:
         for other in self.others:
             other.on_lost(worker, reason)
 
+    def on_stage_lost(self, reason: str) -> None:
+        """See `Observer`."""
+        for other in self.others:
+            other.on_stage_lost(reason)
+
     def on_cache(self, hit: bool) -> None:
         """See `Observer`."""
         for other in self.others:

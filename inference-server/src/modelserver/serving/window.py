@@ -111,6 +111,10 @@ class Window:
         """See `Observer`."""
         self._batches.memory_restarts += reason == "memory"
 
+    def on_stage_lost(self, reason: str) -> None:
+        """See `Observer`."""
+        self._batches.memory_restarts += reason == "memory"
+
     def on_cache(self, hit: bool) -> None:
         """See `Observer`."""
 

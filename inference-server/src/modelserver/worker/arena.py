@@ -4,7 +4,6 @@ An anonymous file (memfd) that the kernel frees with its last user, so nothing i
 starts over with each batch; single pieces are never freed.
 """
 
-import fcntl
 import gc
 import mmap
 import os
@@ -15,10 +14,10 @@ from typing import Any
 import numpy as np
 
 from modelserver.tensors import Array
+from modelserver.worker.shared import create_memory
 
 ALIGNMENT = 64
 """Of every piece: a cache line, and what vector instructions like."""
-FIRST_BYTES = 1 << 20
 _OWN_REFERENCES = 2
 KEPT_BYTES = 64 << 20
 """What an arena keeps of its memory from one batch to the next; more goes back to the kernel."""
@@ -52,11 +51,7 @@ class Arena:
         Args:
             name: For whoever looks into /proc.
         """
-        descriptor = os.memfd_create(name, os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
-        os.ftruncate(descriptor, FIRST_BYTES)
-        # A mapping beyond the end of its file kills whoever touches it: neither end may shrink it.
-        fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK)
-        return cls(descriptor)
+        return cls(create_memory(name))
 
     def _map(self) -> None:
         """Map the whole file as it is now; pieces of an earlier mapping stay readable for as long as someone has them."""

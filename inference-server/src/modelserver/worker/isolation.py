@@ -35,14 +35,3 @@ def leave_signals_to_the_front() -> None:
     """Ignore what a terminal or a container sends to everyone: the front says when to end, by closing the socket."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-
-
-def environment(threads: int) -> dict[str, str]:
-    """Return the environment of a worker: libraries read their number of threads when they are imported.
-
-    Args:
-        threads: To compute with.
-    """
-    names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
-    # Unbuffered: what a model printed before its worker was killed is what one wants to read.
-    return {**os.environ, **dict.fromkeys(names, str(threads)), "PYTHONUNBUFFERED": "1"}

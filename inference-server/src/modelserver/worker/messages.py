@@ -4,7 +4,6 @@ Tensors are not in the messages: a message says where in shared memory they lie.
 """
 
 import math
-import struct
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, TypeAlias
@@ -15,11 +14,9 @@ from modelserver.compute.executor import LoadedVariant
 from modelserver.model import Stage
 from modelserver.tensors import Contract, TensorSpec
 from modelserver.timing import LinearCost
+from modelserver.worker.orders import LENGTH, Open, Part, Start, framed
 
-VERSION = 1
-"""Of the messages; both ends come from one installation, so another version is a mistake and is refused."""
 MAX_MESSAGE_BYTES = 1 << 28
-_LENGTH = struct.Struct("<I")
 
 Place: TypeAlias = tuple[str, str, Sequence[int], int, int]
 """Where a tensor lies in the writer's arena: name, datatype, shape, offset and length in bytes."""
@@ -31,41 +28,6 @@ OutcomePlaces: TypeAlias = Sequence[Place] | dict[str, str]
 
 class MessageError(Exception):
     """The other end said something that is not in the protocol."""
-
-
-@dataclass(frozen=True)
-class Part:
-    """Of a split model, what one worker does.
-
-    Attributes:
-        decode: Whether it takes requests, rather than what the worker before it hands over.
-        stage: Whose network it runs; None for none, when another pod has it.
-        encode: Whether it makes answers, rather than something to hand over.
-    """
-
-    decode: bool
-    stage: str | None
-    encode: bool
-
-
-@dataclass(frozen=True)
-class Open:
-    """To the worker, first: which model.
-
-    Attributes:
-        uri: Where the model is.
-        device: `auto`, `cpu` or a torch device.
-        executables: SHA-256 digests of executable artifacts that are vouched for.
-        stage: Stage of a split model that is to be served as a model of its own; None for the model itself.
-        version: Of the messages.
-    """
-
-    op: ClassVar[str] = "open"
-    uri: str
-    device: str = "auto"
-    executables: Sequence[str] = ()
-    stage: str | None = None
-    version: int = VERSION
 
 
 @dataclass(frozen=True)
@@ -82,24 +44,6 @@ class Opened:
     contract: Contract
     device: str
     stages: Sequence[Stage] = ()
-
-
-@dataclass(frozen=True)
-class Start:
-    """To the worker, second: what to load and warm up.
-
-    Attributes:
-        variants: Most wanted first; the first is loaded whatever it takes.
-        memory_limit_bytes: Of resident memory, beyond which no further variant is loaded; None for no limit.
-        part: Of a split model; None for the whole.
-        example: Whether to give the model's example back, in the first slot's memory, which no batch may then have.
-    """
-
-    op: ClassVar[str] = "start"
-    variants: Sequence[str]
-    memory_limit_bytes: int | None = None
-    part: Part | None = None
-    example: bool = False
 
 
 @dataclass(frozen=True)
@@ -289,8 +233,7 @@ _READERS: dict[str, Callable[[dict[str, Any]], Message]] = {
 
 def write_message(message: Message) -> bytes:
     """Return a message as it goes over the socket."""
-    text = orjson.dumps((message.op, message))
-    return _LENGTH.pack(len(text)) + text
+    return framed(message.op, message)
 
 
 def read_message(text: bytes) -> Message:
@@ -320,13 +263,13 @@ class Framing:
         """
         self._pending += received
         complete = []
-        while len(self._pending) >= _LENGTH.size:
-            (length,) = _LENGTH.unpack_from(self._pending)
+        while len(self._pending) >= LENGTH.size:
+            (length,) = LENGTH.unpack_from(self._pending)
             if length > MAX_MESSAGE_BYTES:
                 raise MessageError(f"message of {length} bytes: expected at most {MAX_MESSAGE_BYTES}")
-            end = _LENGTH.size + length
+            end = LENGTH.size + length
             if len(self._pending) < end:
                 break
-            complete.append(bytes(self._pending[_LENGTH.size : end]))
+            complete.append(bytes(self._pending[LENGTH.size : end]))
             del self._pending[:end]
         return complete

@@ -13,7 +13,9 @@ from modelserver.model import Decoded, Model, Network
 from modelserver.tensors import Arrays
 from modelserver.worker.arena import Arena
 from modelserver.worker.memory import ResidentMemory
-from modelserver.worker.messages import ComputedPart, ComputePart, HandOver, Part, Place
+from modelserver.worker.messages import ComputedPart, ComputePart, HandOver, Place
+from modelserver.worker.orders import Part
+from modelserver.worker.shared import Shared
 from modelserver.worker.transfer import (
     read_arrays,
     read_requests,
@@ -38,6 +40,18 @@ class Arenas:
     reads: Sequence[Arena]
     memos: Sequence[Arena]
     writes: Sequence[Arena]
+
+    @property
+    def shared(self) -> Shared:
+        """Return their file descriptors."""
+        return Shared(*([arena.descriptor for arena in kind] for kind in (self.reads, self.memos, self.writes)))
+
+    @classmethod
+    def over(cls, shared: Shared) -> "Arenas":
+        """Return arenas over memory that there is."""
+        return cls(
+            *([Arena(descriptor) for descriptor in kind] for kind in (shared.reads, shared.memos, shared.writes))
+        )
 
 
 def _identity(arrays: Arrays) -> Arrays:
