@@ -10,6 +10,7 @@ import numpy as np
 from modelscaler.backtest.cases import Case
 from modelscaler.backtest.expanding import expanding_quantiles
 from modelscaler.backtest.method import Progress, Quantiles, unknown
+from modelscaler.backtest.shifting import earlier
 from modelscaler.backtest.targets import targets
 from modelscaler.backtest.trace import Trace
 from modelscaler.domain import Floats
@@ -79,9 +80,9 @@ def points(trace: Trace, track: Floats, ahead: int, rule: RuleName) -> Floats:
             steps = max(round(MEAN_SECONDS / trace.step_seconds), FEWEST_MEAN_STEPS)
             return trailing_mean(trace.rps, steps)
         case "snaive":
-            return _earlier(track, day) if ahead <= day else np.full_like(track, np.nan)
+            return earlier(track, day) if ahead <= day else np.full_like(track, np.nan)
         case "last+day":
-            change = _earlier(track, day) - _earlier(trace.rps, day)
+            change = earlier(track, day) - earlier(trace.rps, day)
             return np.maximum(trace.rps + change, 0.0) if ahead <= day else np.full_like(track, np.nan)
 
 
@@ -117,10 +118,3 @@ def mean_so_far(rps: Floats) -> Floats:
     known = np.isfinite(rps)
     mean: Floats = np.cumsum(np.where(known, rps, 0.0)) / np.maximum(np.cumsum(known), 1)
     return mean
-
-
-def _earlier(track: Floats, steps: int) -> Floats:
-    """Return the track as it was `steps` earlier, shape (n,), NaN before its beginning."""
-    shifted = np.full_like(track, np.nan)
-    shifted[steps:] = track[: max(len(track) - steps, 0)]
-    return shifted
