@@ -203,6 +203,20 @@ def test_a_request_is_taken_when_those_who_fill_the_queue_have_expired() -> None
     assert take(one, NOW + 1).jobs == [job]
 
 
+def test_a_full_queue_is_not_searched_again_when_it_was_just_now() -> None:
+    asked: list[Job] = []
+    one = scheduler()
+    (watched,) = offer(one, 1)
+    watched.gone = lambda: bool(asked.append(watched))
+    offer(one, 31)
+
+    for _ in range(100):
+        with pytest.raises(QueueFullError):
+            offer(one, 1)
+
+    assert len(asked) == 1
+
+
 def test_hopeless_requests_are_shed_when_costs_are_known() -> None:
     one = scheduler(Ladder(("full",)))
     offer(one, 1)

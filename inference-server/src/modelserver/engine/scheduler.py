@@ -20,6 +20,9 @@ _ARRIVALS_SECONDS = 1.0
 _TRUSTED_SECONDS = 1.0
 """Without a batch for longer, nothing is shed because of what it is predicted to take: a wrong prediction must be found out."""
 
+_PURGE_SECONDS = 0.05
+"""A full queue is searched for the dead so often: all of it for each request that is refused would leave no time to answer."""
+
 
 @dataclass(frozen=True)
 class SchedulerSettings:
@@ -104,6 +107,7 @@ class Scheduler:
         self._running: set[Taken] = set()
         self._allowance_seconds = math.inf
         self._variant_taken: str | None = None
+        self._purged_at = -math.inf
 
     def learn(self, loaded: Sequence[LoadedVariant]) -> None:
         """Learn of variants that a worker has loaded; the first worker's figures count."""
@@ -171,7 +175,7 @@ class Scheduler:
         dropped: list[Dropped] = []
         if not self.queue.fits(job.rows):
             self._measure_room(now)
-            dropped = self._count(self.queue.purge(now), now)
+            dropped = self.sweep(now) if now - self._purged_at >= _PURGE_SECONDS else []
             if not self.queue.fits(job.rows):
                 self.accounts.pressed(job.rows, True, now)
                 raise self._full(job.rows, now)
@@ -236,6 +240,7 @@ class Scheduler:
 
     def sweep(self, now: float) -> list[Dropped]:
         """Take out of the queue what need not be computed any more."""
+        self._purged_at = now
         return self._count(self.queue.purge(now), now)
 
     def drain_seconds(self, now: float) -> float:
