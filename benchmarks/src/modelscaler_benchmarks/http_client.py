@@ -1,7 +1,7 @@
 """A small HTTP/1.1 client that costs little enough to offer load from: one request at a time per connection, kept alive."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import cast
 
@@ -39,7 +39,10 @@ class Connection(asyncio.Protocol):
 
     def __init__(self) -> None:
         self._transport: asyncio.Transport | None = None
-        self._waiting: asyncio.Future[Answer] | None = None
+        self._on_answer: Callable[[Answer], None] | None = None
+        self._parser = httptools.HttpResponseParser(self)
+        self._headers: dict[str, str] = {}
+        self._body = b""
 
     @classmethod
     async def connect(cls, port: int) -> "Connection":
@@ -57,20 +60,30 @@ class Connection(asyncio.Protocol):
         """Return whether another request can be sent."""
         return self._transport is not None and not self._transport.is_closing()
 
-    async def ask(self, request: bytes, limit_seconds: float) -> Answer:
-        """Send a request and return the answer; a broken connection is an answer of status 0."""
+    def send(self, request: bytes, on_answer: Callable[[Answer], None]) -> None:
+        """Send a request; the answer is told once. A broken connection is an answer of status 0."""
         if self._transport is None or not self.usable:
-            return Answer(0, reason="closed before the request")
-        self._waiting = asyncio.get_running_loop().create_future()
-        self._parser = httptools.HttpResponseParser(self)
-        self._headers: dict[str, str] = {}
-        self._body = bytearray()
+            on_answer(Answer(0, reason="closed before the request"))
+            return
+        self._on_answer = on_answer
         self._transport.write(request)
+
+    async def ask(self, request: bytes, limit_seconds: float) -> Answer:
+        """Send a request and return the answer; see `send`. None in time is one of status 0, too."""
+        waiting: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        self.send(request, lambda answer: None if waiting.done() else waiting.set_result(answer))
         try:
-            return await asyncio.wait_for(self._waiting, limit_seconds)
+            return await asyncio.wait_for(waiting, limit_seconds)
         except TimeoutError:
+            reason = f"no answer within {limit_seconds:g} s"
+            self.give_up(reason)
+            return Answer(0, reason=reason)
+
+    def give_up(self, reason: str) -> None:
+        """Wait no longer for an answer, and close."""
+        if self._transport is not None:
             self._transport.abort()
-            return Answer(0, reason=f"no answer within {limit_seconds:g} s")
+        self._settle(Answer(0, reason=reason))
 
     def close(self) -> None:
         """Close it."""
@@ -93,6 +106,10 @@ class Connection(asyncio.Protocol):
         """Answer whoever waits."""
         self._settle(Answer(0, reason=f"connection lost: {error}"))
 
+    def on_message_begin(self) -> None:
+        """Begin an answer."""
+        self._headers, self._body = {}, b""
+
     def on_header(self, name: bytes, value: bytes) -> None:
         """Keep a header."""
         self._headers[name.decode("latin-1").lower()] = value.decode("latin-1")
@@ -103,14 +120,15 @@ class Connection(asyncio.Protocol):
 
     def on_message_complete(self) -> None:
         """Answer whoever waits."""
-        answer = Answer(self._parser.get_status_code(), self._headers, bytes(self._body))
+        answer = Answer(self._parser.get_status_code(), self._headers, self._body)
         if not self._parser.should_keep_alive():
             self.close()
         self._settle(answer)
 
     def _settle(self, answer: Answer) -> None:
-        if self._waiting is not None and not self._waiting.done():
-            self._waiting.set_result(answer)
+        on_answer, self._on_answer = self._on_answer, None
+        if on_answer is not None:
+            on_answer(answer)
 
 
 async def ask_once(port: int, request: bytes, limit_seconds: float) -> Answer:

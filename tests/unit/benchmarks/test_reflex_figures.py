@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from modelscaler_benchmarks.http_client import Answer
-from modelscaler_benchmarks.open_loop import Sample
-from modelscaler_benchmarks.reflex.bursts import Burst, Recorder, judge
+from modelscaler_benchmarks.open_loop import Recorder, Sample
+from modelscaler_benchmarks.reflex.bursts import ANSWERED_OR_REFUSED, Burst, judge
+from modelscaler_benchmarks.reflex.idle import block_order, idle_cost
 from modelscaler_benchmarks.reflex.ladders import LadderError, choose_pair
 from modelserver.artifact import VariantMetadata
 
@@ -34,7 +35,7 @@ KNOWN = [
 
 
 def recorded(*requests: tuple[float, float, int, bytes]) -> Recorder:
-    recorder = Recorder(b'"model_version":"fast"', lambda _: None)
+    recorder = Recorder(ANSWERED_OR_REFUSED, lambda answer: b'"model_version":"fast"' in answer.body)
     for due, latency, status, body in requests:
         recorder.note(Sample(due, latency, 0.001, status), Answer(status, body=body))
     return recorder
@@ -51,7 +52,7 @@ def test_each_way_to_violate_is_counted_when_it_falls_into_the_burst_or_just_aft
         (36.0, 0.1, 503, b""),
     )
 
-    figures = judge(noted.requests(), BURST, 0.5, (0.9, 0.8))
+    figures = judge(noted.samples(), BURST, 0.5, (0.9, 0.8))
 
     assert figures.requests == 5
     assert (figures.late, figures.refused, figures.expired, figures.failed) == (1, 1, 1, 1)
@@ -65,11 +66,11 @@ def test_each_way_to_violate_is_counted_when_it_falls_into_the_burst_or_just_aft
 def test_it_is_back_to_full_when_the_last_degraded_answer_has_come() -> None:
     noted = recorded((25.0, 0.1, 200, FAST), (31.0, 0.5, 200, FAST), (33.0, 0.1, 200, FULL))
 
-    assert judge(noted.requests(), BURST, 1.0, (0.9, 0.8)).back_to_full_seconds == pytest.approx(1.5)
+    assert judge(noted.samples(), BURST, 1.0, (0.9, 0.8)).back_to_full_seconds == pytest.approx(1.5)
 
 
 def test_it_is_back_at_once_when_nothing_was_degraded() -> None:
-    assert judge(recorded((25.0, 0.1, 200, FULL)).requests(), BURST, 1.0, (0.9, 0.8)).back_to_full_seconds == 0
+    assert judge(recorded((25.0, 0.1, 200, FULL)).samples(), BURST, 1.0, (0.9, 0.8)).back_to_full_seconds == 0
 
 
 def test_arrivals_are_the_same_and_in_order_when_the_seed_is() -> None:
@@ -103,3 +104,37 @@ def test_the_floor_is_the_full_accuracy_when_the_fast_one_is_better() -> None:
 def test_the_error_names_the_variants_when_one_is_missing(full: str, fast: str | None) -> None:
     with pytest.raises(LadderError, match="variants full, int8, distilled, tiny"):
         choose_pair(KNOWN, full, fast, Path("model"))
+
+
+def noisy_ratios(cost: float, pairs: int, noise: float) -> list[float]:
+    drawn = np.random.default_rng(5).normal(0.0, noise, pairs)
+    return list((1.0 - cost) * np.exp(drawn))
+
+
+def test_the_interval_holds_the_cost_when_pairs_are_noisy() -> None:
+    found = idle_cost(noisy_ratios(0.02, 32, 0.05), seed=1)
+
+    assert found.low < 0.02 < found.high
+    assert found.low < found.median < found.high
+    assert found.pairs == 32
+
+
+def test_the_interval_is_narrower_when_there_are_more_pairs() -> None:
+    few, many = (idle_cost(noisy_ratios(0.02, pairs, 0.05), seed=1) for pairs in (8, 128))
+
+    assert many.high - many.low < (few.high - few.low) / 2
+
+
+def test_one_outlier_moves_little_when_there_are_many_pairs() -> None:
+    ratios = [0.98] * 20
+
+    assert idle_cost([*ratios, 0.2], seed=1).median == pytest.approx(0.02)
+
+
+def test_a_steady_drift_cancels_when_slices_are_in_blocks() -> None:
+    speed = {"with": 0.98, "without": 1.0}
+    rates = [
+        speed[name] * drift for name, drift in zip(block_order("with", "without"), (1.0, 1.1, 1.21, 1.331), strict=True)
+    ]
+
+    assert idle_cost([rates[0] / rates[1], rates[3] / rates[2]], seed=1).median == pytest.approx(0.02)

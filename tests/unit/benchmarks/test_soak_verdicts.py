@@ -2,10 +2,12 @@
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
+from modelscaler_benchmarks.open_loop import Samples
 from modelscaler_benchmarks.soak.__main__ import table
+from modelscaler_benchmarks.soak.capacity import Capacity, drift_sentence, read_capacity
 from modelscaler_benchmarks.soak.verdict import (
-    Latencies,
     Memory,
     Verdict,
     by_window,
@@ -27,12 +29,16 @@ def memory(front_growth: float = 0.0, worker_growth: float = 0.0, warm_up_growth
     )
 
 
-def latencies(p99_share: float = 1.5, errors: int = 0) -> Latencies:
+def samples(due: NDArray[np.float64], latency: NDArray[np.float64], status: NDArray[np.int64]) -> Samples:
+    return Samples(due, latency, np.zeros(len(due)), status, np.zeros(len(due), dtype=bool))
+
+
+def latencies(p99_share: float = 1.5, errors: int = 0) -> Samples:
     due = np.linspace(0.0, SECONDS, 10_000, endpoint=False)
     latency = np.where(np.arange(10_000) % 50 == 0, 0.010 * p99_share, 0.010)
     status = np.full(10_000, 200)
     status[:errors] = 503
-    return Latencies(due, latency, np.zeros(10_000), status)
+    return samples(due, latency, status)
 
 
 def test_soak_is_met_when_memory_is_flat_and_the_tail_short() -> None:
@@ -70,7 +76,7 @@ def test_growth_ignores_one_sample_when_it_is_an_outlier() -> None:
 
 def test_windows_have_their_own_quantiles_when_latency_changes() -> None:
     due = np.array([0.0, 1.0, 12.0, 13.0])
-    found = by_window(Latencies(due, np.array([0.01, 0.01, 0.03, 0.03]), np.zeros(4), np.full(4, 200)), 5.0)
+    found = by_window(samples(due, np.array([0.01, 0.01, 0.03, 0.03]), np.full(4, 200)), 5.0)
 
     assert found[0] == [2.5, 12.5]
     assert found[1] == pytest.approx([10.0, 30.0])
@@ -90,3 +96,20 @@ def test_ideal_tail_agrees_with_theory_when_arrivals_are_poisson() -> None:
     # M/D/1: mean wait load / (2 (1 - load)) = 2 service times at 0.8; its quantiles from a longer simulation.
     assert ideal_poisson_ratio(0.8) == pytest.approx(11.3 / 2.28, rel=0.03)
     assert ideal_poisson_ratio(0.01) == pytest.approx(1.0, abs=0.1)
+
+
+def test_capacity_is_the_median_when_one_reading_is_odd() -> None:
+    readings = iter([1000.0, 1400.0, 1020.0])
+
+    capacity = read_capacity(lambda _: next(readings), 10.0)
+
+    assert capacity.rps == 1020.0
+    assert str(capacity) == "1020 (1000–1400)"
+
+
+@pytest.mark.parametrize(("after", "said"), [(900.0, ""), (800.0, "80% to 100%"), (1250.0, "64% to 80%")])
+def test_the_load_is_said_to_be_between_two_shares_when_capacity_moved(after: float, said: str) -> None:
+    sentence = drift_sentence(800.0, Capacity((1000.0,)), Capacity((after,)))
+
+    assert said in sentence
+    assert bool(sentence) == bool(said)

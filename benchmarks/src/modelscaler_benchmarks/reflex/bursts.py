@@ -1,16 +1,14 @@
 """A burst: its load, what is noted while it runs, and what that says."""
 
-from array import array
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from modelscaler_benchmarks.http_client import Answer
-from modelscaler_benchmarks.open_loop import Sample, poisson_arrivals
+from modelscaler_benchmarks.open_loop import Samples, poisson_arrivals
 
+ANSWERED_OR_REFUSED = frozenset({200, 429, 503, 504})
+"""What a burst beyond capacity may be answered; anything else is a failure."""
 RECOVERY_SECONDS = 5.0
 """After a burst: requests that are due by then count to it."""
 
@@ -66,72 +64,6 @@ class Burst:
         )
 
 
-@dataclass
-class Recorder:
-    """What is noted while the load runs.
-
-    Attributes:
-        fast_marker: What an answer of the fast variant has in its body.
-        tick: Told how far the load is, in seconds.
-    """
-
-    fast_marker: bytes
-    tick: Callable[[float], None]
-    due: Any = field(default_factory=lambda: array("d"))
-    latency: Any = field(default_factory=lambda: array("d"))
-    late: Any = field(default_factory=lambda: array("d"))
-    status: Any = field(default_factory=lambda: array("q"))
-    degraded: Any = field(default_factory=lambda: array("b"))
-    failures: list[str] = field(default_factory=list)
-
-    def note(self, sample: Sample, answer: Answer) -> None:
-        """Note one request."""
-        self.due.append(sample.due_seconds)
-        self.latency.append(sample.latency_seconds)
-        self.late.append(sample.late_seconds)
-        self.status.append(sample.status)
-        self.degraded.append(sample.status == 200 and self.fast_marker in answer.body)
-        if sample.status not in {200, 429, 503, 504} and len(self.failures) < 20:
-            self.failures.append(f"{sample.due_seconds:.2f} s: {answer.status} {answer.reason or answer.body[:200]!r}")
-        self.tick(sample.due_seconds)
-
-    def requests(self) -> "Requests":
-        """Return what was noted, in the order in which requests were due."""
-        order = np.argsort(np.array(self.due), kind="stable")
-        columns = (self.due, self.latency, self.late, self.status, self.degraded)
-        due, latency, late, status, degraded = (np.array(column)[order] for column in columns)
-        return Requests(due, latency, late, status, degraded.astype(bool))
-
-
-@dataclass(frozen=True)
-class Requests:
-    """Requests, one element each.
-
-    Attributes:
-        due: When it was to leave, seconds from the beginning.
-        latency: From then to the answer, seconds.
-        late: How much later it left: the generator's own fault, seconds.
-        status: HTTP status, 0 for none.
-        degraded: Whether the fast variant answered.
-    """
-
-    due: NDArray[np.float64]
-    latency: NDArray[np.float64]
-    late: NDArray[np.float64]
-    status: NDArray[np.int64]
-    degraded: NDArray[np.bool_]
-
-    def between(self, start: float, end: float) -> "Requests":
-        """Return those that were due in a time."""
-        kept = (self.due >= start) & (self.due < end)
-        return Requests(self.due[kept], self.latency[kept], self.late[kept], self.status[kept], self.degraded[kept])
-
-    def violating(self, objective_seconds: float) -> NDArray[np.bool_]:
-        """Return which were refused, failed or answered too late."""
-        violating: NDArray[np.bool_] = np.logical_or(self.status != 200, self.latency > objective_seconds)
-        return violating
-
-
 @dataclass(frozen=True)
 class Figures:
     """What a burst did.
@@ -167,7 +99,13 @@ class Figures:
     generator_late_p99_milliseconds: float
 
 
-def judge(requests: Requests, burst: Burst, objective_seconds: float, accuracies: tuple[float, float]) -> Figures:
+def violating(requests: Samples, objective_seconds: float) -> NDArray[np.bool_]:
+    """Return which were refused, failed or answered too late."""
+    violate: NDArray[np.bool_] = np.logical_or(requests.status != 200, requests.latency_seconds > objective_seconds)
+    return violate
+
+
+def judge(requests: Samples, burst: Burst, objective_seconds: float, accuracies: tuple[float, float]) -> Figures:
     """Return what a burst did.
 
     Args:
@@ -179,25 +117,27 @@ def judge(requests: Requests, burst: Burst, objective_seconds: float, accuracies
     counted = requests.between(burst.start_seconds, burst.end_seconds + RECOVERY_SECONDS)
     within = requests.between(burst.start_seconds, burst.end_seconds)
     ok, all_ok = within.status == 200, requests.status == 200
-    ends = requests.due + requests.latency
+    ends = requests.due_seconds + requests.latency_seconds
     refused = np.isin(counted.status, (429, 503))
     expired = counted.status == 504
-    latencies = 1e3 * within.latency[ok] if ok.any() else np.zeros(1)
+    latencies = 1e3 * within.latency_seconds[ok] if ok.any() else np.zeros(1)
     full, fast = accuracies
     return Figures(
-        requests=len(counted.due),
-        late=int(((counted.status == 200) & counted.violating(objective_seconds)).sum()),
+        requests=len(counted.due_seconds),
+        late=int(((counted.status == 200) & violating(counted, objective_seconds)).sum()),
         refused=int(refused.sum()),
         expired=int(expired.sum()),
         failed=int(((counted.status != 200) & ~refused & ~expired).sum()),
-        violation_share=float(counted.violating(objective_seconds).mean()) if len(counted.due) else 0.0,
-        degraded_share=float(within.degraded[ok].mean()) if ok.any() else 0.0,
-        mean_accuracy=float(np.where(requests.degraded[all_ok], fast, full).mean()) if all_ok.any() else 0.0,
-        back_to_full_seconds=_last_after(ends[requests.degraded], burst.end_seconds),
-        back_in_time_seconds=_last_after(ends[requests.violating(objective_seconds)], burst.end_seconds),
+        violation_share=float(violating(counted, objective_seconds).mean()) if len(counted.due_seconds) else 0.0,
+        degraded_share=float(within.marked[ok].mean()) if ok.any() else 0.0,
+        mean_accuracy=float(np.where(requests.marked[all_ok], fast, full).mean()) if all_ok.any() else 0.0,
+        back_to_full_seconds=_last_after(ends[requests.marked], burst.end_seconds),
+        back_in_time_seconds=_last_after(ends[violating(requests, objective_seconds)], burst.end_seconds),
         p50_milliseconds=float(np.quantile(latencies, 0.5)),
         p99_milliseconds=float(np.quantile(latencies, 0.99)),
-        generator_late_p99_milliseconds=float(1e3 * np.quantile(requests.late, 0.99)) if len(requests.late) else 0.0,
+        generator_late_p99_milliseconds=float(1e3 * np.quantile(requests.late_seconds, 0.99))
+        if len(requests.late_seconds)
+        else 0.0,
     )
 
 

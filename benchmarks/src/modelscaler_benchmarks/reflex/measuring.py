@@ -1,6 +1,5 @@
 """Runs the bursts, and finds out what the ladder costs when it is idle."""
 
-import statistics
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -8,9 +7,11 @@ from pathlib import Path
 
 import uvloop
 
+from modelscaler_benchmarks.http_client import Answer
 from modelscaler_benchmarks.load import LoadGenerator
-from modelscaler_benchmarks.open_loop import offer
-from modelscaler_benchmarks.reflex.bursts import Burst, Figures, Recorder, Requests, judge
+from modelscaler_benchmarks.open_loop import Recorder, Sample, Samples, offer
+from modelscaler_benchmarks.reflex.bursts import ANSWERED_OR_REFUSED, Burst, Figures, judge
+from modelscaler_benchmarks.reflex.idle import PAIRS_PER_BLOCK, SLICES_PER_BLOCK, IdleCost, block_order, idle_cost
 from modelscaler_benchmarks.reflex.serving import Asked, Served, asked
 from modelscaler_benchmarks.serving_process import ServingProcess
 
@@ -26,19 +27,19 @@ class Plan:
     Attributes:
         bursts: One after the other, each with the ladder and without.
         capacity_seconds: For each measurement of a capacity.
-        pairs: Of closed loops, with the ladder and without, for its cost when idle.
-        pair_seconds: For each loop of a pair.
+        idle_blocks: Of closed loops, with the ladder and without, for its cost when idle; see `idle`.
+        slice_seconds: For each loop of a block.
     """
 
     bursts: tuple[Burst, ...]
     capacity_seconds: float
-    pairs: int
-    pair_seconds: float
+    idle_blocks: int
+    slice_seconds: float
 
     @property
     def total_seconds(self) -> float:
         """Return how long it all takes, starts apart."""
-        loops = 2 * (self.capacity_seconds + self.pairs * self.pair_seconds)
+        loops = 2 * self.capacity_seconds + SLICES_PER_BLOCK * self.idle_blocks * self.slice_seconds
         return loops + 2 * sum(burst.total_seconds for burst in self.bursts)
 
 
@@ -59,13 +60,13 @@ class Measured:
     fast_rps: float = 0.0
     idle_ratios: list[float] = field(default_factory=list)
     figures: list[dict[str, Figures]] = field(default_factory=list)
-    requests: list[dict[str, Requests]] = field(default_factory=list)
+    requests: list[dict[str, Samples]] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
 
     @property
-    def idle_cost(self) -> float:
-        """Return the median share of throughput that the ladder costs when it has nothing to do."""
-        return 1.0 - statistics.median(self.idle_ratios) if self.idle_ratios else 0.0
+    def idle_cost(self) -> IdleCost:
+        """Return the share of throughput that the ladder costs when it has nothing to do."""
+        return idle_cost(self.idle_ratios, SEED)
 
 
 def measure(
@@ -92,9 +93,10 @@ def measure(
         }
         measured.full_rps = _capacity(servers[WITHOUT], sent, generator, plan.capacity_seconds)
         tick(plan.capacity_seconds, "capacity")
-        for number in range(plan.pairs):
-            measured.idle_ratios.append(_idle_ratio(servers, sent, generator, plan.pair_seconds, number % 2 == 1))
-            tick(2 * plan.pair_seconds, "idle cost")
+        for number in range(plan.idle_blocks):
+            names = block_order(WITH, WITHOUT) if number % 2 == 0 else block_order(WITHOUT, WITH)
+            measured.idle_ratios += _idle_ratios(servers, names, sent, generator, plan.slice_seconds)
+            tick(SLICES_PER_BLOCK * plan.slice_seconds, "idle cost")
         for number, burst in enumerate(plan.bursts):
             order = [WITH, WITHOUT] if number % 2 == 0 else [WITHOUT, WITH]
             _run_burst(servers, order, burst, served, sent, measured, tick)
@@ -109,12 +111,18 @@ def _capacity(server: ServingProcess, sent: Asked, generator: LoadGenerator, sec
     return figures.requests_per_second
 
 
-def _idle_ratio(
-    servers: dict[str, ServingProcess], sent: Asked, generator: LoadGenerator, seconds: float, swapped: bool
-) -> float:
-    order = (WITHOUT, WITH) if swapped else (WITH, WITHOUT)
-    rates = {name: _capacity(servers[name], sent, generator, seconds) for name in order}
-    return rates[WITH] / rates[WITHOUT]
+def _idle_ratios(
+    servers: dict[str, ServingProcess], names: Sequence[str], sent: Asked, generator: LoadGenerator, seconds: float
+) -> list[float]:
+    rates = [(name, _capacity(servers[name], sent, generator, seconds)) for name in names]
+    pairs = [dict(rates[pair : pair + 2]) for pair in range(0, len(rates), len(rates) // PAIRS_PER_BLOCK)]
+    return [pair[WITH] / pair[WITHOUT] for pair in pairs]
+
+
+def _recorder(fast: str) -> Recorder:
+    """Return one that marks the answers of the fast variant."""
+    marker = f'"model_version":"{fast}"'.encode()
+    return Recorder(ANSWERED_OR_REFUSED, lambda answer: marker in answer.body)
 
 
 def _run_burst(
@@ -137,10 +145,15 @@ def _run_burst(
                 tick(due - at, label)
                 at = due
 
-        recorder = Recorder(f'"model_version":"{served.pair.fast}"'.encode(), note_time)
+        recorder = _recorder(served.pair.fast)
+
+        def note(sample: Sample, answer: Answer, recorder: Recorder = recorder) -> None:
+            recorder.note(sample, answer)
+            note_time(sample.due_seconds)
+
         port = servers[name].command.port
-        uvloop.run(offer(port, sent.requests(port), arrivals, recorder.note))
-        requests[name] = recorder.requests()
+        uvloop.run(offer(port, sent.requests(port), arrivals, note))
+        requests[name] = recorder.samples()
         accuracies = served.pair.full_accuracy, served.pair.fast_accuracy
         figures[name] = judge(requests[name], burst, served.objective_milliseconds / 1e3, accuracies)
         measured.failures += [f"{name}: {failure}" for failure in recorder.failures]

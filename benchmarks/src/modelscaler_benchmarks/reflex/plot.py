@@ -9,12 +9,13 @@ mpl.use("Agg")
 import numpy as np
 from matplotlib import pyplot
 
-from modelscaler_benchmarks.reflex.bursts import Burst, Requests
+from modelscaler_benchmarks.open_loop import Samples
+from modelscaler_benchmarks.reflex.bursts import Burst, violating
 
 WINDOW_SECONDS = 0.5
 
 
-def draw(burst: Burst, runs: dict[str, Requests], objective_milliseconds: float, path: Path) -> None:
+def draw(burst: Burst, runs: dict[str, Samples], objective_milliseconds: float, path: Path) -> None:
     """Write the picture as PNG.
 
     Args:
@@ -28,8 +29,8 @@ def draw(burst: Burst, runs: dict[str, Requests], objective_milliseconds: float,
         windows = np.arange(0.0, burst.total_seconds, WINDOW_SECONDS)
         parts = [requests.between(start, start + WINDOW_SECONDS) for start in windows]
         above.plot(windows, [_p99_milliseconds(part) for part in parts], label=label)
-        middle.plot(windows, [_share(part.violating(objective_milliseconds / 1e3)) for part in parts], label=label)
-        below.plot(windows, [_share(part.degraded) for part in parts], label=label)
+        middle.plot(windows, [_share(violating(part, objective_milliseconds / 1e3)) for part in parts], label=label)
+        below.plot(windows, [_share(part.marked) for part in parts], label=label)
     above.axhline(objective_milliseconds, color="grey", linestyle=":", label="objective")
     above.set_ylabel("p99 of answers, ms")
     middle.set_ylabel("violating share")
@@ -46,8 +47,8 @@ def draw(burst: Burst, runs: dict[str, Requests], objective_milliseconds: float,
     pyplot.close(figure)
 
 
-def _p99_milliseconds(part: Requests) -> float:
-    answered = part.latency[part.status == 200]
+def _p99_milliseconds(part: Samples) -> float:
+    answered = part.latency_seconds[part.status == 200]
     return float(1e3 * np.quantile(answered, 0.99)) if len(answered) else float("nan")
 
 

@@ -14,8 +14,6 @@ from modelscaler_benchmarks.reflex.ladders import Pair
 from modelscaler_benchmarks.serving_process import HOST, Command, free_ports
 from modelserver.artifact import locate, read_model
 
-MAX_QUEUE_ROWS = 1024
-"""Large enough that what is refused is refused for time, not for room."""
 BODIES = 256
 _PATIENT_SECONDS = 60.0
 _WORDS = """
@@ -52,7 +50,7 @@ class Served:
         (port,) = free_ports(1)
         arguments = [sys.executable, "-m", "modelserver", "serve", "--model", self.model]
         arguments += ["--variant", variant or self.pair.full, "--host", HOST, "--port", str(port), "--workers", "1"]
-        arguments += ["--max-queue", str(MAX_QUEUE_ROWS), "--lame-duck-seconds", "0", "--device", "cpu"]
+        arguments += ["--lame-duck-seconds", "0", "--device", "cpu"]
         if ladder:
             arguments += ["--ladder", self.pair.fast, "--min-mean-accuracy", f"{self.floor:.4f}"]
             arguments += ["--latency-objective-milliseconds", str(self.objective_milliseconds)]

@@ -8,12 +8,13 @@ mpl.use("Agg")
 
 from matplotlib import pyplot
 
-from modelscaler_benchmarks.soak.verdict import Latencies, Memory, by_window
+from modelscaler_benchmarks.open_loop import Samples
+from modelscaler_benchmarks.soak.verdict import Memory, by_window
 
 WINDOW_SECONDS = 5.0
 
 
-def draw(memory: Memory, latencies: Latencies, warm_seconds: float, path: Path) -> None:
+def draw(memory: Memory, samples: Samples, warm_seconds: float, path: Path) -> None:
     """Write the picture as PNG."""
     figure, (above, below) = pyplot.subplots(2, 1, figsize=(9.0, 5.5), sharex=True)
     for process in range(memory.bytes.shape[1]):
@@ -22,7 +23,7 @@ def draw(memory: Memory, latencies: Latencies, warm_seconds: float, path: Path) 
         )
     above.set_ylabel("resident MiB")
     above.set_ylim(bottom=0)
-    middles, p50s, p99s = by_window(latencies, WINDOW_SECONDS)
+    middles, p50s, p99s = by_window(samples, WINDOW_SECONDS)
     below.plot(middles, p50s, label="p50")
     below.plot(middles, p99s, label="p99")
     below.set_ylabel(f"latency, ms, {WINDOW_SECONDS:g}-s windows")

@@ -2,46 +2,18 @@
 
 import asyncio
 import time
-from array import array
-from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 import psutil
 from tqdm import tqdm
 
-from modelscaler_benchmarks.http_client import Answer
-from modelscaler_benchmarks.open_loop import Sample, even_arrivals, offer, poisson_arrivals
+from modelscaler_benchmarks.open_loop import Recorder, even_arrivals, offer, poisson_arrivals
 from modelscaler_benchmarks.serving_process import ServingProcess
-from modelscaler_benchmarks.soak.verdict import Latencies, Memory
+from modelscaler_benchmarks.soak.verdict import Memory
 
 
 class ProcessChangedError(Exception):
     """A process of the server ended or was replaced while it was soaked."""
-
-
-@dataclass
-class Recorder:
-    """What is noted while the load runs; flat arrays, as there are hundreds of thousands of requests."""
-
-    due: Any = field(default_factory=lambda: array("d"))
-    latency: Any = field(default_factory=lambda: array("d"))
-    late: Any = field(default_factory=lambda: array("d"))
-    status: Any = field(default_factory=lambda: array("q"))
-    failures: list[str] = field(default_factory=list)
-
-    def note(self, sample: Sample, answer: Answer) -> None:
-        """Note one request."""
-        self.due.append(sample.due_seconds)
-        self.latency.append(sample.latency_seconds)
-        self.late.append(sample.late_seconds)
-        self.status.append(sample.status)
-        if sample.status != 200 and len(self.failures) < 20:
-            self.failures.append(f"{sample.due_seconds:.2f} s: {answer.status} {answer.reason or answer.body[:200]!r}")
-
-    def latencies(self) -> Latencies:
-        """Return what was noted."""
-        return Latencies(np.array(self.due), np.array(self.latency), np.array(self.late), np.array(self.status))
 
 
 async def soak(
@@ -59,7 +31,7 @@ async def soak(
     Raises:
         ProcessChangedError: When a process of the server ended meanwhile.
     """
-    recorder, half = Recorder(), seconds / 2
+    recorder, half = Recorder({200}), seconds / 2
     poisson = half + poisson_arrivals(rate_rps, half, np.random.default_rng(seed))
     arrivals = np.concatenate([even_arrivals(rate_rps, half), poisson])
     watching = asyncio.create_task(_watch(server, seconds))

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from modelscaler_benchmarks.open_loop import Samples
+
 MAX_GROWTH = 0.02
 MAX_TAIL_RATIO = 2.0
 EDGE_SHARE = 0.1
@@ -23,23 +25,6 @@ class Memory:
 
     seconds: NDArray[np.float64]
     bytes: NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class Latencies:
-    """Requests over time.
-
-    Attributes:
-        due_seconds: When each was due, [n], from the beginning.
-        latency_seconds: From then to its answer, [n].
-        late_seconds: How late the generator sent it, [n].
-        status: HTTP status of each, [n]; 0 for none.
-    """
-
-    due_seconds: NDArray[np.float64]
-    latency_seconds: NDArray[np.float64]
-    late_seconds: NDArray[np.float64]
-    status: NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -89,24 +74,24 @@ class Verdict:
         return flat and self.errors == 0 and self.even.ratio <= MAX_TAIL_RATIO
 
 
-def judge(memory: Memory, latencies: Latencies, warm_seconds: float, poisson_from_seconds: float) -> Verdict:
+def judge(memory: Memory, samples: Samples, warm_seconds: float, poisson_from_seconds: float) -> Verdict:
     """Return what a soak says.
 
     Args:
         memory: Over time.
-        latencies: Over time.
+        samples: Over time.
         warm_seconds: At the beginning, where caches and allocators fill; only errors count.
         poisson_from_seconds: Until then arrivals were evenly spaced.
     """
-    counts = latencies.due_seconds >= warm_seconds
-    poisson = latencies.due_seconds >= poisson_from_seconds
+    counts = samples.due_seconds >= warm_seconds
+    poisson = samples.due_seconds >= poisson_from_seconds
     settled = memory.bytes[memory.seconds >= warm_seconds]
     return Verdict(
         requests=int(counts.sum()),
-        errors=int((latencies.status != 200).sum()),
-        even=_tail(latencies.latency_seconds[counts & ~poisson]),
-        poisson=_tail(latencies.latency_seconds[poisson]),
-        late_p99_milliseconds=float(np.quantile(latencies.late_seconds[counts], 0.99) * 1e3),
+        errors=int((samples.status != 200).sum()),
+        even=_tail(samples.latency_seconds[counts & ~poisson]),
+        poisson=_tail(samples.latency_seconds[poisson]),
+        late_p99_milliseconds=float(np.quantile(samples.late_seconds[counts], 0.99) * 1e3),
         growth=growth(settled.sum(axis=1)),
         process_growth=tuple(growth(settled[:, process]) for process in range(settled.shape[1])),
     )
@@ -138,12 +123,12 @@ def growth(sizes: NDArray[np.float64]) -> float:
     return float(after / before - 1.0)
 
 
-def by_window(latencies: Latencies, window_seconds: float) -> tuple[Sequence[float], Sequence[float], Sequence[float]]:
+def by_window(samples: Samples, window_seconds: float) -> tuple[Sequence[float], Sequence[float], Sequence[float]]:
     """Return the middles of windows, and p50 and p99 in milliseconds within each; windows without requests are left out."""
-    windows = np.floor(latencies.due_seconds / window_seconds).astype(int)
+    windows = np.floor(samples.due_seconds / window_seconds).astype(int)
     middles, p50s, p99s = [], [], []
     for window in np.unique(windows):
-        p50, p99 = np.quantile(latencies.latency_seconds[windows == window], [0.5, 0.99]) * 1e3
+        p50, p99 = np.quantile(samples.latency_seconds[windows == window], [0.5, 0.99]) * 1e3
         middles.append((window + 0.5) * window_seconds)
         p50s.append(float(p50))
         p99s.append(float(p99))
