@@ -11,34 +11,28 @@ from typing import Literal, Self
 
 from numpy.typing import ArrayLike
 
-from modelserver.compute.executor import BatchResult, Executor, ExecutorLostError, Loaded
-from modelserver.engine.answers import CANCELLED, Answered, BatchDone, Observer, Phases, SilentObserver
+from modelserver.compute.executor import Executor, Loaded
+from modelserver.engine.answers import CANCELLED, Answered, Observer, Phases, SilentObserver
 from modelserver.engine.asking import make_request
-from modelserver.engine.cache import ResultCache, answer_digest, request_digest
-from modelserver.engine.crew import Crew
+from modelserver.engine.batches import LOADING, Batches, fail
+from modelserver.engine.cache import ResultCache, request_digest
 from modelserver.engine.ladder import Ladder
-from modelserver.engine.queue import Dropped, Job
-from modelserver.engine.scheduler import Scheduler, SchedulerSettings, Taken
-from modelserver.engine.workers import RestartSettings, Worker
+from modelserver.engine.queue import Job
+from modelserver.engine.scheduler import Scheduler, SchedulerSettings
+from modelserver.engine.workers import RestartSettings
 from modelserver.errors import (
-    InferenceFailedError,
     LoadError,
     NotFoundError,
     RequestError,
     UnavailableError,
-    WorkerHungError,
-    WorkerLostError,
 )
 from modelserver.model import Model
 from modelserver.tensors import Contract, InferRequest, RequestOptions
 
-_SWEEP_SECONDS = 0.05
-"""While requests wait, the dead among them are looked for so often."""
 _DRAIN_POLL_SECONDS = 0.005
 _CLOSE_SECONDS = 30.0
 """For which a program that closes its engine waits for answers."""
 _DEFAULT_OPTIONS = RequestOptions()
-_LOADING = "the model is loading; try again later"
 _STOPPING = "the server is shutting down; send the request elsewhere"
 
 log = logging.getLogger("modelserver")
@@ -73,7 +67,6 @@ class Engine:
         clock: Monotonic seconds.
 
     Attributes:
-        failure: Why nothing can be computed, for good as it seems; None while all is well.
         cache: Of answers; None when there is none.
     """
 
@@ -88,15 +81,12 @@ class Engine:
         self._observer = observer or SilentObserver()
         self._clock = clock
         self._scheduler = Scheduler(self._settings.scheduling, self._settings.ladder or Ladder(()))
-        self._crew = Crew(executors, self, self._settings.restarts, clock)
-        self._answer_digests: dict[str, bytes] = {}
-        self._is_sweeping = False
-        self._changing = asyncio.Lock()
-        self._contract: Contract | None = None
-        self._refusal: str | None = _LOADING
-        self.failure: Exception | None = None
         cached = self._settings.cache_bytes
         self.cache = ResultCache(cached, self._settings.cache_ttl_seconds, clock) if cached else None
+        self._batches = Batches(executors, self._settings.restarts, self._scheduler, self.cache, self._observer, clock)
+        self._crew = self._batches.crew
+        self._changing = asyncio.Lock()
+        self._refusal: str | None = LOADING
 
     @classmethod
     @asynccontextmanager
@@ -146,9 +136,12 @@ class Engine:
         Raises:
             UnavailableError: Before the engine has started.
         """
-        if self._contract is None:
-            raise UnavailableError(_LOADING)
-        return self._contract
+        return self._batches.contract
+
+    @property
+    def failure(self) -> Exception | None:
+        """Return why nothing can be computed, for good as it seems; None while all is well."""
+        return self._batches.failure
 
     @property
     def workers_ready(self) -> int:
@@ -227,10 +220,10 @@ class Engine:
         """
         try:
             loaded = await self._crew.start_first()
-            self._contract = loaded.contract
+            self._batches.loaded = loaded
             self._use_first_ladder(loaded)
         except BaseException as error:
-            self.failure = error if isinstance(error, Exception) else None
+            self._batches.failure = error if isinstance(error, Exception) else None
             await self.stop()
             raise
         self._crew.begin(loaded)
@@ -259,7 +252,7 @@ class Engine:
         """End; what was not answered is refused."""
         self._refusal = _STOPPING
         await self._crew.stop()
-        self._abandon_queue(_STOPPING)
+        self._batches.abandon(_STOPPING)
 
     async def infer(
         self, request: InferRequest, options: RequestOptions = _DEFAULT_OPTIONS, gone: Callable[[], bool] | None = None
@@ -318,8 +311,7 @@ class Engine:
         now = self._clock()
         due, deadline = self._scheduler.due(now, options.timeout_seconds)
         job = Job(request, request.rows, now, due, deadline, options.priority, options.variant, gone, reply, digest)
-        self._tell(self._scheduler.offer(job, now), now)
-        self._see_to_queue()
+        self._batches.queue(job, now)
         return reply
 
     async def warm_cache(self, requests: Iterable[InferRequest]) -> int:
@@ -365,87 +357,6 @@ class Engine:
             await self._drop_variants(sorted(has.difference(ladder.variants)))
             log.info("ladder %s: %s", ladder.hash[:12], ladder.document())
 
-    # What the crew asks and tells: see `Work`.
-
-    def take(self) -> Taken | None:
-        """Return the next batch; see `Work`."""
-        queue = self._scheduler.queue
-        if not queue:
-            return None
-        now = self._clock()
-        until = self._scheduler.wait_until(now)
-        if until > now:
-            asyncio.get_running_loop().call_later(until - now, self._crew.wake_one)
-            return None
-        taken, dropped = self._scheduler.take(now)
-        if dropped:
-            self._tell(dropped, now)
-        if queue and self._crew.has_idle:
-            self._crew.wake_one()
-        return taken
-
-    def note(self, worker: Worker, taken: Taken, result: BatchResult, seconds: float) -> None:  # noqa: ARG002
-        """Learn from a result; see `Work`."""
-        computed = result.preprocess_seconds + result.compute_seconds + result.postprocess_seconds
-        self._scheduler.done(taken, seconds, min(computed, seconds), self._clock())
-
-    def deliver(self, worker: Worker, taken: Taken, result: BatchResult, seconds: float) -> None:
-        """Answer a batch's requests; see `Work`."""
-        waits = [taken.started - job.arrived for job in taken.jobs]
-        for job, outcome, wait in zip(taken.jobs, result.outcomes, waits, strict=True):
-            reply = job.reply
-            if reply is None or reply.done():
-                continue
-            if isinstance(outcome, RequestError):
-                reply.set_exception(outcome)
-                continue
-            if job.digest is not None and self.cache is not None:
-                self.cache.keep(self._answer_digest(taken.variant) + job.digest, outcome)
-            degraded = taken.degraded and job.variant is None
-            reply.set_result(Answered(outcome, taken.variant, degraded, False, _phases(result, wait)))
-        degraded_rows = taken.free_rows if taken.degraded else 0
-        phases = _phases(result, 0.0)
-        self._observer.on_batch(
-            BatchDone(
-                worker.number, taken.variant, taken.rows, degraded_rows, waits, seconds, phases, result.memory_bytes
-            )
-        )
-
-    def give_up(self, taken: Taken, error: Exception) -> None:
-        """Answer a batch that has no result; see `Work`."""
-        self._scheduler.lost(taken)
-        if not isinstance(error, ExecutorLostError):
-            log.error("an executor failed on a batch", exc_info=error)
-        for job in taken.jobs:
-            _fail(job, _lost_error(error))
-
-    def put_back(self, taken: Taken) -> None:
-        """Queue a batch's requests again; see `Work`."""
-        self._scheduler.lost(taken)
-        for job in taken.jobs:
-            self._scheduler.queue.put(job)
-        self._see_to_queue()
-
-    def wanted_variants(self) -> Sequence[str]:
-        """Return what a worker must have loaded; see `Work`."""
-        return self._scheduler.variants()
-
-    def on_ready(self, worker: Worker, loaded: Loaded) -> None:
-        """Note that a worker can take batches; see `Work`."""
-        self.failure = None
-        self._scheduler.workers = max(1, self._crew.ready_slots)
-        self._observer.on_loaded(worker.number, loaded)
-
-    def on_lost(self, worker: Worker, reason: str) -> None:
-        """Note that a worker is gone; see `Work`."""
-        self._scheduler.workers = max(1, self._crew.ready_slots)
-        self._observer.on_lost(worker.number, reason)
-
-    def on_hopeless(self, error: Exception) -> None:
-        """Refuse everything until a worker comes back; see `Work`."""
-        self.failure = error
-        self._abandon_queue(f"the model cannot be computed: {error}")
-
     def _use_first_ladder(self, loaded: Loaded) -> None:
         self._scheduler.workers = self._crew.workers[0].slots
         self._scheduler.learn(loaded.variants)
@@ -460,7 +371,7 @@ class Engine:
         for variant in variants:
             self._scheduler.forget(variant)
         for each in self._scheduler.queue.take_out(lambda job: CANCELLED if job.variant in variants else None):
-            _fail(each.job, NotFoundError(f"variant {each.job.variant!r}: is no longer served"))
+            fail(each.job, NotFoundError(f"variant {each.job.variant!r}: is no longer served"))
         for variant in variants:
             await self._crew.drop_variant(variant)
 
@@ -473,7 +384,7 @@ class Engine:
     def _find(self, cache: ResultCache, digest: bytes, insisted: str | None) -> Answered | None:
         """Look an answer up: the most accurate variant's first, then that of the one in force."""
         variants = [insisted] if insisted is not None else self._cached_variants()
-        found = cache.find([self._answer_digest(variant) + digest for variant in variants])
+        found = cache.find([self._batches.answer_digest(variant) + digest for variant in variants])
         self._observer.on_cache(found is not None)
         if found is None:
             return None
@@ -482,56 +393,3 @@ class Engine:
 
     def _cached_variants(self) -> list[str]:
         return list(dict.fromkeys((self._scheduler.variants()[0], self._scheduler.variant_in_force())))
-
-    def _answer_digest(self, variant: str) -> bytes:
-        digest = self._answer_digests.get(variant)
-        if digest is None:
-            digest = self._answer_digests[variant] = answer_digest(self.contract, variant)
-        return digest
-
-    def _see_to_queue(self) -> None:
-        """Have somebody take what waits, and the dead among it looked for."""
-        if self._crew.has_idle:
-            self._crew.wake_one()
-        if not self._is_sweeping:
-            self._is_sweeping = True
-            asyncio.get_running_loop().call_later(_SWEEP_SECONDS, self._sweep)
-
-    def _sweep(self) -> None:
-        """Answer what has died in the queue, while there is something in it."""
-        now = self._clock()
-        self._tell(self._scheduler.sweep(now), now)
-        self._is_sweeping = self.queued_requests > 0
-        if self._is_sweeping:
-            asyncio.get_running_loop().call_later(_SWEEP_SECONDS, self._sweep)
-
-    def _tell(self, dropped: Sequence[Dropped], now: float) -> None:
-        for each in dropped:
-            _fail(each.job, each.error(now))
-            self._observer.on_dropped(each.reason, each.job.rows)
-
-    def _abandon_queue(self, why: str) -> None:
-        for job in self._scheduler.queue.clear():
-            _fail(job, UnavailableError(why))
-
-
-def _phases(result: BatchResult, queue_seconds: float) -> Phases:
-    return Phases(
-        queue_seconds,
-        result.preprocess_seconds,
-        result.compute_seconds,
-        result.postprocess_seconds,
-        result.transfer_seconds,
-    )
-
-
-def _lost_error(error: Exception) -> RequestError:
-    if not isinstance(error, ExecutorLostError):
-        return InferenceFailedError("the server failed on this request; see its log")
-    kind = WorkerHungError if error.reason == "hang" else WorkerLostError
-    return kind(f"the request was lost with its worker ({error.reason}): {error}; try again")
-
-
-def _fail(job: Job, error: RequestError) -> None:
-    if job.reply is not None and not job.reply.done():
-        job.reply.set_exception(error)
