@@ -7,10 +7,10 @@ BIN := .venv/bin
 STAMP := .venv/.set-up
 PYPROJECTS := pyproject.toml inference-server/pyproject.toml localcluster/pyproject.toml demo/pyproject.toml benchmarks/pyproject.toml
 
-.PHONY: help setup programs models crds crds-check lint test unit integration e2e demo bench bench-server bench-soak bench-cold-start bench-reflex bench-split bench-fuzz clean FORCE
+.PHONY: help setup programs models crds crds-check generated-load-plot lint test unit integration e2e demo bench bench-server bench-soak bench-cold-start bench-reflex bench-split bench-fuzz clean FORCE
 
 help: ## Print this list
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-20s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: $(STAMP) ## Create .venv with everything that is needed (skipped when nothing changed)
 
@@ -29,6 +29,9 @@ crds: setup ## Write the CRD, the chart's copy and docs/crd-reference.md from th
 
 crds-check: setup ## Fail when those files differ from the API types
 	@$(BIN)/python -m modelscaler.api.crd check
+
+generated-load-plot: setup ## Draw the load that the global model learns from, into docs/forecast.md (a minute)
+	@$(BENCH).generated_load
 
 lint: setup ## ruff, mypy --strict and the import contracts
 	@$(BIN)/ruff check

@@ -82,10 +82,11 @@ SPOILINGS: Final[tuple[tuple[Spoiling, float], ...]] = (
 
 
 def spoiled(rng: np.random.Generator, grid: Grid, rps: Floats) -> Floats:
-    """Let happen to a series what happens to series."""
+    """Let happen to a series what happens to series, but for what would leave nothing of it."""
     for spoiling, probability in SPOILINGS:
         if chance(rng, probability):
-            rps = spoiling(rng, grid, rps)
+            left = spoiling(rng, grid, rps)
+            rps = left if np.isfinite(left).any() else rps
     return rps
 
 

@@ -1,11 +1,16 @@
 """Short-lived additional load, as the mean over each step of what happens in continuous time."""
 
+from typing import Final
+
 import numpy as np
 
 from modelscaler.domain import Floats
 from modelscaler.forecast.learning.generated.filters import fading
 from modelscaler.forecast.learning.generated.grid import Grid, coefficient
 from modelscaler.forecast.series import Ints
+
+NEGLIGIBLE: Final = 1e-6
+"""Additional load, in units of the level, that nobody would notice."""
 
 
 def boxes(grid: Grid, starts: Floats, durations: Floats, heights: Floats) -> Floats:
@@ -22,9 +27,10 @@ def boxes(grid: Grid, starts: Floats, durations: Floats, heights: Floats) -> Flo
     times = np.concatenate([starts, starts + durations])
     order = np.argsort(times)
     times = times[order]
-    level = np.cumsum(np.concatenate([heights, -heights])[order])
+    running = np.cumsum(np.repeat([1, -1], len(starts))[order])
+    level = np.where(running > 0, np.cumsum(np.concatenate([heights, -heights])[order]), 0.0)
     area = np.concatenate([[0.0], np.cumsum(level[:-1] * np.diff(times))])
-    return np.asarray(np.diff(np.interp(grid.edges, times, area)) / grid.step_seconds)
+    return _clean(np.diff(np.interp(grid.edges, times, area)) / grid.step_seconds)
 
 
 def decaying(grid: Grid, starts: Floats, heights: Floats, decay_seconds: float, rise_seconds: float = 0.0) -> Floats:
@@ -47,10 +53,15 @@ def decaying(grid: Grid, starts: Floats, heights: Floats, decay_seconds: float, 
     before = np.concatenate([[0.0], at_end[:-1]])
     first = _summed(grid, place, tall * (1.0 - left))
     pulses = (before * (1.0 - keep) + first) * decay_seconds / step
-    if rise_seconds <= 0.0:
-        return np.asarray(pulses)
-    late = coefficient(step, rise_seconds)
-    return fading((1.0 - late) * pulses, late)
+    if rise_seconds > 0.0:
+        late = coefficient(step, rise_seconds)
+        pulses = fading((1.0 - late) * pulses, late)
+    return _clean(pulses)
+
+
+def _clean(pulses: Floats) -> Floats:
+    """Return pulses without what is left of them when they are over, and without rounding errors."""
+    return np.where(pulses > NEGLIGIBLE, pulses, 0.0)
 
 
 def _summed(grid: Grid, place: Ints, amounts: Floats) -> Floats:

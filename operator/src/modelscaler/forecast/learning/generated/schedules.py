@@ -83,7 +83,7 @@ def _late(rng: np.random.Generator, starts: Floats) -> Floats:
 
 def _shaped(rng: np.random.Generator, grid: Grid, starts: Floats, period_seconds: float) -> Floats:
     """Give a job's runs their shape and height, the same every time but for some noise."""
-    lasting = log_uniform(rng, 15.0, min(20 * MINUTE, period_seconds / 3))
+    lasting = log_uniform(rng, 20.0, min(40 * MINUTE, 0.6 * period_seconds))
     tall = log_uniform(rng, 0.3, 8.0) * np.exp(rng.normal(0.0, rng.uniform(0.0, 0.35), len(starts)))
     if chance(rng, 0.4):
         return decaying(grid, starts, tall, lasting, lasting * rng.uniform(0.0, 0.5))

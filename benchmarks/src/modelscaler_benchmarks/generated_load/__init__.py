@@ -1,0 +1,1 @@
+"""What generated load looks like: a gallery, and the spread of its statistics."""
