@@ -16,7 +16,7 @@ from modelscaler_benchmarks.reflex.bursts import Burst, Figures
 from modelscaler_benchmarks.reflex.idle import IdleCost
 from modelscaler_benchmarks.reflex.ladders import WANTED_SPEED_UP, LadderError, find_pair
 from modelscaler_benchmarks.reflex.measuring import CONNECTIONS, SEED, WITH, WITHOUT, Measured, Plan, measure
-from modelscaler_benchmarks.reflex.serving import Served
+from modelscaler_benchmarks.reflex.serving import MAX_BATCH_ROWS, Served
 from modelscaler_benchmarks.report import DOCUMENT, IMAGES, markdown_table, write_json, write_section
 
 PACKAGES = ("modelserver", "torch", "onnxruntime", "numpy", "uvicorn", "uvloop", "orjson")
@@ -53,7 +53,8 @@ def main() -> int:
         measured = measure(served, plan, generator, Path(folder), tick)
     how = (
         f"{given.model}, ladder {pair.full} → {pair.fast} (accuracy {pair.full_accuracy:g} and {pair.fast_accuracy:g}), "
-        f"floor {served.floor:.4f}, timeout of each request {served.objective_milliseconds} ms, one worker; capacities, "
+        f"floor {served.floor:.4f}, timeout of each request {served.objective_milliseconds} ms, one worker, "
+        f"batches of at most {MAX_BATCH_ROWS} rows; capacities, "
         f"closed loop by {generator.name} with {CONNECTIONS} connections: {measured.full_rps:.0f} and "
         f"{measured.fast_rps:.0f} requests/s, {measured.fast_rps / measured.full_rps:.2f} ×. Mean accuracy is that of one "
         f"run, which may spend what the budget has saved before. {machine.sentence()}"
@@ -67,7 +68,7 @@ def main() -> int:
     print(f"picture: {path}", file=sys.stderr)
     if given.json:
         settings = {**dataclasses.asdict(served), "plan": dataclasses.asdict(plan), "seed": SEED, "workers": 1}
-        settings |= {"connections": CONNECTIONS, "generator": generator.name}
+        settings |= {"connections": CONNECTIONS, "maxBatchRows": MAX_BATCH_ROWS, "generator": generator.name}
         figures = [
             {"burst": dataclasses.asdict(burst), **{name: dataclasses.asdict(each) for name, each in both.items()}}
             for burst, both in zip(plan.bursts, measured.figures, strict=True)

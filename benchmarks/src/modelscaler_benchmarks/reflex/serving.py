@@ -14,6 +14,8 @@ from modelscaler_benchmarks.reflex.ladders import Pair
 from modelscaler_benchmarks.serving_process import HOST, Command, free_ports
 from modelserver.artifact import locate, read_model
 
+MAX_BATCH_ROWS = 4
+"""The same for every server: where the time per row hardly depends on the batch, warm-ups find 1, 2 or 4, as noise has it."""
 BODIES = 256
 _PATIENT_SECONDS = 60.0
 _WORDS = """
@@ -50,7 +52,7 @@ class Served:
         (port,) = free_ports(1)
         arguments = [sys.executable, "-m", "modelserver", "serve", "--model", self.model]
         arguments += ["--variant", variant or self.pair.full, "--host", HOST, "--port", str(port), "--workers", "1"]
-        arguments += ["--lame-duck-seconds", "0", "--device", "cpu"]
+        arguments += ["--max-batch", str(MAX_BATCH_ROWS), "--lame-duck-seconds", "0", "--device", "cpu"]
         if ladder:
             arguments += ["--ladder", self.pair.fast, "--min-mean-accuracy", f"{self.floor:.4f}"]
             arguments += ["--latency-objective-milliseconds", str(self.objective_milliseconds)]
