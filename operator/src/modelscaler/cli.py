@@ -1,14 +1,21 @@
-"""The command line: run | validate | explain | crd."""
+"""The command line: run | validate | explain | backtest | crd."""
 
 import argparse
 import asyncio
 import json
 import logging
 import sys
+import time
 from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from modelscaler import __version__
+
+if TYPE_CHECKING:
+    from modelscaler.backtest.trace import Trace
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -25,6 +32,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_run(commands.add_parser("run", help="run the operator"))
     _add_validate(commands.add_parser("validate", help="check ModelDeployment files without a cluster"))
     _add_explain(commands.add_parser("explain", help="say what a ModelDeployment's last decision was, and why"))
+    _add_backtest(commands.add_parser("backtest", help="score forecasts on recorded load"))
     _add_crd(commands.add_parser("crd", help="print the CustomResourceDefinition"))
     return parser
 
@@ -75,6 +83,17 @@ def _add_explain(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--namespace", "-n", default="default")
     parser.add_argument("--kubeconfig", default=None)
     parser.add_argument("--context", default=None)
+
+
+def _add_backtest(parser: argparse.ArgumentParser) -> None:
+    from modelscaler.backtest.options import add_arguments  # noqa: PLC0415 - keep `validate` fast
+
+    parser.set_defaults(handler=_backtest)
+    add_arguments(parser)
+    parser.add_argument("--prometheus-url", help="read ModelDeployments' load from this Prometheus instead of files")
+    parser.add_argument("--namespace", "-n", default="default", help="of the ModelDeployments (default)")
+    parser.add_argument("--days", type=_positive, default=14.0, help="how far back to read (14)")
+    parser.add_argument("--step", type=_positive, default=60.0, metavar="SECONDS", help="of that history (60)")
 
 
 def _add_crd(parser: argparse.ArgumentParser) -> None:
@@ -141,6 +160,24 @@ def _explain(arguments: argparse.Namespace) -> int:
         return _refuse(str(error))
     print(explain(f"{arguments.namespace}/{arguments.name}", parse_status(body.get("status"))))
     return 0
+
+
+def _backtest(arguments: argparse.Namespace) -> int:
+    from modelscaler.backtest.command import backtest  # noqa: PLC0415
+
+    return backtest(arguments, partial(_live_traces, arguments) if arguments.prometheus_url else None)
+
+
+def _live_traces(arguments: argparse.Namespace) -> "list[Trace]":
+    from modelscaler.backtest.live import live_traces  # noqa: PLC0415
+    from modelscaler.domain import WorkloadKey  # noqa: PLC0415
+    from modelscaler.metrics.prometheus import PrometheusSettings, PrometheusSource  # noqa: PLC0415
+
+    step_seconds = max(arguments.step, 1.0)
+    settings = PrometheusSettings(arguments.prometheus_url, rate_window_seconds=step_seconds, stale_after_seconds=60.0)
+    end = datetime.fromtimestamp(time.time() // step_seconds * step_seconds, UTC)
+    read = PrometheusSource(settings).history(end - timedelta(days=arguments.days), end, step_seconds)
+    return live_traces([WorkloadKey(arguments.namespace, name) for name in arguments.sources], read.windows, read.error)
 
 
 def _crd(_: argparse.Namespace) -> int:

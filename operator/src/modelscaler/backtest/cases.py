@@ -7,6 +7,7 @@ from typing import Final
 
 import numpy as np
 
+from modelscaler.backtest.options import DEFAULT_MOST_ORIGINS
 from modelscaler.backtest.trace import Ints, Trace
 
 TEST_SHARE: Final = 0.4
@@ -14,7 +15,6 @@ MAIN_HORIZON_SECONDS: Final = 600.0
 COARSE_HORIZONS_SECONDS: Final = (60.0, 600.0, 1800.0)
 FINE_HORIZONS_SECONDS: Final = (15.0, 60.0, 300.0, 600.0)
 FINE_STEP_SECONDS: Final = 60.0  # steps below this are fine ones
-MOST_ORIGINS: Final = 40_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ class Case:
         return ahead * self.trace.step_seconds
 
 
-def case_of(trace: Trace, horizons_seconds: Sequence[float] = (), most_origins: int = MOST_ORIGINS) -> Case:
+def case_of(trace: Trace, horizons_seconds: Sequence[float] = (), most_origins: int = DEFAULT_MOST_ORIGINS) -> Case:
     """Return what is asked of a trace.
 
     Args:

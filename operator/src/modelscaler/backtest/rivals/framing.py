@@ -1,16 +1,19 @@
 """How a load is put to a model: as a ratio to a level, or as a difference from an anchor, and back."""
 
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 import numpy as np
 
 from modelscaler.backtest.cases import Case
-from modelscaler.backtest.naive import FLOOR_SHARE, MEAN_SECONDS, mean_so_far, trailing_mean
+from modelscaler.backtest.naive import MEAN_SECONDS, mean_so_far, trailing_mean
 from modelscaler.backtest.rivals.anchor import anchored
 from modelscaler.backtest.rivals.features import clock_features, load_features
 from modelscaler.backtest.trace import Ints
 from modelscaler.domain import Floats
+
+# A ratio to almost nothing, as after an outage, would outweigh all others.
+LEVEL_FLOOR_SHARE: Final = 0.1
 
 Frame: TypeAlias = Literal["ratio", "difference", "anchor"]
 
@@ -41,7 +44,7 @@ def framed(case: Case, track: Floats, ahead: int, frame: Frame) -> Framed:
     """Put a trace to a model; `track` is what came after each origin, shape (n,)."""
     trace = case.trace
     loads, clock = load_features(trace, track, ahead), clock_features(trace, ahead)
-    floor = np.maximum(FLOOR_SHARE * mean_so_far(trace.rps), 1e-12)
+    floor = np.maximum(LEVEL_FLOOR_SHARE * mean_so_far(trace.rps), 1e-12)
     level = np.nan_to_num(trailing_mean(trace.rps, max(round(MEAN_SECONDS / trace.step_seconds), 3))) + floor
     mix, error = anchored(trace, track, ahead)
     match frame:
