@@ -124,10 +124,18 @@ KINDS: Final[Mapping[str, Recipe]] = MappingProxyType(
         "scheduled": Recipe(
             12.0,
             rps_between(0.05, 2000.0),
-            ((seasons.mild_daily, 0.55), (seasons.strong_daily, 0.25), (seasons.weekly, 0.5), *SLOW, *NOISE),
             (
-                (schedules.cron_jobs, 0.7),
-                (schedules.irregular_jobs, 0.5),
+                (seasons.mild_daily, 0.7),
+                (seasons.strong_daily, 0.25),
+                (seasons.weekly, 0.5),
+                *SLOW,
+                (noise.faint, 0.5),
+                (noise.lingering, 0.25),
+                (noise.rough, 0.08),
+            ),
+            (
+                (schedules.cron_jobs, 0.65),
+                (schedules.irregular_jobs, 0.55),
                 (schedules.daily_window, 0.15),
                 (bursts.bursts, 0.15),
             ),
@@ -153,7 +161,7 @@ KINDS: Final[Mapping[str, Recipe]] = MappingProxyType(
             BENT,
         ),
         "usage": Recipe(
-            6.0,
+            7.0,
             rps_between(0.003, 3.0),
             (
                 (seasons.strong_daily, 0.8),

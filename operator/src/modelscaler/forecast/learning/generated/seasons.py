@@ -8,6 +8,7 @@ from modelscaler.domain import Floats
 from modelscaler.forecast.learning.generated.draws import chance, log_uniform
 from modelscaler.forecast.learning.generated.filters import fading
 from modelscaler.forecast.learning.generated.grid import DAY, MINUTE, Grid
+from modelscaler.forecast.series import Ints
 
 SHARES: Final[Floats] = np.linspace(0.0, 1.0, 289)
 """Of a day: where a profile is known."""
@@ -33,8 +34,7 @@ def weekly(rng: np.random.Generator, grid: Grid) -> Floats:
     week = np.exp(rng.normal(0.0, 0.05, 7))
     week[SATURDAY:] *= rng.uniform(0.2, 1.4) * np.exp(rng.normal(0.0, 0.1, 2))
     shift = int(rng.integers(1, 7)) if chance(rng, 0.1) else 0  # not everyone's weekend begins on Saturday
-    first = int(grid.weekday[0] - grid.day[0]) + shift
-    return across_days(grid, week[(first + np.arange(grid.days + 1)) % 7])
+    return across_days(grid, week[(_weekdays(grid) + shift) % 7])
 
 
 def odd_days(rng: np.random.Generator, grid: Grid) -> Floats:
@@ -58,8 +58,9 @@ def _daily(rng: np.random.Generator, grid: Grid, depth: float) -> Floats:
     """Return a factor of mean one from a random shape; `depth` is the logarithm of day over night."""
     share = _share(rng, grid)
     shape = np.interp(share, SHARES, profile(rng))
-    if chance(rng, 0.35):
-        shape = np.where(grid.weekday >= SATURDAY, np.interp(share, SHARES, profile(rng)), shape)
+    if chance(rng, 0.45):
+        weekend = np.where(_weekdays(grid) >= SATURDAY, rng.uniform(0.2, 1.0), 0.0)
+        shape = shape + across_days(grid, weekend) * (np.interp(share, SHARES, profile(rng)) - shape)
     strength = depth * np.exp(_drift(rng, grid, rng.uniform(0.0, 0.25)))
     factor = np.exp(strength * (shape - 1.0))
     if chance(rng, 0.5):  # as broad by day as by night, where the exponential makes peaks sharp
@@ -80,6 +81,11 @@ def profile(rng: np.random.Generator) -> Floats:
         quiet = rng.uniform(0.05, 0.4)
         shape = np.maximum(shape - quiet, 0.0) / (1.0 - quiet)
     return np.asarray(shape ** log_uniform(rng, 0.5, 2.0))
+
+
+def _weekdays(grid: Grid) -> Ints:
+    """Return the weekday of every day of the grid and of the one after, shape (days + 1,)."""
+    return np.asarray((grid.weekday[0] - grid.day[0] + np.arange(grid.days + 1)) % 7)
 
 
 def _share(rng: np.random.Generator, grid: Grid) -> Floats:
