@@ -130,6 +130,11 @@ class ServingProcess:
             time.sleep(POLL_SECONDS)
         self.start_seconds = time.monotonic() - self._began
 
+    @property
+    def age_seconds(self) -> float:
+        """Return for how long it has been running."""
+        return time.monotonic() - self._began
+
     def terminate(self) -> None:
         """Send SIGTERM to the first process alone, as a kubelet does."""
         self.process.terminate()

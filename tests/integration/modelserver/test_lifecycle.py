@@ -211,6 +211,7 @@ def test_slow_model_does_not_make_the_server_unhealthy(tmp_path: Path) -> None:
 def test_lost_worker_costs_nothing_when_nobody_is_waiting(tmp_path: Path) -> None:
     with serving(SLEEPY, "full", tmp_path / "log", "--workers", "2", name="sleepy") as server:
         server.wait_until_ready()
+        server.wait_for(lambda: server.metric("modelserver_workers_ready") == 2.0)
         server.workers()[0].send_signal(signal.SIGKILL)
         server.wait_for(lambda: server.metric('modelserver_worker_restarts_total{reason="crash"}') == 1.0)
         assert [server.infer(sleep_body(1)) for _ in range(30)] == [200] * 30

@@ -127,7 +127,8 @@ async def test_neighbours_are_answered_when_a_request_fails(bad: int, error: typ
 @pytest.mark.usefixtures("always_again")
 @pytest.mark.parametrize("stage", range(STARTED_STAGES))
 async def test_a_stage_is_started_again_when_it_is_killed(stage: int) -> None:
-    async with running() as executor:
+    reasons: list[str] = []
+    async with running(on_stage_lost=reasons.append) as executor:
         before = executor.process_ids
         os.kill(before[stage], signal.SIGKILL)
         await asyncio.sleep(0.2)  # that it is gone is noticed between batches
@@ -135,6 +136,7 @@ async def test_a_stage_is_started_again_when_it_is_killed(stage: int) -> None:
         after = executor.process_ids
     assert values(outcomes[0]) == [1]
     assert [old == new for old, new in zip(before, after, strict=True)] == [at != stage for at in range(STARTED_STAGES)]
+    assert reasons == ["crash"]
 
 
 @pytest.mark.usefixtures("always_again")

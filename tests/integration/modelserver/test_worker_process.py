@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -17,10 +18,12 @@ import pytest
 import uvloop
 
 import worker_models as models
-from modelserver.compute.executor import Batch, ExecutorLostError, Outcome
+from modelserver.compute.executor import Batch, ExecutorLostError, NotHandedOverError, Outcome
 from modelserver.engine.process_executor import ProcessExecutor
+from modelserver.engine.spawning import Begun, Orders, begin
 from modelserver.errors import InferenceFailedError, InvalidRequestError, LoadError, UnavailableError
 from modelserver.tensors import InferRequest, Tensor
+from modelserver.worker.orders import Open, Start
 from worker_models import request
 
 
@@ -185,6 +188,40 @@ async def test_the_loss_is_noticed_when_the_worker_is_killed_between_batches() -
     assert "SIGKILL" in str(error)
 
 
+async def test_the_batch_is_not_handed_over_when_the_worker_has_just_been_killed() -> None:
+    async with running() as executor:
+        process_id = executor.process_id
+        assert process_id is not None
+        os.kill(process_id, signal.SIGKILL)
+        os.waitid(os.P_PID, process_id, os.WEXITED | os.WNOWAIT)  # noqa: ASYNC222 - no turn of the loop may notice
+        with pytest.raises(NotHandedOverError, match="SIGKILL"):
+            await computed(executor, request(1))
+
+
+def begun_worker(model: str, *, threads: int = 1) -> Begun:
+    begun = begin(Orders(Open(f"python:worker_models:{model}", "cpu", []), Start(["full"]), threads))
+    select.select([begun.spawned.connection], [], [], 60.0)  # it answers before anybody listens
+    return begun
+
+
+async def test_a_worker_that_is_on_its_way_is_taken_once_when_the_executor_starts() -> None:
+    begun = begun_worker("Doubling")
+    async with running(begun=begun) as executor:
+        assert executor.process_id == begun.spawned.process.pid
+        assert [values(one) for one in await computed(executor, request(3))] == [[6]]
+        await executor.start()
+        assert executor.process_id != begun.spawned.process.pid
+    assert is_gone(begun.spawned.process.pid)
+
+
+async def test_start_fails_and_says_why_when_the_worker_that_is_on_its_way_cannot_load() -> None:
+    begun = begun_worker("NoSuchModel")
+    with pytest.raises(LoadError, match="NoSuchModel"):
+        async with running("NoSuchModel", begun=begun):
+            pass
+    assert is_gone(begun.spawned.process.pid)
+
+
 async def test_the_executor_is_lost_when_it_is_stopped() -> None:
     async with running() as executor:
         waiting = asyncio.create_task(executor.lost())
@@ -304,6 +341,7 @@ async def test_the_kernel_prefers_the_worker_when_memory_runs_out() -> None:
 FRONT = """
 import asyncio
 from modelserver.engine.process_executor import ProcessExecutor
+from modelserver.engine.spawning import Begun, Orders, begin
 async def main():
     executor = ProcessExecutor("python:worker_models:Marking", ("full",), device="cpu")
     await executor.start()
