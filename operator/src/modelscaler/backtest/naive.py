@@ -55,35 +55,30 @@ NAIVES: Final = tuple(Naive(rule, kind) for rule, kind in product(RULES, KINDS))
 
 
 def naive_quantiles(case: Case, rule: RuleName, kind: ErrorKind) -> Quantiles:
-    """Return the quantiles of one rule; see `Method.forecast` for the shape."""
+    """Return the quantiles of one rule; see `Method.forecast` for the shape.
+
+    A rule guesses the value; how far the maximum goes beyond that guess is left to the errors.
+    """
     answer = unknown(case)
     for row, ahead in enumerate(case.horizons):
+        guess = points(case.trace, ahead, rule)
         for column, track in enumerate(targets(case.trace.rps, ahead)):
-            answer[row, column] = _at_origins(case, track, ahead, rule, kind)
+            answer[row, column] = _at_origins(case, guess, track, ahead, kind)
     return answer
 
 
-def points(trace: Trace, track: Floats, ahead: int, rule: RuleName) -> Floats:
-    """Return what a rule says at every origin, shape (n,), NaN where it cannot tell.
-
-    Args:
-        trace: The load.
-        track: What came after each origin, shape (n,); the rules look at yesterday's only.
-        ahead: The horizon in steps.
-        rule: Which rule.
-    """
-    day = trace.steps_per_day
+def points(trace: Trace, ahead: int, rule: RuleName) -> Floats:
+    """Return what a rule says of the value `ahead` steps after every origin, shape (n,), NaN where it cannot tell."""
+    rps, day = trace.rps, trace.steps_per_day
     match rule:
         case "last":
-            return trace.rps
+            return rps
         case "ma30":
-            steps = max(round(MEAN_SECONDS / trace.step_seconds), FEWEST_MEAN_STEPS)
-            return trailing_mean(trace.rps, steps)
+            return trailing_mean(rps, max(round(MEAN_SECONDS / trace.step_seconds), FEWEST_MEAN_STEPS))
         case "snaive":
-            return earlier(track, day) if ahead <= day else np.full_like(track, np.nan)
+            return _yesterday(rps, day, ahead)
         case "last+day":
-            change = earlier(track, day) - earlier(trace.rps, day)
-            return np.maximum(trace.rps + change, 0.0) if ahead <= day else np.full_like(track, np.nan)
+            return np.maximum(rps + _yesterday(rps, day, ahead) - earlier(rps, day), 0.0)
 
 
 def trailing_mean(rps: Floats, steps: int) -> Floats:
@@ -96,9 +91,13 @@ def trailing_mean(rps: Floats, steps: int) -> Floats:
     return np.where(within > 0, total / np.maximum(within, 1), np.nan)
 
 
-def _at_origins(case: Case, track: Floats, ahead: int, rule: RuleName, kind: ErrorKind) -> Floats:
-    quantiles = _with_errors(case, points(case.trace, track, ahead, rule), track, ahead, kind)
-    if rule == "last" or np.isfinite(quantiles).all():
+def _yesterday(rps: Floats, day: int, ahead: int) -> Floats:
+    return earlier(rps, day - ahead) if ahead <= day else np.full(len(rps), np.nan)
+
+
+def _at_origins(case: Case, guess: Floats, track: Floats, ahead: int, kind: ErrorKind) -> Floats:
+    quantiles = _with_errors(case, guess, track, ahead, kind)
+    if np.isfinite(quantiles).all() or guess is case.trace.rps:
         return quantiles
     stand_in = _with_errors(case, case.trace.rps, track, ahead, kind)
     return np.where(np.isfinite(quantiles), quantiles, stand_in)

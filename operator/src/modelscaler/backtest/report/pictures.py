@@ -76,8 +76,8 @@ def draw_fan(axes: Any, found: Backtest, trace: str, column: int) -> None:
     axes.plot(when, said[:, 1], color=MEDIAN, linewidth=1.0, label="0.5")
     came = targets(case.trace.rps, ahead)[column][origins]
     axes.plot(when, came, color=CAME, linewidth=0.6, label="what came")
-    what = ("value", "largest value until")[column]
-    axes.set_title(f"{trace}: {what} in {case.seconds(ahead):g} s, by {method}", loc="left", fontsize=10)
+    what = ("value in", "largest value within")[column]
+    axes.set_title(f"{trace}: {what} {case.seconds(ahead):g} s, by {method}", loc="left", fontsize=10)
     axes.set_ylabel("requests/s")
     axes.set_ylim(bottom=0)
     axes.legend(loc="upper right", fontsize=8, ncol=4, frameon=False)
