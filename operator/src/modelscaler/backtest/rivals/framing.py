@@ -14,6 +14,8 @@ from modelscaler.domain import Floats
 
 # A ratio to almost nothing, as after an outage, would outweigh all others.
 LEVEL_FLOOR_SHARE: Final = 0.1
+# A model of ratios that saw a burst from nothing would forecast the same factor from any level.
+CEILING_TIMES: Final = 3.0
 
 Frame: TypeAlias = Literal["ratio", "difference", "anchor"]
 
@@ -27,17 +29,19 @@ class Framed:
         target: What came, as the model is to forecast it, shape (n,), NaN where unknown.
         middle: What a forecast of 0 means in rps, shape (n,).
         scale: What a forecast of 1 adds to that in rps, shape (n,).
+        ceiling: What no forecast exceeds: some times the largest load so far, shape (n,).
     """
 
     features: Floats
     target: Floats
     middle: Floats
     scale: Floats
+    ceiling: Floats
 
     def back(self, origins: Ints, forecast: Floats) -> Floats:
-        """Return a model's quantiles of shape (m, quantiles) in rps, sorted and not below 0."""
+        """Return a model's quantiles of shape (m, quantiles) in rps, sorted, between 0 and the ceiling."""
         rps = self.middle[origins, None] + forecast * self.scale[origins, None]
-        return np.sort(np.maximum(rps, 0.0), axis=1)
+        return np.sort(np.clip(rps, 0.0, self.ceiling[origins, None]), axis=1)
 
 
 def framed(case: Case, track: Floats, ahead: int, frame: Frame) -> Framed:
@@ -53,6 +57,7 @@ def framed(case: Case, track: Floats, ahead: int, frame: Frame) -> Framed:
         case "difference":
             middle, scale = trace.rps, np.ones_like(level)
         case "anchor":
-            middle, scale = mix, error
+            middle, scale = mix, np.maximum(error, floor)
     seen = np.vstack([(loads - middle) / scale, (mix - middle) / scale, error / scale, level, error / level, clock])
-    return Framed(seen.T, (track - middle) / scale, middle, scale)
+    ceiling = CEILING_TIMES * np.maximum.accumulate(np.nan_to_num(trace.rps))
+    return Framed(seen.T, (track - middle) / scale, middle, scale, ceiling)

@@ -1,0 +1,1 @@
+"""Forecasts of recorded load beside rivals that are not run-time dependencies."""
