@@ -1,0 +1,53 @@
+"""Quantiles of the anchor and of the naive rules: a guess, and around it how far it was off lately."""
+
+from typing import Final
+
+import numpy as np
+
+from modelscaler.forecast.anchor import EXCESSES, Anchor
+from modelscaler.forecast.base import LEVELS
+from modelscaler.forecast.panel import Floats32
+from modelscaler.forecast.rules import NAIVE, NAIVE_COLUMNS, Guesses
+
+ANCHOR: Final = "anchor"
+RULE_MEMBERS: Final = (ANCHOR, *NAIVE)
+# Before anything was judged: residuals of a normal shape, three times as wide as the error that was assumed, since nothing is known.
+PRIOR_RESIDUALS: Final = np.array([-1.6, 0.0, 1.6, 2.0, 2.6], dtype=np.float32)
+BEYOND: Final = 1.5
+FULL_WEIGHT: Final = 0.02
+
+
+def rule_quantiles(made: Guesses, anchor: Anchor, shares: Floats32, weight: Floats32) -> Floats32:
+    """Return quantiles of the anchor and each naive rule, shape (members, 2, B, G, quantiles), rps; NaN where a rule cannot tell.
+
+    Args:
+        made: Guesses of the rules.
+        anchor: The anchor.
+        shares: Recent share of residuals above each threshold, shape (2, members, excesses, B, G).
+        weight: How much was judged, shape (2, members, B, G).
+    """
+    points = np.concatenate([anchor.point[:, None], made.points[:, NAIVE_COLUMNS]], axis=1)
+    scales = np.concatenate([anchor.scale[:, None], anchor.errors[:, NAIVE_COLUMNS] + 1e-9], axis=1)
+    trust = np.minimum(weight / FULL_WEIGHT, 1.0)[..., None]
+    residuals = trust * residual_quantiles(shares) + (1.0 - trust) * PRIOR_RESIDUALS
+    quantiles = np.maximum(points[..., None] + scales[..., None] * np.sinh(residuals), 0.0)
+    return np.moveaxis(quantiles, 1, 0).astype(np.float32)
+
+
+def residual_quantiles(shares: Floats32) -> Floats32:
+    """Return quantiles of residuals from the shares above thresholds, (..., excesses, B, G) → (..., B, G, quantiles).
+
+    The distribution is linear between thresholds and ends as far beyond the outermost as `BEYOND`.
+    """
+    below = np.maximum.accumulate(1.0 - np.moveaxis(shares, -3, -1), axis=-1)
+    ends = np.concatenate([[EXCESSES[0] - BEYOND], EXCESSES, [EXCESSES[-1] + BEYOND]])
+    zero, one = np.zeros_like(below[..., :1]), np.ones_like(below[..., :1])
+    cumulative = np.concatenate([zero, below, one], axis=-1)
+    found = []
+    for level in LEVELS:
+        upper = np.clip((cumulative < level).sum(axis=-1), 1, len(ends) - 1)
+        high = np.take_along_axis(cumulative, upper[..., None], axis=-1)[..., 0]
+        low = np.take_along_axis(cumulative, upper[..., None] - 1, axis=-1)[..., 0]
+        share = np.clip((level - low) / np.maximum(high - low, 1e-6), 0.0, 1.0)
+        found.append(ends[upper - 1] + (ends[upper] - ends[upper - 1]) * share)
+    return np.stack(found, axis=-1).astype(np.float32)

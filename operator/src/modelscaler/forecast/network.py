@@ -1,0 +1,145 @@
+"""The global model as it serves: a small residual network in numpy, on weights that training has written."""
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
+from scipy.special import erf
+
+from modelscaler.forecast.panel import Floats32
+
+SCHEMA: Final = 1
+QUANTILE_COUNT: Final = 5
+HEADS: Final = 2
+MEDIAN: Final = 1
+LAYER_NORM_EPSILON: Final = 1e-5
+SOFTPLUS_SHIFT: Final = 0.5
+MOST_FILE_BYTES: Final = 16 * 2**20
+
+
+class WeightsError(ValueError):
+    """A weights file that cannot be used: what is wrong and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """Weights by name, float32, and what is known of them: `facts` of JSON values, `features` wide, `blocks` deep."""
+
+    weights: Mapping[str, Floats32]
+    facts: Mapping[str, str]
+
+    @property
+    def features(self) -> int:
+        """How many features a row has."""
+        return self.weights["entry.weight"].shape[1] // 2
+
+    @property
+    def blocks(self) -> int:
+        """How many residual blocks there are."""
+        return sum(name.endswith("norm.weight") for name in self.weights)
+
+    def quantiles(self, features: Floats32) -> Floats32:
+        """Return quantiles of both targets as squashed distances, (rows, features) → (rows, 2, quantiles); NaN is missing."""
+        w = self.weights
+        rows = with_masks(features)
+        hidden = gelu(rows @ w["entry.weight"].T + w["entry.bias"])
+        for block in range(self.blocks):
+            name = f"blocks.{block}"
+            inner = gelu(self._normalised(hidden, f"{name}.norm") @ w[f"{name}.wide.weight"].T + w[f"{name}.wide.bias"])
+            hidden += inner @ w[f"{name}.narrow.weight"].T + w[f"{name}.narrow.bias"]
+        out = hidden @ w["exit.weight"].T + w["exit.bias"] + rows @ w["skip.weight"].T + w["skip.bias"]
+        return spread(out.reshape(len(rows), HEADS, QUANTILE_COUNT))
+
+    def _normalised(self, hidden: Floats32, name: str) -> Floats32:
+        centred = hidden - hidden.mean(axis=-1, keepdims=True)
+        deviation = np.sqrt((centred**2).mean(axis=-1, keepdims=True) + LAYER_NORM_EPSILON)
+        normalised: Floats32 = centred / deviation * self.weights[f"{name}.weight"] + self.weights[f"{name}.bias"]
+        return normalised
+
+    def save(self, path: Path) -> None:
+        """Write the weights with their schema version, in one step: readers see the old file or the new one."""
+        beside = path.with_name(path.name + ".new")
+        save_file(dict(self.weights), beside, metadata={**self.facts, "schema": str(SCHEMA)})
+        beside.replace(path)
+
+
+def load_network(path: Path, features: int) -> Network:
+    """Read weights.
+
+    Raises:
+        WeightsError: the file is missing, corrupt, too large, of another schema, or made for other features.
+    """
+    try:
+        if path.stat().st_size > MOST_FILE_BYTES:
+            raise WeightsError(f"{path}: {path.stat().st_size} bytes, expected at most {MOST_FILE_BYTES}; remove it")
+        with safe_open(path, framework="numpy") as file:
+            facts = dict(file.metadata() or {})
+            weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
+    except (OSError, SafetensorError) as error:
+        raise WeightsError(
+            f"{path}: cannot be read as weights ({error}); remove it, and training writes it anew"
+        ) from error
+    return _checked(path, Network(weights, facts), features)
+
+
+def _checked(path: Path, network: Network, features: int) -> Network:
+    schema = network.facts.get("schema", "none")
+    if schema != str(SCHEMA):
+        raise WeightsError(f"{path}: schema {schema}, expected {SCHEMA}; it was written by another version: remove it")
+    found = {name: weight.shape for name, weight in network.weights.items()}
+    blocks = sum(name.endswith("norm.weight") for name in found)
+    width = found.get("entry.bias", (0,))[0]
+    expected = shapes(features, width, blocks)
+    if found != expected:
+        wrong = sorted(set(found.items()) ^ set(expected.items()))
+        raise WeightsError(f"{path}: unexpected weights {wrong[:4]}, made for other features; remove it")
+    if not all(np.isfinite(weight).all() for weight in network.weights.values()):
+        raise WeightsError(f"{path}: holds numbers that are not finite; remove it")
+    return network
+
+
+def shapes(features: int, width: int, blocks: int) -> dict[str, tuple[int, ...]]:
+    """Return the shape of every weight."""
+    outputs = HEADS * QUANTILE_COUNT
+    found: dict[str, tuple[int, ...]] = {
+        "entry.weight": (width, 2 * features), "entry.bias": (width,),
+        "exit.weight": (outputs, width), "exit.bias": (outputs,),
+        "skip.weight": (outputs, 2 * features), "skip.bias": (outputs,),
+    }  # fmt: skip
+    for block in range(blocks):
+        for part in ("wide", "narrow"):
+            found[f"blocks.{block}.{part}.weight"] = (width, width)
+            found[f"blocks.{block}.{part}.bias"] = (width,)
+        found[f"blocks.{block}.norm.weight"] = found[f"blocks.{block}.norm.bias"] = (width,)
+    return found
+
+
+def with_masks(features: Floats32) -> Floats32:
+    """Return features with zeros where they are missing, and beside each whether it is, (rows, 2 * features)."""
+    known = np.isfinite(features)
+    return np.concatenate([np.where(known, features, 0.0), ~known], axis=-1, dtype=np.float32)
+
+
+def spread(out: Floats32) -> Floats32:
+    """Turn (..., quantiles) outputs into quantiles that cannot cross: the median, and distances from it that are positive."""
+    median = out[..., MEDIAN : MEDIAN + 1]
+    distances = np.logaddexp(0.0, np.delete(out, MEDIAN, axis=-1) - SOFTPLUS_SHIFT).astype(np.float32)
+    lower, upper = median - distances[..., :MEDIAN], median + np.cumsum(distances[..., MEDIAN:], axis=-1)
+    return np.concatenate([lower, median, upper], axis=-1)
+
+
+def gelu(x: Floats32) -> Floats32:
+    """Return the Gaussian error linear unit, exactly (Hendrycks and Gimpel 2016)."""
+    activated: Floats32 = (0.5 * x * (1.0 + erf(x / math.sqrt(2.0)))).astype(np.float32)
+    return activated
+
+
+def facts_of(values: Mapping[str, object]) -> dict[str, str]:
+    """Return what a weights file says of itself, as JSON texts."""
+    return {name: json.dumps(value) for name, value in values.items()}
