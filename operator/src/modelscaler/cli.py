@@ -170,11 +170,17 @@ def _backtest(arguments: argparse.Namespace) -> int:
 
 def _live_traces(arguments: argparse.Namespace) -> "list[Trace]":
     from modelscaler.backtest.live import live_traces  # noqa: PLC0415
+    from modelscaler.backtest.reading import TraceError  # noqa: PLC0415
     from modelscaler.domain import WorkloadKey  # noqa: PLC0415
     from modelscaler.metrics.prometheus import PrometheusSettings, PrometheusSource  # noqa: PLC0415
 
     step_seconds = max(arguments.step, 1.0)
-    settings = PrometheusSettings(arguments.prometheus_url, rate_window_seconds=step_seconds, stale_after_seconds=60.0)
+    try:
+        settings = PrometheusSettings(
+            arguments.prometheus_url, rate_window_seconds=step_seconds, stale_after_seconds=60.0
+        )
+    except ValueError as error:
+        raise TraceError(str(error)) from None
     end = datetime.fromtimestamp(time.time() // step_seconds * step_seconds, UTC)
     read = PrometheusSource(settings).history(end - timedelta(days=arguments.days), end, step_seconds)
     return live_traces([WorkloadKey(arguments.namespace, name) for name in arguments.sources], read.windows, read.error)

@@ -146,6 +146,7 @@ def test_command_writes_table_figures_forecasts_picture_and_page(
     ("words", "complaint"),
     [
         (["missing.csv"], "missing.csv: cannot be read"),
+        (["ranker", "--rivals=none", "--prometheus-url=ftp://x"], "got 'ftp://x'"),
         (["missing.csv", "--rivals=prophet"], "got rival 'prophet', expected hgb-ratio"),
     ],
 )

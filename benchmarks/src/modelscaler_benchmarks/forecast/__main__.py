@@ -1,6 +1,7 @@
 """`python -m modelscaler_benchmarks.forecast DIRECTORY`: our forecasts of recorded load beside all rivals."""
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,6 +13,7 @@ from modelscaler.backtest.champion import champions
 from modelscaler.backtest.command import Outputs, nominal_horizons, scored, write
 from modelscaler.backtest.method import Method, Progress, Quantiles
 from modelscaler.backtest.options import DEFAULT_MOST_ORIGINS
+from modelscaler.backtest.progress import progress_bar
 from modelscaler.backtest.reading import TraceError, read_traces
 from modelscaler.backtest.report import pictures
 from modelscaler.backtest.report.table import text
@@ -22,6 +24,7 @@ from modelscaler_benchmarks.forecast.document import section
 from modelscaler_benchmarks.forecast.lightgbm_rivals import LIGHTGBM_ANCHOR, LIGHTGBM_DIFFERENCE
 from modelscaler_benchmarks.forecast.own_errors import OwnErrors
 from modelscaler_benchmarks.forecast.statistical import AUTOETS, MSTL_ETS
+from modelscaler_benchmarks.forecast.warming import warm
 from modelscaler_benchmarks.machine import cache_directory, quiet_machine
 from modelscaler_benchmarks.report import DOCUMENT, IMAGES, write_section
 
@@ -60,6 +63,7 @@ def main() -> int:
     cases = [case_of(trace, given.horizon, given.most_origins) for trace in traces]
     known = [*champions(), *all_rivals(cache_directory() / "forecast")]
     wanted = [method for method in known if not given.only or method.name in given.only.split(",")]
+    fill_cache(wanted, cases, given.jobs)
     found = scored(cases, [Timed(method, seconds) for method in wanted], seed=0)
     horizons_seconds = nominal_horizons(cases, given.horizon)
     print(text(found, horizons_seconds, everything=False))
@@ -75,6 +79,15 @@ def main() -> int:
         (IMAGES / "bench-forecast.png").write_bytes(pictures.png(pictures.overview(found)))
         write_section(DOCUMENT, "forecast", section(found, seconds, machine.sentence(), len(known) - len(wanted)))
     return 0
+
+
+def fill_cache(methods: Sequence[Method], cases: Sequence[Case], jobs: int) -> None:
+    """Let the rivals that are kept forecast on all cores, and show how far they are."""
+    progress = progress_bar()
+    try:
+        warm([method for method in methods if isinstance(method, Cached)], cases, jobs, progress)
+    finally:
+        progress.close()
 
 
 def all_rivals(folder: Path) -> list[Method]:
@@ -97,6 +110,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--horizon", type=float, action="append", default=[], metavar="SECONDS", help="only these")
     parser.add_argument("--most-origins", type=int, default=DEFAULT_MOST_ORIGINS, help="of a trace")
     parser.add_argument("--only", default="", metavar="NAMES", help="of these methods, with commas")
+    parser.add_argument(
+        "--jobs", type=int, default=len(os.sched_getaffinity(0)), help="processes for the rivals (cores)"
+    )
     parser.add_argument("--json", type=Path, help="write every figure with its settings to this file")
     parser.add_argument("--forecasts", type=Path, help="write our forecasts to this CSV file")
     parser.add_argument("--plot", type=Path, help="write the picture to this PNG file too")
