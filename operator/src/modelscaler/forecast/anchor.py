@@ -1,7 +1,8 @@
 """The adaptive anchor: rules mixed by how well each did lately, and the record that says so.
 
 Loads differ by orders of magnitude and drift. Everything that a model sees or says is therefore a distance from the anchor in
-units of its typical error, squashed by asinh: that normalisation, not the kind of model, is where most of the accuracy comes from.
+units of its typical error, squashed by asinh: that normalisation, not the kind of model, is where most of the accuracy comes
+from.
 """
 
 from dataclasses import dataclass
@@ -10,13 +11,13 @@ from typing import Final
 import numpy as np
 from scipy.signal import lfilter
 
-from modelscaler.forecast.panel import Floats32, Floats64, Ints, Panel
-from modelscaler.forecast.rules import NAIVE_COLUMNS, RULES, Guesses, guesses
+from modelscaler.forecast.panel import Floats32, Ints, Panel
+from modelscaler.forecast.rules import NAIVE_COLUMNS, Guesses, guesses
 
 SHARPNESS: Final = 12.0
 LEAST_SCALE: Final = 0.003  # of the level: a perfectly steady load still has a scale
 PRIOR_ERROR: Final = 0.3  # of the level, counted as one judgement: what a rule is worth before it was judged
-JUDGE_SECONDS: Final = 300.0
+JUDGE_SECONDS: Final = 600.0
 MEMORY_SECONDS: Final = 86_400.0
 LEAST_MEMORY: Final = 48  # judgements
 RECORD_DAYS: Final = 4
@@ -81,7 +82,7 @@ def judge_stride(step_seconds: float) -> int:
     return max(round(JUDGE_SECONDS / step_seconds), 1)
 
 
-def judged(panel: Panel, ahead: int, columns: Ints, before: Judgements | None) -> Judgements:
+def judged(panel: Panel, ahead: int, columns: Ints, before: Judgements | None, members: int = MEMBERS) -> Judgements:
     """Judge the forecasts that fell due at columns, and go on from earlier judgements.
 
     Args:
@@ -89,6 +90,7 @@ def judged(panel: Panel, ahead: int, columns: Ints, before: Judgements | None) -
         ahead: The horizon in steps.
         columns: Columns `judge_stride` apart, shape (J,), following those of `before`.
         before: The judgements so far; None when there are none.
+        members: How many keep a record of their residuals, the anchor being the first. To learn from, the anchor's is enough.
     """
     stride = judge_stride(panel.step_seconds)
     decay, slow = _decays(panel.step_seconds * stride)
@@ -100,7 +102,7 @@ def judged(panel: Panel, ahead: int, columns: Ints, before: Judgements | None) -
     weights = _smoothed(known.astype(np.float32), decay, None if before is None else before.weights[..., -1])
     level = panel.mean(columns - ahead, 0, panel.steps(MEMORY_SECONDS))
     start = _anchor(made, _shifted(errors, before, "errors"), _shifted(weights, before, "weights"), level, decay)
-    above, seen = _excess(made, start, came)
+    above, seen = _excess(made, start, came, NAIVE_COLUMNS[: members - 1])
     excess = _smoothed(above, slow, None if before is None else before.excess[..., -1])
     counts = _smoothed(seen, slow, None if before is None else before.counts[..., -1])
     return Judgements(int(columns[0]), stride, errors, weights, excess, counts)
@@ -148,11 +150,10 @@ def _anchor(made: Guesses, errors: Floats32, weights: Floats32, level: Floats32,
     return Anchor(point.astype(np.float32), scale.astype(np.float32), error.astype(np.float32))
 
 
-def _excess(made: Guesses, start: Anchor, came: Floats32) -> tuple[Floats32, Floats32]:
+def _excess(made: Guesses, start: Anchor, came: Floats32, naive_columns: tuple[int, ...]) -> tuple[Floats32, Floats32]:
     """Return whether residuals were above each threshold, (2, members, excesses, B, J), and whether they are known."""
-    naive = made.points[:, NAIVE_COLUMNS]
-    points = np.concatenate([start.point[:, None], naive], axis=1)
-    scales = np.concatenate([start.scale[:, None], start.errors[:, NAIVE_COLUMNS] + 1e-9], axis=1)
+    points = np.concatenate([start.point[:, None], made.points[:, naive_columns]], axis=1)
+    scales = np.concatenate([start.scale[:, None], start.errors[:, naive_columns] + 1e-9], axis=1)
     residual = np.arcsinh((came[:, None] - points) / scales)
     seen = np.isfinite(residual)
     above = (residual[:, :, None] > EXCESSES[:, None, None]) & seen[:, :, None]

@@ -1,0 +1,142 @@
+"""What the global model learns from: rows of features, and what came, as squashed distances from the anchor."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from modelscaler.forecast.anchor import Judgements, judge_stride, judged
+from modelscaler.forecast.base import TARGETS
+from modelscaler.forecast.calendar import Calendar
+from modelscaler.forecast.frames import frame
+from modelscaler.forecast.learning.parts import clocks_of, part_of
+from modelscaler.forecast.panel import Floats32, Ints, Panel
+
+MOST_DISTANCE: Final = 7.0  # as far as `Anchor.absolute` goes
+LEAST_SCALE_RPS: Final = (
+    2e-9  # the floor of the anchor's scale is 1e-9: a series that has always been zero teaches nothing
+)
+SERIES_AT_ONCE: Final = 64
+ORIGINS_AT_ONCE: Final = 4_096
+ANCHOR_ONLY: Final = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Examples:
+    """Rows to learn from.
+
+    Attributes:
+        features: Shape (rows, features), float32 or float16, NaN where unknown.
+        came: Squashed distances from the anchor of the value and of the peak, shape (rows, 2), within ±7; NaN where unknown.
+        weights: How much each row counts, shape (rows,).
+    """
+
+    features: NDArray[np.floating]
+    came: Floats32
+    weights: Floats32
+
+    @property
+    def rows(self) -> int:
+        """How many rows there are."""
+        return len(self.features)
+
+    def weighted(self, factor: float) -> "Examples":
+        """Return the same rows, counting `factor` times as much."""
+        return Examples(self.features, self.came, self.weights * np.float32(factor))
+
+    def chosen(self, most: int, rng: np.random.Generator) -> "Examples":
+        """Return at most so many of the rows, chosen at random."""
+        if self.rows <= most:
+            return self
+        rows = np.sort(rng.choice(self.rows, most, replace=False))
+        return Examples(self.features[rows], self.came[rows], self.weights[rows])
+
+
+def examples_of(
+    panel: Panel,
+    calendar: Calendar,
+    aheads: Sequence[int],
+    cutoff: int,
+    count: int,
+    rng: np.random.Generator,
+    first: int = 0,
+    lateness: float = 0.0,
+) -> Examples:
+    """Draw origins, shared by all series of a panel, and describe each series there with what came after it.
+
+    Args:
+        panel: The series.
+        calendar: Their clocks and holidays.
+        aheads: Horizons in steps.
+        cutoff: The last column that is looked at, be it for features or for what came.
+        count: How many origins for each horizon.
+        rng: Draws the origins.
+        first: The first column that may be an origin.
+        lateness: 0: origins anywhere alike; towards 1: mostly late ones, which have more history.
+
+    Returns:
+        Rows whose newest value is known, and at least one of value and peak. None of them when there are no origins.
+    """
+    parts = [_nothing(panel, calendar)]
+    for rows in _chunks(panel.series):
+        some, clocks = part_of(panel, rows, cutoff), clocks_of(calendar, rows)
+        for ahead in aheads:
+            origins = _origins(first, cutoff - ahead, count, rng.spawn(1)[0], lateness)
+            if len(origins):
+                parts.extend(_described(some, clocks, ahead, origins))
+    return joined(parts)
+
+
+def joined(parts: Sequence[Examples]) -> Examples:
+    """Return all rows together."""
+    return Examples(
+        np.concatenate([part.features for part in parts]),
+        np.concatenate([part.came for part in parts]),
+        np.concatenate([part.weights for part in parts]),
+    )
+
+
+def _chunks(series: int) -> Iterator[slice]:
+    for start in range(0, series, SERIES_AT_ONCE):
+        yield slice(start, min(start + SERIES_AT_ONCE, series))
+
+
+def _origins(first: int, last: int, count: int, rng: np.random.Generator, lateness: float) -> Ints:
+    if last < first:
+        return np.empty(0, dtype=np.int64)
+    where = rng.random(count) ** (1.0 - lateness)
+    origins: Ints = np.unique(first + (where * (last - first + 1)).astype(np.int64))
+    return origins
+
+
+def _described(panel: Panel, calendar: Calendar, ahead: int, origins: Ints) -> Iterator[Examples]:
+    columns = np.arange(0, panel.columns, judge_stride(panel.step_seconds))
+    record = judged(panel, ahead, columns, None, members=ANCHOR_ONLY)
+    at_once = max(ORIGINS_AT_ONCE // panel.series, 1)
+    for start in range(0, len(origins), at_once):
+        yield _rows(panel, calendar, ahead, origins[start : start + at_once], record)
+
+
+def _rows(panel: Panel, calendar: Calendar, ahead: int, origins: Ints, record: Judgements) -> Examples:
+    seen = frame(panel, origins, ahead, record, calendar)
+    came = np.stack([panel.value(origins + ahead, 0), panel.peak(origins + ahead, 0, ahead)])
+    relative = np.moveaxis(np.clip(seen.anchor.relative(came), -MOST_DISTANCE, MOST_DISTANCE), 0, -1)
+    good = (
+        np.isfinite(panel.value(origins, 0))
+        & np.isfinite(relative).any(axis=-1)
+        & (seen.anchor.scale[0] > LEAST_SCALE_RPS)
+    )
+    return Examples(
+        seen.features[good].astype(np.float16),
+        relative[good].astype(np.float32),
+        np.ones(int(good.sum()), dtype=np.float32),
+    )
+
+
+def _nothing(panel: Panel, calendar: Calendar) -> Examples:
+    """Return no rows, as wide as rows are."""
+    record = judged(panel, 1, np.arange(1), None, members=ANCHOR_ONLY)
+    features = frame(panel, np.zeros(1, dtype=np.int64), 1, record, calendar).features[:0, 0]
+    return Examples(features.astype(np.float16), np.empty((0, TARGETS), np.float32), np.empty(0, np.float32))
