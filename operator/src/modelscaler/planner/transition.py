@@ -30,6 +30,7 @@ from modelscaler.planner.memory import after_recoveries, with_outage, without
 Notes: TypeAlias = tuple[tuple[DecisionReason, str], ...]
 
 NOT_READY = "NotReady"
+ROUNDING = 1e-9  # loads that differ by less are the same
 DEADLINE = "StartDeadlineExceeded"
 
 
@@ -160,10 +161,14 @@ def _doubted(scene: _Scene, state: PolicyState, active: PoolKey) -> tuple[Policy
 
 
 def _may_serve(scene: _Scene, active: PoolKey, target: PoolKey) -> bool:
-    """Tell whether the Service may select the target: it carries the load, or at least more than what serves now does."""
-    if scene.seen(target).ready >= scene.needed_now(target):
-        return True
+    """Tell whether the Service may select the target: it carries the load, or no less of it than what serves now does.
+
+    A target that cannot carry the load at any size that is allowed is complete all the same, but takes nothing over that the
+    serving pool still carries.
+    """
     serves, would_serve = scene.ready_rps(active), scene.ready_rps(target)
+    if scene.seen(target).ready >= scene.needed_now(target):
+        return would_serve >= min(serves, scene.load_rps) * (1.0 - ROUNDING)
     return (serves < would_serve and serves < scene.load_rps) or (serves == 0.0 < would_serve)
 
 
