@@ -91,8 +91,7 @@ def draw_ratios(axes: Any, found: Backtest) -> None:
     for place, name in enumerate(names):
         _draw_method_ratios(axes, cells, name, COLOURS[place % len(COLOURS)], place / max(len(names), 1) * 0.6 - 0.25)
     axes.axvline(1.0, color="#999999", linewidth=0.8)
-    axes.set_yticks(range(len(cells)), [f"{cell.trace} {cell.target}" for cell in cells], fontsize=8)
-    axes.invert_yaxis()
+    _name_rows(axes, cells)
     axes.set_title("loss at 0.9 ÷ the best naive forecast's, 95 % interval", loc="left", fontsize=10)
     axes.set_xlim(0.3, 1.5)
     if names:
@@ -111,8 +110,7 @@ def draw_coverage(axes: Any, found: Backtest) -> None:
         axes.plot([method.coverage[SHOWN]], [row], "|", color=CAME, markersize=11, markeredgewidth=2)
     axes.axvspan(0.85, 0.95, color="#e8f0e4", zorder=0)
     axes.axvline(0.9, color="#999999", linewidth=0.8)
-    axes.set_yticks(range(len(cells)), [f"{cell.trace} {cell.target}" for cell in cells], fontsize=8)
-    axes.invert_yaxis()
+    _name_rows(axes, cells)
     axes.set_title(f"coverage of 0.9 by {name}: each day, and over all", loc="left", fontsize=10)
     _plain(axes)
 
@@ -123,6 +121,11 @@ def _draw_method_ratios(axes: Any, cells: Sequence[CellScore], name: str, colour
         axes.plot(method.interval[SHOWN], [row + shift] * 2, color=colour, linewidth=1.2)
     ratios = [method.ratio[SHOWN] for _, method in rows]
     axes.plot(ratios, [row + shift for row, _ in rows], "o", color=colour, markersize=4, label=name)
+
+
+def _name_rows(axes: Any, cells: Sequence[CellScore]) -> None:
+    axes.set_yticks(range(len(cells)), [f"{cell.trace} {cell.target}" for cell in cells], fontsize=8)
+    axes.set_ylim(max(len(cells), 1) - 0.5, -0.5)
 
 
 def _figure(width: float, height: float) -> Any:
