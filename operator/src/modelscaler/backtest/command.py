@@ -56,7 +56,7 @@ def backtest(arguments: argparse.Namespace, traces: Callable[[], Sequence[Trace]
         horizons_seconds = nominal_horizons(cases, arguments.horizon)
         print(text(found, horizons_seconds, arguments.all_horizons or bool(arguments.horizon)))
         outputs = Outputs(arguments.json, arguments.forecasts, arguments.plot, arguments.html)
-        write(found, horizons_seconds, outputs, most_origins=arguments.most_origins)
+        write(found, horizons_seconds, outputs, mostOrigins=arguments.most_origins)
     except REFUSALS as error:
         print(f"modelscaler: {error}", file=sys.stderr)
         return 1
