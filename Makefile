@@ -7,7 +7,7 @@ BIN := .venv/bin
 STAMP := .venv/.set-up
 PYPROJECTS := pyproject.toml inference-server/pyproject.toml localcluster/pyproject.toml demo/pyproject.toml benchmarks/pyproject.toml
 
-.PHONY: help setup programs models crds crds-check generated-load-plot lint test unit integration e2e demo bench bench-server bench-soak bench-cold-start bench-reflex bench-split bench-fuzz bench-forecast clean FORCE
+.PHONY: help setup programs models crds crds-check generated-load-plot pretrained lint test unit integration e2e demo bench bench-server bench-soak bench-cold-start bench-reflex bench-split bench-fuzz bench-forecast clean FORCE
 
 help: ## Print this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-20s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -32,6 +32,9 @@ crds-check: setup ## Fail when those files differ from the API types
 
 generated-load-plot: setup ## Draw the load that the global model learns from, into docs/forecast.md (a minute)
 	@$(BENCH).generated_load
+
+pretrained: setup ## Make the network that ships with the package anew, from generated load (15 minutes; EXAMPLES=DIR to go on from)
+	@$(BIN)/modelscaler forecast pretrain $(if $(EXAMPLES),--examples $(EXAMPLES))
 
 lint: setup ## ruff, mypy --strict and the import contracts
 	@$(BIN)/ruff check

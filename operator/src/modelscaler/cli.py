@@ -1,4 +1,4 @@
-"""The command line: run | validate | explain | backtest | crd."""
+"""The command line: run | validate | explain | backtest | forecast | crd."""
 
 import argparse
 import asyncio
@@ -33,6 +33,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_validate(commands.add_parser("validate", help="check ModelDeployment files without a cluster"))
     _add_explain(commands.add_parser("explain", help="say what a ModelDeployment's last decision was, and why"))
     _add_backtest(commands.add_parser("backtest", help="score forecasts on recorded load"))
+    _add_forecast(commands.add_parser("forecast", help="make the network that forecasts"))
     _add_crd(commands.add_parser("crd", help="print the CustomResourceDefinition"))
     return parser
 
@@ -94,6 +95,21 @@ def _add_backtest(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--namespace", "-n", default="default", help="of the ModelDeployments (default)")
     parser.add_argument("--days", type=_positive, default=14.0, help="how far back to read (14)")
     parser.add_argument("--step", type=_positive, default=60.0, metavar="SECONDS", help="of that history (60)")
+
+
+def _add_forecast(parser: argparse.ArgumentParser) -> None:
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    pretrain = commands.add_parser("pretrain", help="make the network that ships with the package, from generated load")
+    pretrain.set_defaults(handler=_pretrain)
+    pretrain.add_argument(
+        "--minutes", type=_positive, default=15.0, help="about how much work, in minutes of two cores (15)"
+    )
+    pretrain.add_argument("--seed", type=int, default=0, help="what everything random follows from (0)")
+    pretrain.add_argument("--out", type=Path, default=None, metavar="FILE", help="the weights (into the package)")
+    pretrain.add_argument("--traces", type=Path, default=None, metavar="DIR", help="learn from these CSV files as well")
+    pretrain.add_argument(
+        "--examples", type=Path, default=None, metavar="DIR", help="keep what is generated, to go on from (not kept)"
+    )
 
 
 def _add_crd(parser: argparse.ArgumentParser) -> None:
@@ -166,6 +182,24 @@ def _backtest(arguments: argparse.Namespace) -> int:
     from modelscaler.backtest.command import backtest  # noqa: PLC0415
 
     return backtest(arguments, partial(_live_traces, arguments) if arguments.prometheus_url else None)
+
+
+def _pretrain(arguments: argparse.Namespace) -> int:
+    try:
+        from modelscaler.forecast.learning.command import pretrain  # noqa: PLC0415
+    except ModuleNotFoundError as error:
+        return _refuse(f"{error}: training needs torch; install modelscaler[learning]")
+    from modelscaler.backtest.progress import progress_bar  # noqa: PLC0415
+    from modelscaler.backtest.reading import TraceError, read_traces  # noqa: PLC0415
+
+    _log("info", "text")
+    try:
+        traces = read_traces([arguments.traces]) if arguments.traces else []
+        recorded = [(trace.rps, trace.step_seconds, trace.start) for trace in traces]
+        pretrain(arguments.minutes, arguments.seed, arguments.out, arguments.examples, recorded, progress_bar())
+    except (TraceError, OSError) as error:
+        return _refuse(str(error))
+    return 0
 
 
 def _live_traces(arguments: argparse.Namespace) -> "list[Trace]":

@@ -3,6 +3,7 @@
 import math
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -128,6 +129,17 @@ def fit(
     """Fit a network in place; `ended` is told of every epoch."""
     for epoch in Fitting(module, examples, plan, seed).epochs():
         ended(epoch)
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Keep torch to one thread: batches are small, and on shared cores threads mostly wait for each other."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def new_network(features: int, seed: int, dropout: float) -> QuantileNetwork:
