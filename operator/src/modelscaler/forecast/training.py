@@ -1,48 +1,47 @@
 """Training in a process of its own: the loop never waits for it, and it never outlives the operator."""
 
-import ctypes
+import logging
 import os
-import signal
+import subprocess
 import sys
+import tempfile
 import threading
-from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import datetime
-from multiprocessing import get_context
-from multiprocessing.connection import Connection
-from multiprocessing.process import BaseProcess
-from typing import Final, Protocol, TypeAlias
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Final, Protocol
 
-import numpy as np
+from modelscaler.forecast.jobs import (
+    History,
+    Outcome,
+    Trained,
+    TrainingBudget,
+    TrainingFailed,
+    TrainingJob,
+    TrainingRefused,
+    read_outcome,
+    write_job,
+)
 
-from modelscaler.domain import WorkloadKey
-from modelscaler.forecast.fitting import TrainingBudget, TrainingRefused, train
-from modelscaler.forecast.learned import LearnedModel
-from modelscaler.forecast.rows import TrainingWindow
+__all__ = [
+    "DirectTrainer",
+    "History",
+    "Outcome",
+    "ProcessTrainer",
+    "Trained",
+    "Trainer",
+    "TrainingBudget",
+    "TrainingFailed",
+    "TrainingJob",
+    "TrainingRefused",
+]
 
-PR_SET_PDEATHSIG: Final = 1
-NICENESS = 5  # behind the loop, yet not starved by busy servers next to it
-CLOSE_SECONDS = 5.0
+log = logging.getLogger(__name__)
 
-
-@dataclass(frozen=True, slots=True)
-class TrainingJob:
-    """One training: the series, the time after which nothing is looked at, the seed and the bounds."""
-
-    windows: Mapping[WorkloadKey, TrainingWindow]
-    now: datetime
-    seed: int
-    budget: TrainingBudget
-
-
-@dataclass(frozen=True, slots=True)
-class TrainingFailed:
-    """Training ended without an answer, and why."""
-
-    reason: str
-
-
-Outcome: TypeAlias = LearnedModel | TrainingRefused | TrainingFailed
+CLOSE_SECONDS: Final = 5.0
+COMPLAINT_CHARACTERS: Final = 300
+COMPLAINTS: Final = "complaints.txt"
+ONE_THREAD: Final = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 
 
 class Trainer(Protocol):
@@ -66,18 +65,52 @@ class Trainer(Protocol):
         ...
 
 
+class DirectTrainer:
+    """Trains at once, in this process: for replays and tests, which have time to wait."""
+
+    def __init__(self, train: Callable[[TrainingJob], Outcome]) -> None:
+        """Train by `train`, which is `learning.retuning.train` wherever torch may be imported."""
+        self._train = train
+        self._outcome: Outcome | None = None
+
+    @property
+    def busy(self) -> bool:
+        """Whether an outcome has not been fetched."""
+        return self._outcome is not None
+
+    def submit(self, job: TrainingJob) -> None:
+        """Train."""
+        self._outcome = self._train(job)
+
+    def poll(self) -> Outcome | None:
+        """Return the outcome of the training, once."""
+        outcome, self._outcome = self._outcome, None
+        return outcome
+
+    def close(self) -> None:
+        """Nothing runs."""
+
+
 class ProcessTrainer:
     """Trains in a child process, one per training, so that its memory goes back afterwards.
 
-    A thread of ours feeds the child and waits for it. Only our own child can write to the pipe that the model comes back on.
+    A thread of ours writes the job, starts the child and waits for it. Job and outcome are files in a folder that only we
+    can read.
     """
 
-    def __init__(self, limit_seconds: float) -> None:
-        """Start nothing yet. A training that takes longer than `limit_seconds` is ended and counts as failed."""
-        self._limit_seconds = limit_seconds
+    def __init__(self, state: Path | None = None, module: str = "modelscaler.forecast.learning") -> None:
+        """Start nothing yet.
+
+        Args:
+            state: Where jobs are kept, so that a training that was ended goes on from its last epoch when it is submitted
+                anew. None: in a temporary folder, and it begins anew.
+            module: What the child runs.
+        """
+        self._state = state
+        self._module = module
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
-        self._child: BaseProcess | None = None
+        self._child: subprocess.Popen[str] | None = None
         self._outcome: Outcome | None = None
         self._closed = False
 
@@ -118,57 +151,72 @@ class ProcessTrainer:
 
     def _run(self, job: TrainingJob) -> None:
         try:
-            self._outcome = self._in_child(job)
-        except (EOFError, OSError) as error:
-            self._outcome = TrainingFailed(f"the training process ended early: {type(error).__name__}")
+            with ExitStack() as stack:
+                folder = self._state or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="modelscaler-")))
+                write_job(job, folder)
+                self._outcome = self._in_child(job, folder)
+        except Exception as error:  # nobody else hears of what happens in this thread
+            self._outcome = TrainingFailed(f"the training could not be started: {type(error).__name__}: {error}")
+        _tell(self._outcome)
 
-    def _in_child(self, job: TrainingJob) -> Outcome:
-        context = get_context("spawn")
-        ours, theirs = context.Pipe()
-        child = context.Process(target=child_main, args=(theirs, os.getpid()), name="modelscaler-training", daemon=True)
+    def _in_child(self, job: TrainingJob, folder: Path) -> Outcome:
+        with (folder / COMPLAINTS).open("w+") as complaints:
+            child = self._started(folder, complaints.fileno())
+            if child is None:
+                return TrainingFailed("the operator is stopping")
+            late = threading.Timer(job.budget.seconds, child.kill)
+            late.start()
+            try:
+                for line in child.stdout or ():
+                    log.info("training: %s", line.rstrip())
+                status = child.wait()
+            finally:
+                timed_out = not late.is_alive()
+                late.cancel()
+                self._end(child)
+            if status == 0:
+                return read_outcome(folder, job.start.features if job.start else None)
+            if timed_out:
+                return TrainingFailed(f"training took longer than {job.budget.seconds:g} s")
+            complaints.seek(0)
+            return TrainingFailed(_ending(status, complaints.read()))
+
+    def _started(self, folder: Path, complaints: int) -> "subprocess.Popen[str] | None":
+        command = [sys.executable, "-m", self._module, str(folder), str(os.getpid())]
         with self._lock:
             if self._closed:
-                return TrainingFailed("the operator is stopping")
-            child.start()
-            self._child = child
-        try:
-            theirs.close()
-            ours.send(job)
-            if not ours.poll(self._limit_seconds):
-                return TrainingFailed(f"training took longer than {self._limit_seconds:g} s")
-            outcome: Outcome = ours.recv()
-            return outcome
-        finally:
-            self._end(child)
-            ours.close()
+                return None
+            self._child = subprocess.Popen(
+                command,
+                env={**os.environ, **ONE_THREAD},
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=complaints,
+                text=True,
+            )
+            return self._child
 
-    def _end(self, child: BaseProcess) -> None:
+    def _end(self, child: "subprocess.Popen[str]") -> None:
         with self._lock:
             child.kill()  # it has answered, hangs or is gone
-            child.join()
+            child.wait()
+            if child.stdout:
+                child.stdout.close()
             self._child = None
 
 
-def child_main(pipe: Connection, parent_pid: int) -> None:
-    """Train once, in the child: read a job from the pipe, answer with its outcome."""
-    _die_with(parent_pid)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the operator, which ends its child
-    os.nice(NICENESS)
-    pipe.send(run_job(pipe.recv()))
-    pipe.close()
+def _ending(status: int, complaints: str) -> str:
+    """Say how a child ended that gave no answer."""
+    last = complaints.strip().rpartition("\n")[2][-COMPLAINT_CHARACTERS:]
+    how = f"by signal {-status}" if status < 0 else f"with status {status}"
+    return f"the training process ended {how}" + (f": {last}" if last else "")
 
 
-def run_job(job: TrainingJob) -> Outcome:
-    """Train; an error becomes an outcome, because nobody reads the child's output."""
-    try:
-        return train(job.windows, job.now, np.random.default_rng(job.seed), job.budget)
-    except Exception as error:
-        return TrainingFailed(f"{type(error).__name__}: {error}")
-
-
-def _die_with(parent_pid: int) -> None:
-    """Ask the kernel to end this process when its parent ends, however that happens."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent_pid:
-        os._exit(1)  # the parent ended before we asked
+def _tell(outcome: Outcome | None) -> None:
+    match outcome:
+        case Trained(_, relative_loss, rows):
+            log.info("tuned on %d rows, loss %.3f of the pretrained network's", rows, relative_loss)
+        case TrainingRefused(reason):
+            log.info("not tuned yet: %s", reason)
+        case TrainingFailed(reason):
+            log.warning("training failed, what there was goes on serving: %s", reason)

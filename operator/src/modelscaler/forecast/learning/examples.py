@@ -54,17 +54,23 @@ class Examples:
         return Examples(self.features[rows], self.came[rows], self.weights[rows])
 
 
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Columns to draw origins from, `count` for each horizon: from `first` on, and what came is known by `cutoff`.
+
+    `lateness` 0 draws origins anywhere alike; towards 1, mostly late ones, which have more history.
+    """
+
+    first: int
+    cutoff: int
+    count: int
+    lateness: float = 0.0
+
+
 def examples_of(
-    panel: Panel,
-    calendar: Calendar,
-    aheads: Sequence[int],
-    cutoff: int,
-    count: int,
-    rng: np.random.Generator,
-    first: int = 0,
-    lateness: float = 0.0,
+    panel: Panel, calendar: Calendar, aheads: Sequence[int], cutoff: int, count: int, rng: np.random.Generator
 ) -> Examples:
-    """Draw origins, shared by all series of a panel, and describe each series there with what came after it.
+    """Draw origins, shared by some dozens of series of a panel, and describe each series there with what came after it.
 
     Args:
         panel: The series.
@@ -73,20 +79,27 @@ def examples_of(
         cutoff: The last column that is looked at, be it for features or for what came.
         count: How many origins for each horizon.
         rng: Draws the origins.
-        first: The first column that may be an origin.
-        lateness: 0: origins anywhere alike; towards 1: mostly late ones, which have more history.
 
     Returns:
         Rows whose newest value is known, and at least one of value and peak. None of them when there are no origins.
     """
-    parts = [_nothing(panel, calendar)]
+    return examples_between(panel, calendar, aheads, [Span(0, cutoff, count)], rng)[0]
+
+
+def examples_between(
+    panel: Panel, calendar: Calendar, aheads: Sequence[int], spans: Sequence[Span], rng: np.random.Generator
+) -> list[Examples]:
+    """Return examples as `examples_of` does, for several spans of the same panel; no span sees what is after its cutoff."""
+    parts: list[list[Examples]] = [[_nothing(panel, calendar)] for _ in spans]
     for rows in _chunks(panel.series):
-        some, clocks = part_of(panel, rows, cutoff), clocks_of(calendar, rows)
+        some = part_of(panel, rows, max(span.cutoff for span in spans))
+        clocks = clocks_of(calendar, rows)
         for ahead in aheads:
-            origins = _origins(first, cutoff - ahead, count, rng.spawn(1)[0], lateness)
-            if len(origins):
-                parts.extend(_described(some, clocks, ahead, origins))
-    return joined(parts)
+            columns = np.arange(0, some.columns, judge_stride(some.step_seconds))
+            record = judged(some, ahead, columns, None, members=ANCHOR_ONLY)
+            for span, found in zip(spans, parts, strict=True):
+                found.extend(_described(some, clocks, ahead, _origins(span, ahead, rng), record))
+    return [joined(found) for found in parts]
 
 
 def joined(parts: Sequence[Examples]) -> Examples:
@@ -103,17 +116,16 @@ def _chunks(series: int) -> Iterator[slice]:
         yield slice(start, min(start + SERIES_AT_ONCE, series))
 
 
-def _origins(first: int, last: int, count: int, rng: np.random.Generator, lateness: float) -> Ints:
-    if last < first:
+def _origins(span: Span, ahead: int, rng: np.random.Generator) -> Ints:
+    count = span.cutoff - ahead + 1 - span.first
+    if count <= 0:
         return np.empty(0, dtype=np.int64)
-    where = rng.random(count) ** (1.0 - lateness)
-    origins: Ints = np.unique(first + (where * (last - first + 1)).astype(np.int64))
+    where = rng.random(span.count) ** (1.0 - span.lateness)
+    origins: Ints = np.unique(span.first + (where * count).astype(np.int64))
     return origins
 
 
-def _described(panel: Panel, calendar: Calendar, ahead: int, origins: Ints) -> Iterator[Examples]:
-    columns = np.arange(0, panel.columns, judge_stride(panel.step_seconds))
-    record = judged(panel, ahead, columns, None, members=ANCHOR_ONLY)
+def _described(panel: Panel, calendar: Calendar, ahead: int, origins: Ints, record: Judgements) -> Iterator[Examples]:
     at_once = max(ORIGINS_AT_ONCE // panel.series, 1)
     for start in range(0, len(origins), at_once):
         yield _rows(panel, calendar, ahead, origins[start : start + at_once], record)

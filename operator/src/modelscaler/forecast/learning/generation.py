@@ -17,7 +17,7 @@ from safetensors.numpy import save_file
 from threadpoolctl import threadpool_limits
 
 from modelscaler.forecast.calendar import Calendar
-from modelscaler.forecast.learning.examples import Examples, examples_of, joined
+from modelscaler.forecast.learning.examples import Examples, Span, examples_between, joined
 from modelscaler.forecast.learning.generated import generate
 from modelscaler.forecast.panel import Panel
 
@@ -79,7 +79,8 @@ def made(making: Making, number: int) -> Examples:
     """Return the examples of a panel by its number."""
     found = drawn(making, number)
     panel, clocks = found.panel, Calendar.utc(found.panel.series)
-    return examples_of(panel, clocks, found.aheads, panel.columns - 1, making.origins, found.rng, lateness=LATENESS)
+    span = Span(0, panel.columns - 1, making.origins, LATENESS)
+    return examples_between(panel, clocks, found.aheads, [span], found.rng)[0]
 
 
 def ensure_made(making: Making, folder: Path, progress: Progress) -> None:

@@ -1,0 +1,159 @@
+"""Tunes the network that all series share on the fleet's own history: what no generated load can teach."""
+
+import hashlib
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+from modelscaler.forecast.jobs import History, Outcome, Trained, TrainingBudget, TrainingJob, TrainingRefused
+from modelscaler.forecast.learning.checkpoints import Checkpoint
+from modelscaler.forecast.learning.examples import Examples, Span, examples_between, joined
+from modelscaler.forecast.learning.fitting import Fitting, Plan, losses_of, new_network, one_thread
+from modelscaler.forecast.learning.torch_network import QuantileNetwork
+from modelscaler.forecast.learning.weights import learning, serving
+from modelscaler.forecast.network import Network, facts_of
+
+EPOCHS: Final = 3
+RATE: Final = 7e-4
+DROPOUT: Final = 0.15
+NEWEST_SHARE: Final = 0.1  # of the columns: what the network is judged on before it learns from them too
+NEWEST_EPOCHS: Final = 1
+NEWEST_RATE: Final = 2e-4
+LEAST_ROWS: Final = 500
+LEAST_KNOWN_SECONDS: Final = 86_400.0
+FIRST_ORIGIN: Final = 64
+MOST_WEIGHT: Final = 2.0  # of a row of a short history, next to one of a long one
+FITTING_SHARE: Final = 0.8  # of the time that is left when the examples are there
+NEWEST_TIME_SHARE: Final = 0.3
+
+Tell = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Material:
+    """What there is to learn from: `old` and `newest` examples; nothing in `old` looks at the time that `newest` is of."""
+
+    old: Examples
+    newest: Examples
+
+
+@dataclass(frozen=True, slots=True)
+class Workplace:
+    """Where and until when a training works: its checkpoint's folder, who is told how far it is, and the clock in seconds."""
+
+    folder: Path | None = None
+    tell: Tell = lambda _: None
+    clock: Callable[[], float] = time.monotonic
+
+
+def train(job: TrainingJob, at: Workplace | None = None) -> Outcome:
+    """Tune a network on histories, or say why there is too little to learn from.
+
+    Args:
+        job: The histories, the networks to begin with, the seed and the bounds.
+        at: Where it works. None: nowhere, unheard, by the monotonic clock.
+    """
+    at = at or Workplace()
+    started = at.clock()
+    if not any(_long_enough(history) for history in job.histories):
+        return TrainingRefused(f"no series has {LEAST_KNOWN_SECONDS / 3600:g} hours of known history yet")
+    with one_thread():
+        material = material_of(job)
+        at.tell(f"{material.old.rows} rows and {material.newest.rows} newest ones")
+        if material.old.rows < LEAST_ROWS:
+            return TrainingRefused(f"{material.old.rows} rows to learn from, expected at least {LEAST_ROWS}")
+        seconds = FITTING_SHARE * (job.budget.seconds - (at.clock() - started))
+        return _tuned(job, material, max(seconds, 0.0), at)
+
+
+def material_of(job: TrainingJob) -> Material:
+    """Draw examples from all histories, as many of each series."""
+    rng = np.random.default_rng(job.seed)
+    series = sum(history.panel.series for history in job.histories)
+    most = rows_of_each(series, job.budget)
+    found = [_examples(history, most, rng.spawn(1)[0]) for history in job.histories]
+    return Material(joined([pair.old for pair in found]), joined([pair.newest for pair in found]))
+
+
+def rows_of_each(series: int, budget: TrainingBudget) -> int:
+    """Return how many rows may be learned from each of so many series."""
+    return max(min(budget.max_rows // max(series, 1), budget.max_rows_per_series), 1)
+
+
+def _examples(history: History, most: int, rng: np.random.Generator) -> Material:
+    panel = history.panel
+    cutoff = panel.columns - 1
+    split = cutoff - math.ceil(NEWEST_SHARE * panel.columns)
+    count = max(most // len(history.aheads), 1)
+    spans = [Span(FIRST_ORIGIN, split, count), Span(split + 1, cutoff, math.ceil(NEWEST_SHARE * count))]
+    old, newest = examples_between(panel, history.calendar, history.aheads, spans, rng)
+    weight = _weight(old.rows / panel.series, most)
+    return Material(old.weighted(weight), newest.weighted(weight))
+
+
+def _weight(rows: float, most: int) -> float:
+    """Return how much the rows of a history count: more when it has few, yet not in proportion."""
+    return min(math.sqrt(most / max(rows, 1.0)), MOST_WEIGHT)
+
+
+def _long_enough(history: History) -> bool:
+    known = np.isfinite(history.panel.fine.values).sum(axis=1)
+    return bool(known.max(initial=0) * history.panel.step_seconds >= LEAST_KNOWN_SECONDS)
+
+
+def _tuned(job: TrainingJob, material: Material, seconds: float, at: Workplace) -> Outcome:
+    module = _begun(job, material.old.features.shape[1])
+    plan = Plan(EPOCHS, RATE, dropout=DROPOUT, seconds=seconds * (1.0 - NEWEST_TIME_SHARE))
+    fitting = Fitting(module, material.old, plan, job.seed, at.clock)
+    checkpoint = Checkpoint(at.folder, _mark(job)) if at.folder else None
+    if checkpoint and checkpoint.restore(fitting):
+        at.tell(f"goes on after epoch {fitting.epochs_done}")
+    for epoch in fitting.epochs():
+        at.tell(f"epoch {epoch.number + 1} of {EPOCHS}: loss {epoch.loss:.4f}")
+        if checkpoint:
+            checkpoint.save(fitting)
+    relative = _relative_loss(module, job.pretrained, material.newest)
+    _learn_newest(module, job, material, seconds * NEWEST_TIME_SHARE, at)
+    if checkpoint:
+        checkpoint.remove()
+    rows = material.old.rows + material.newest.rows
+    facts = facts_of({"seed": job.seed, "rows": rows, "relative_loss": round(relative, 4)})
+    return Trained(serving(module, facts), relative, rows)
+
+
+def _begun(job: TrainingJob, features: int) -> QuantileNetwork:
+    start = job.start or job.pretrained
+    return learning(start, DROPOUT) if start else new_network(features, job.seed, DROPOUT)
+
+
+def _relative_loss(module: QuantileNetwork, pretrained: Network | None, newest: Examples) -> float:
+    """Return the loss on what was not learned from, divided by the pretrained network's; 1 where that cannot be told."""
+    if pretrained is None or newest.rows == 0:
+        return 1.0
+    ours, theirs = (losses_of(of, newest).sum() for of in (module, learning(pretrained, 0.0)))
+    return float(ours / theirs) if theirs > 0 else 1.0
+
+
+def _learn_newest(module: QuantileNetwork, job: TrainingJob, material: Material, seconds: float, at: Workplace) -> None:
+    """Learn from the newest part as well, gently, and beside it from as many old rows so that those are not forgotten."""
+    if material.newest.rows == 0:
+        return
+    rng = np.random.default_rng([job.seed, EPOCHS])
+    both = joined([material.newest, material.old.chosen(material.newest.rows, rng)])
+    plan = Plan(NEWEST_EPOCHS, NEWEST_RATE, dropout=DROPOUT, seconds=seconds)
+    for epoch in Fitting(module, both, plan, job.seed + EPOCHS, at.clock).epochs():
+        at.tell(f"the newest part: loss {epoch.loss:.4f}")
+
+
+def _mark(job: TrainingJob) -> str:
+    """Return what a fit follows from, apart from its examples: those may have become more since it was killed."""
+    digest = hashlib.sha256(f"{job.seed} {EPOCHS} {RATE} {DROPOUT}".encode())
+    start = job.start or job.pretrained
+    for name, weight in sorted(start.weights.items()) if start else ():
+        digest.update(name.encode() + weight.tobytes())
+    return digest.hexdigest()
