@@ -47,6 +47,6 @@ class Calibration:
         """Return quantiles (2, B, quantiles) with the upper ones corrected; `scale` (2, B) in rps."""
         shift = self.offsets[:, rung].swapaxes(0, 1) * scale[..., None]
         moved = mix + np.where(UPPER, shift, 0.0)
-        floor = mix[..., 1:2]
-        moved = np.where(UPPER, np.maximum(moved, floor), moved)
-        return np.maximum(np.sort(moved, axis=-1), 0.0)
+        # Each level keeps what was learned for it: sorting would hand it to the next one, and both would run away.
+        ordered: Floats32 = np.maximum.accumulate(np.maximum(moved, 0.0), axis=-1)
+        return ordered
