@@ -1,6 +1,7 @@
 import pytest
 
-from modelscaler_benchmarks.cold_start.__main__ import Setup, Start, table, workers_ready
+from modelscaler_benchmarks.cold_start.__main__ import Setup, Start, table
+from modelscaler_benchmarks.joining import workers_ready
 
 
 @pytest.mark.parametrize(

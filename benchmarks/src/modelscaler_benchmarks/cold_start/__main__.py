@@ -2,12 +2,9 @@
 
 import argparse
 import compileall
-import re
 import statistics
 import sys
 import tempfile
-import time
-import urllib.request
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -15,6 +12,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 import modelserver
+from modelscaler_benchmarks.joining import wait_for_workers
 from modelscaler_benchmarks.machine import quiet_machine
 from modelscaler_benchmarks.report import DOCUMENT, markdown_table, write_json, write_section
 from modelscaler_benchmarks.serving_process import HOST, Command, ServingProcess, free_ports
@@ -24,8 +22,6 @@ PACKAGES = ("modelserver", "torch", "onnxruntime", "numpy", "uvicorn")
 BOUNDS_SECONDS = {"int8": 1.0, "full": 4.0}
 RUNTIMES = {"int8": "ONNX Runtime alone", "full": "torch"}
 STOP_LIMIT_SECONDS = 1.0
-METRICS_POLL_SECONDS = 0.1
-"""Between two looks at the workers that have joined: each costs the front some of the time that is measured."""
 
 
 @dataclass(frozen=True)
@@ -111,16 +107,6 @@ def _spread(seconds: Sequence[float]) -> str:
     return f"{statistics.median(seconds):.2f} ({min(seconds):.2f}–{max(seconds):.2f})"
 
 
-def workers_ready(metrics: str) -> int:
-    """Return how many workers a server says are ready.
-
-    Args:
-        metrics: As it answers on /metrics.
-    """
-    found = re.search(r"^modelserver_workers_ready(?:{.*})? (\S+)$", metrics, re.MULTILINE)
-    return 0 if found is None else int(float(found[1]))
-
-
 def _start(model: str, setup: Setup) -> Start:
     with tempfile.TemporaryDirectory(prefix="bench-cold-start-") as folder:
         (port,) = free_ports(1)
@@ -142,15 +128,8 @@ def _start(model: str, setup: Setup) -> Start:
         ]
         command = Command(arguments, {}, Path(folder), "/v2/health/ready", port)
         with ServingProcess(command, stop_limit_seconds=STOP_LIMIT_SECONDS) as server:
-            while workers_ready(_metrics(command)) < setup.workers:
-                time.sleep(METRICS_POLL_SECONDS)
+            wait_for_workers(server, setup.workers)
             return Start(server.start_seconds, server.age_seconds)
-
-
-def _metrics(command: Command) -> str:
-    with urllib.request.urlopen(f"{command.url}/metrics", timeout=10.0) as answer:  # noqa: S310 - always http://127.0.0.1
-        text: str = answer.read().decode()
-        return text
 
 
 if __name__ == "__main__":

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from modelscaler_benchmarks.http_client import ask_once, request_bytes
+from modelscaler_benchmarks.joining import wait_for_workers
 from modelscaler_benchmarks.load import LoadGenerator
-from modelscaler_benchmarks.server.contenders import Setup, Workshop, command
+from modelscaler_benchmarks.server.contenders import OURS, Setup, Workshop, command
 from modelscaler_benchmarks.server.payloads import Dialect, Payload, Row, payload
 from modelscaler_benchmarks.serving_process import ServingProcess
 from modelscaler_benchmarks.wrk import LoadFigures
@@ -65,6 +66,8 @@ def measure(setup: Setup, workshop: Workshop, generator: LoadGenerator, pace: Pa
         WrongAnswerError: When an answer is wrong, or a request fails.
     """
     with ServingProcess(command(setup, workshop), stop_limit_seconds=STOP_LIMIT_SECONDS) as server:
+        if setup.server == OURS:
+            wait_for_workers(server, int(setup.settings["workers"]))
         return [_measured(setup, dialect, server, workshop, generator, pace) for dialect in setup.dialects]
 
 

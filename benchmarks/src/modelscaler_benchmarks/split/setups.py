@@ -6,6 +6,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from modelscaler_benchmarks.joining import wait_for_workers
 from modelscaler_benchmarks.serving_process import HOST, Command, ServingProcess, free_ports
 from modelserver.engine.pipeline_plan import plan_pipeline
 
@@ -70,4 +71,6 @@ def serving(setup: Setup, directory: Path, folder: Path) -> Iterator[list[Servin
             for option in ("--stage-address", f"{stage}={server.command.url}")
         ]
         front = stack.enter_context(_server(directory, folder, "front", (*setup.options, *addresses)))
+        if "--workers" in setup.options:
+            wait_for_workers(front, setup.processes)
         yield [front, *others.values()]
