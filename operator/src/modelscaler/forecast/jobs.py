@@ -24,7 +24,7 @@ OWNER_ONLY: Final = 0o700
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """Series on one grid, their clocks, and the horizons in steps that are forecast of them; all columns may be learned from."""
+    """Series on one grid, their clocks, and the horizons in steps that are forecast of them; all columns may be learned of."""
 
     panel: Panel
     calendar: Calendar

@@ -40,6 +40,7 @@ log = logging.getLogger(__name__)
 
 CLOSE_SECONDS: Final = 5.0
 COMPLAINT_CHARACTERS: Final = 300
+MODULE: Final = "modelscaler.forecast.learning"
 COMPLAINTS: Final = "complaints.txt"
 ONE_THREAD: Final = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 
@@ -98,16 +99,14 @@ class ProcessTrainer:
     can read.
     """
 
-    def __init__(self, state: Path | None = None, module: str = "modelscaler.forecast.learning") -> None:
+    def __init__(self, state: Path | None = None) -> None:
         """Start nothing yet.
 
         Args:
             state: Where jobs are kept, so that a training that was ended goes on from its last epoch when it is submitted
                 anew. None: in a temporary folder, and it begins anew.
-            module: What the child runs.
         """
         self._state = state
-        self._module = module
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
         self._child: subprocess.Popen[str] | None = None
@@ -182,7 +181,7 @@ class ProcessTrainer:
             return TrainingFailed(_ending(status, complaints.read()))
 
     def _started(self, folder: Path, complaints: int) -> "subprocess.Popen[str] | None":
-        command = [sys.executable, "-m", self._module, str(folder), str(os.getpid())]
+        command = [sys.executable, "-m", MODULE, str(folder), str(os.getpid())]
         with self._lock:
             if self._closed:
                 return None

@@ -46,13 +46,6 @@ class Examples:
         """Return the same rows, counting `factor` times as much."""
         return Examples(self.features, self.came, self.weights * np.float32(factor))
 
-    def chosen(self, most: int, rng: np.random.Generator) -> "Examples":
-        """Return at most so many of the rows, chosen at random."""
-        if self.rows <= most:
-            return self
-        rows = np.sort(rng.choice(self.rows, most, replace=False))
-        return Examples(self.features[rows], self.came[rows], self.weights[rows])
-
 
 @dataclass(frozen=True, slots=True)
 class Span:
@@ -117,12 +110,14 @@ def _chunks(series: int) -> Iterator[slice]:
 
 
 def _origins(span: Span, ahead: int, rng: np.random.Generator) -> Ints:
-    count = span.cutoff - ahead + 1 - span.first
-    if count <= 0:
-        return np.empty(0, dtype=np.int64)
+    """Draw origins without repetition; all of them when there are not more."""
+    there = np.arange(span.first, span.cutoff - ahead + 1)
+    if len(there) <= span.count:
+        return there
+    if span.lateness == 0.0:
+        return np.sort(rng.choice(there, span.count, replace=False))
     where = rng.random(span.count) ** (1.0 - span.lateness)
-    origins: Ints = np.unique(span.first + (where * count).astype(np.int64))
-    return origins
+    return np.unique(there[(where * len(there)).astype(np.int64)])
 
 
 def _described(panel: Panel, calendar: Calendar, ahead: int, origins: Ints, record: Judgements) -> Iterator[Examples]:

@@ -21,15 +21,13 @@ from modelscaler.forecast.network import Network, facts_of
 EPOCHS: Final = 3
 RATE: Final = 7e-4
 DROPOUT: Final = 0.15
-NEWEST_SHARE: Final = 0.1  # of the columns: what the network is judged on before it learns from them too
-NEWEST_EPOCHS: Final = 1
-NEWEST_RATE: Final = 2e-4
+NEWEST_SHARE: Final = 0.1  # of the columns: what a network that has not learned from them is judged on
 LEAST_ROWS: Final = 500
 LEAST_KNOWN_SECONDS: Final = 86_400.0
 FIRST_ORIGIN: Final = 64
 MOST_WEIGHT: Final = 2.0  # of a row of a short history, next to one of a long one
 FITTING_SHARE: Final = 0.8  # of the time that is left when the examples are there
-NEWEST_TIME_SHARE: Final = 0.3
+JUDGING_TIME_SHARE: Final = 0.4
 
 Tell = Callable[[str], None]
 
@@ -107,23 +105,29 @@ def _long_enough(history: History) -> bool:
 
 
 def _tuned(job: TrainingJob, material: Material, seconds: float, at: Workplace) -> Outcome:
-    module = _begun(job, material.old.features.shape[1])
-    plan = Plan(EPOCHS, RATE, dropout=DROPOUT, seconds=seconds * (1.0 - NEWEST_TIME_SHARE))
-    fitting = Fitting(module, material.old, plan, job.seed, at.clock)
+    """Fit to everything; and, to tell how much that helps, once more to the old part alone, judged on the newest."""
+    everything = joined([material.old, material.newest])
     checkpoint = Checkpoint(at.folder, _mark(job)) if at.folder else None
+    module = _fitted(job, everything, seconds * (1.0 - JUDGING_TIME_SHARE), at, checkpoint)
+    at.tell("the same on the old part alone, to be judged on the newest")
+    judged = _fitted(job, material.old, seconds * JUDGING_TIME_SHARE, at, None)
+    relative = _relative_loss(judged, job.pretrained, material.newest)
+    facts = facts_of({"seed": job.seed, "rows": everything.rows, "relative_loss": round(relative, 4)})
+    return Trained(serving(module, facts), relative, everything.rows)
+
+
+def _fitted(
+    job: TrainingJob, examples: Examples, seconds: float, at: Workplace, checkpoint: Checkpoint | None
+) -> QuantileNetwork:
+    plan = Plan(EPOCHS, RATE, dropout=DROPOUT, seconds=seconds)
+    fitting = Fitting(_begun(job, examples.features.shape[1]), examples, plan, job.seed, at.clock)
     if checkpoint and checkpoint.restore(fitting):
         at.tell(f"goes on after epoch {fitting.epochs_done}")
     for epoch in fitting.epochs():
         at.tell(f"epoch {epoch.number + 1} of {EPOCHS}: loss {epoch.loss:.4f}")
         if checkpoint:
             checkpoint.save(fitting)
-    relative = _relative_loss(module, job.pretrained, material.newest)
-    _learn_newest(module, job, material, seconds * NEWEST_TIME_SHARE, at)
-    if checkpoint:
-        checkpoint.remove()
-    rows = material.old.rows + material.newest.rows
-    facts = facts_of({"seed": job.seed, "rows": rows, "relative_loss": round(relative, 4)})
-    return Trained(serving(module, facts), relative, rows)
+    return fitting.module
 
 
 def _begun(job: TrainingJob, features: int) -> QuantileNetwork:
@@ -137,17 +141,6 @@ def _relative_loss(module: QuantileNetwork, pretrained: Network | None, newest: 
         return 1.0
     ours, theirs = (losses_of(of, newest).sum() for of in (module, learning(pretrained, 0.0)))
     return float(ours / theirs) if theirs > 0 else 1.0
-
-
-def _learn_newest(module: QuantileNetwork, job: TrainingJob, material: Material, seconds: float, at: Workplace) -> None:
-    """Learn from the newest part as well, gently, and beside it from as many old rows so that those are not forgotten."""
-    if material.newest.rows == 0:
-        return
-    rng = np.random.default_rng([job.seed, EPOCHS])
-    both = joined([material.newest, material.old.chosen(material.newest.rows, rng)])
-    plan = Plan(NEWEST_EPOCHS, NEWEST_RATE, dropout=DROPOUT, seconds=seconds)
-    for epoch in Fitting(module, both, plan, job.seed + EPOCHS, at.clock).epochs():
-        at.tell(f"the newest part: loss {epoch.loss:.4f}")
 
 
 def _mark(job: TrainingJob) -> str:
