@@ -21,7 +21,7 @@ from modelscaler.forecast.panel import Floats64
 
 log = logging.getLogger(__name__)
 
-PANELS_PER_MINUTE: Final = 4  # so many are made and learned from in a minute of two usual cores
+PANELS_PER_MINUTE: Final = 6  # so many are made and learned from in a minute of two usual cores, with room for slower ones
 LEAST_PANELS: Final = 2
 EVERY_HELD_OUT: Final = 10  # one panel in ten is not learned from
 STANDING_PANELS: Final = 4
