@@ -5,7 +5,7 @@ currency, times UTC-aware.
 """
 
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from enum import Enum
 from typing import Literal, TypeAlias
 
@@ -155,12 +155,19 @@ class DirectionRules:
 
 @dataclass(frozen=True, slots=True)
 class ForecastSettings:
-    """`quantile` in (0, 1) is planned for; `season_seconds` is the period that repeats."""
+    """`quantile` in (0, 1) is planned for; `season_seconds` is the period that repeats.
+
+    `time_zone` is an IANA name. `holidays` are local dates on which the load is as on Sundays; `holiday_country` is an ISO 3166
+    code whose public holidays count as well, None for none.
+    """
 
     quantile: float
     lookback_seconds: float
     season_seconds: float
     model: Literal["Auto", "Baselines"]
+    time_zone: str = "UTC"
+    holidays: tuple[date, ...] = ()
+    holiday_country: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,7 +233,8 @@ class QuantileForecast:
     """Quantiles of offered load one step after `made_at`, two steps after, and so on.
 
     `rps` has shape (steps, quantiles), float64, not below zero, not decreasing along either `quantiles` axis.
-    `peak_rps` has the same shape: quantiles of the *maximum* over all steps up to that one.
+    `peak_rps` has the same shape: quantiles of the *maximum* over all steps up to that one. `note` says why the forecast is
+    whose it is; `shares` names the forecasters with a share worth naming, rounded to a tenth, the largest first.
     """
 
     made_at: datetime
@@ -237,6 +245,7 @@ class QuantileForecast:
     method: str
     learned: bool
     note: str = ""
+    shares: tuple[tuple[str, float], ...] = ()
 
     def peak(self, quantile: float, horizon_seconds: float) -> float:
         """Return the `quantile` of the peak within `horizon_seconds`, interpolated between the quantiles at hand."""

@@ -29,6 +29,9 @@ QualifiedName = Annotated[
 ]
 ShortText = Annotated[str, StringConstraints(max_length=253)]
 LongText = Annotated[str, StringConstraints(max_length=1024)]
+TimeZone = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_+/-]{0,63}$", max_length=64)]
+HolidayDate = Annotated[str, StringConstraints(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$", max_length=10)]
+CountryCode = Annotated[str, StringConstraints(pattern=r"^[A-Z]{2}$", max_length=2)]
 
 
 def cel(rule: str, message: str, *, shown: str | None = None, field: str | None = None) -> dict[str, str]:
@@ -265,7 +268,17 @@ class Forecast(ApiModel):
         default=86400, ge=10, le=2678400, description="Length of the season that repeats (default one day)."
     )
     model: Literal["Auto", "Baselines"] = Field(
-        default="Auto", description="Auto lets a learned model serve when it beats the baselines."
+        default="Auto", description="Auto lets a learned model serve as far as it beats the baselines."
+    )
+    time_zone: TimeZone = Field(
+        default="UTC", description="Time zone that the load follows, an IANA name such as Europe/Berlin."
+    )
+    holidays: list[HolidayDate] = Field(
+        default_factory=list, max_length=366, description="Local dates, YYYY-MM-DD, on which the load is as on Sundays."
+    )
+    holiday_country: CountryCode | None = Field(
+        default=None,
+        description="ISO 3166 code of a country whose public holidays count too, such as DE; absent: none.",
     )
 
     model_config = ConfigDict(
@@ -275,7 +288,13 @@ class Forecast(ApiModel):
                 "quantile must be greater than 0 and less than 1",
                 shown="self.quantile",
                 field=".quantile",
-            )
+            ),
+            cel(
+                "self.seasonSeconds == 86400 || (self.timeZone == 'UTC' && size(self.holidays) == 0"
+                " && !has(self.holidayCountry))",
+                "timeZone, holidays and holidayCountry need a season of one day: seasonSeconds 86400",
+                field=".seasonSeconds",
+            ),
         )
     )
 
@@ -434,10 +453,21 @@ class LoadStatus(ApiModel):
     )
 
 
+class ForecastWeight(ApiModel):
+    """A forecaster and its share."""
+
+    forecaster: ShortText = Field(description="Forecaster.")
+    share: ShortText = Field(description="Its share in the upper quantiles, to a tenth.")
+
+
 class ForecastStatus(ApiModel):
     """The forecast the plan was made on."""
 
     method: ShortText = Field(description="Forecaster that serves.")
+    weights: list[ForecastWeight] = Field(
+        default_factory=list, max_length=16, description="Who has which share in the forecast, the largest first."
+    )
+    reason: LongText | None = Field(default=None, description="Why the forecast is whose it is.")
     horizon_seconds: int = Field(ge=0, description="How far ahead the plan looked.")
     lower_rps: ShortText = Field(description="0.1 quantile of the peak within the horizon.")
     median_rps: ShortText = Field(description="Median of the peak within the horizon.")

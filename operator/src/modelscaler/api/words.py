@@ -36,6 +36,8 @@ class ConditionReason(StrEnum):
     BASELINE = "BaselineServes"
     SHORT_HISTORY = "HistoryTooShort"
     NO_HISTORY = "NoHistory"
+    DEMOTED = "LearnedModelDemoted"
+    COVERAGE_LOST = "CoverageLost"
     WITHIN_OBJECTIVE = "WithinObjective"
     OVER_OBJECTIVE = "OverObjective"
     NO_TRAFFIC = "NoTraffic"

@@ -152,7 +152,9 @@ def _anchor(made: Guesses, errors: Floats32, weights: Floats32, level: Floats32,
 
 def _excess(made: Guesses, start: Anchor, came: Floats32, naive_columns: tuple[int, ...]) -> tuple[Floats32, Floats32]:
     """Return whether residuals were above each threshold, (2, members, excesses, B, J), and whether they are known."""
-    points = np.concatenate([start.point[:, None], made.points[:, naive_columns]], axis=1)
+    guessed = np.isfinite(made.points).any(axis=1)  # where nothing was known yet, the anchor was no forecast
+    anchor = np.where(guessed, start.point, np.float32(np.nan))
+    points = np.concatenate([anchor[:, None], made.points[:, naive_columns]], axis=1)
     scales = np.concatenate([start.scale[:, None], start.errors[:, naive_columns] + 1e-9], axis=1)
     residual = np.arcsinh((came[:, None] - points) / scales)
     seen = np.isfinite(residual)

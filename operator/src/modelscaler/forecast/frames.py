@@ -1,4 +1,4 @@
-"""What the learned model sees: the past at several resolutions and at the same phase of earlier periods, relative to the anchor."""
+"""What the learned model sees: the past at several resolutions and at the phase of earlier periods, relative to the anchor."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -96,8 +96,7 @@ def _bursts(panel: Panel, origins: Ints) -> list[Floats32]:
     found: list[Floats32] = []
     minute = panel.step_seconds / 60.0
     for times in BURSTS:
-        last, before = panel.bursts(times, BURST_LEVEL_SECONDS)
-        began, previous = last[:, origins], before[:, origins]
+        began, previous = panel.bursts(origins, times, BURST_LEVEL_SECONDS)
         age = np.where(began >= 0, np.log1p((origins - began) * minute), np.nan)
         gap = np.where(previous >= 0, np.log1p((began - previous) * minute), np.nan)
         found += [age - 4.0, gap - 4.0]

@@ -11,14 +11,14 @@ from modelscaler.forecast.rules import NAIVE, NAIVE_COLUMNS, Guesses
 
 ANCHOR: Final = "anchor"
 RULE_MEMBERS: Final = (ANCHOR, *NAIVE)
-# Before anything was judged: residuals of a normal shape, three times as wide as the error that was assumed, since nothing is known.
+# Before anything was judged: residuals of a normal shape, three times as wide as the error that was assumed.
 PRIOR_RESIDUALS: Final = np.array([-1.6, 0.0, 1.6, 2.0, 2.6], dtype=np.float32)
 BEYOND: Final = 1.5
 FULL_WEIGHT: Final = 0.02
 
 
 def rule_quantiles(made: Guesses, anchor: Anchor, shares: Floats32, weight: Floats32) -> Floats32:
-    """Return quantiles of the anchor and each naive rule, shape (members, 2, B, G, quantiles), rps; NaN where a rule cannot tell.
+    """Return quantiles of the anchor and each naive rule, (members, 2, B, G, quantiles), rps; NaN where a rule cannot tell.
 
     Args:
         made: Guesses of the rules.
@@ -43,11 +43,8 @@ def residual_quantiles(shares: Floats32) -> Floats32:
     ends = np.concatenate([[EXCESSES[0] - BEYOND], EXCESSES, [EXCESSES[-1] + BEYOND]])
     zero, one = np.zeros_like(below[..., :1]), np.ones_like(below[..., :1])
     cumulative = np.concatenate([zero, below, one], axis=-1)
-    found = []
-    for level in LEVELS:
-        upper = np.clip((cumulative < level).sum(axis=-1), 1, len(ends) - 1)
-        high = np.take_along_axis(cumulative, upper[..., None], axis=-1)[..., 0]
-        low = np.take_along_axis(cumulative, upper[..., None] - 1, axis=-1)[..., 0]
-        share = np.clip((level - low) / np.maximum(high - low, 1e-6), 0.0, 1.0)
-        found.append(ends[upper - 1] + (ends[upper] - ends[upper - 1]) * share)
-    return np.stack(found, axis=-1).astype(np.float32)
+    low, high = cumulative[..., None, :-1], cumulative[..., None, 1:]
+    passed = (LEVELS.astype(np.float32)[:, None] - low) / np.maximum(high - low, np.float32(1e-6))
+    np.clip(passed, 0.0, 1.0, out=passed)  # how much of each stretch between thresholds lies below a level
+    widths = np.diff(ends).astype(np.float32)
+    return (ends[0] + passed @ widths).astype(np.float32)

@@ -4,6 +4,7 @@ The newest steps are kept as they came, what is older only as means and maxima o
 fit in memory so.
 """
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
@@ -13,9 +14,11 @@ from numpy.typing import NDArray
 Floats32: TypeAlias = NDArray[np.float32]
 Floats64: TypeAlias = NDArray[np.float64]
 Ints: TypeAlias = NDArray[np.int64]
+Columns: TypeAlias = NDArray[np.int32]
 
 COARSE_SECONDS: Final = 600.0
 FINE_STEPS: Final = 11_600  # eight days of minutes: what was at the same minute of each day of a week
+LEAST_BURST_LEVEL_STEPS: Final = 12
 KNOWN_SHARE_OF_PEAK: Final = 0.7  # a maximum over fewer known values than this would be too low too often
 
 
@@ -27,6 +30,8 @@ class Grid:
     maxima: Floats32
     _sums: list[Floats64] = field(default_factory=list, repr=False)
     _peaks: dict[int, Floats32] = field(default_factory=dict, repr=False)
+    _bursts: dict[tuple[float, int], tuple[Columns, Columns]] = field(default_factory=dict, repr=False)
+    _found: dict[tuple[str, int, int], NDArray[np.floating]] = field(default_factory=dict, repr=False)
 
     @property
     def columns(self) -> int:
@@ -39,6 +44,8 @@ class Grid:
 
     def mean(self, ends: Ints, length: int) -> Floats32:
         """Return the mean of the known values among the `length` that end at each column, shape (B, G); NaN without any."""
+        if self._few(ends):
+            return self._remembered("mean", int(ends[0]), length, self._mean_of_stretch)
         sums, counts = self._prefixes()
         stop = np.clip(ends, -1, self.columns - 1) + 1
         start = np.clip(ends + 1 - length, 0, stop)
@@ -48,6 +55,8 @@ class Grid:
 
     def peak(self, ends: Ints, length: int) -> Floats32:
         """Return the maximum of the `length` values that end at each column, shape (B, G); NaN where too few are known."""
+        if self._few(ends):
+            return self._remembered("peak", int(ends[0]), length, self._peak_of_stretch)
         counts = self._prefixes()[1]
         stop = np.clip(ends, -1, self.columns - 1) + 1
         start = np.clip(ends + 1 - length, 0, stop)
@@ -56,21 +65,79 @@ class Grid:
 
     def known(self, ends: Ints) -> Floats64:
         """Return how many values up to each column are known, shape (B, G)."""
+        if self._few(ends):
+            return self._remembered("known", int(ends[0]), self.columns, self._count_of_stretch)
         return self._prefixes()[1][:, np.clip(ends, -1, self.columns - 1) + 1]
 
-    def bursts(self, times: float, length: int) -> tuple[Ints, Ints]:
+    def bursts(self, times: float, length: int) -> tuple[Columns, Columns]:
         """Return at each column where the last burst began and where the one before it did, shape (B, T); -1 for never.
 
         A burst is a value above `times` the mean of the `length` values before it.
         """
+        if (times, length) not in self._bursts:
+            self._bursts[times, length] = self._all_bursts(times, length)
+        return self._bursts[times, length]
+
+    def above(self, column: int, times: float, length: int) -> NDArray[np.bool_]:
+        """Return whether the value at a column is above `times` the mean of the `length` values before it, shape (B,)."""
+        level = self.mean(np.array([column - 1]), length)[:, 0]
+        value = self.at(np.array([column]))[:, 0]
+        return np.nan_to_num(value, nan=-1.0) > times * np.nan_to_num(level, nan=np.inf)
+
+    def _all_bursts(self, times: float, length: int) -> tuple[Columns, Columns]:
         columns = np.arange(self.columns)
         level = self.mean(columns - 1, length)
         above = np.nan_to_num(self.values, nan=-1.0) > times * np.nan_to_num(level, nan=np.inf)
         starts = above.copy()
         starts[:, 1:] &= ~above[:, :-1]
-        last = np.maximum.accumulate(np.where(starts, columns, -1), axis=1)
-        earlier = np.concatenate((np.full((len(last), 1), -1), last[:, :-1]), axis=1)
-        return last, np.maximum.accumulate(np.where(starts, earlier, -1), axis=1)
+        last = np.maximum.accumulate(np.where(starts, columns.astype(np.int32), np.int32(-1)), axis=1)
+        earlier = np.concatenate((np.full((len(last), 1), -1, dtype=np.int32), last[:, :-1]), axis=1)
+        return last, np.maximum.accumulate(np.where(starts, earlier, np.int32(-1)), axis=1)
+
+    def _few(self, ends: Ints) -> bool:
+        """Tell whether to look at single stretches: for one origin, running sums over everything would cost more."""
+        return ends.size == 1 and not self._sums
+
+    def _remembered(
+        self, kind: str, end: int, length: int, found: Callable[[Floats32, int], NDArray[np.floating]]
+    ) -> NDArray[np.floating]:
+        if (kind, end, length) not in self._found:
+            stop = min(max(end, -1), self.columns - 1) + 1
+            start = min(max(end + 1 - length, 0), stop)
+            values = self.maxima if kind == "peak" else self.values
+            enough = kind != "peak" or end + 1 >= length
+            stretch = values[:, start:stop] if enough else values[:, :0]
+            self._found[kind, end, length] = found(stretch, length)[:, None]
+        return self._found[kind, end, length]
+
+    @staticmethod
+    def _mean_of_stretch(stretch: Floats32, _length: int) -> Floats32:
+        total = stretch.sum(axis=1, dtype=np.float64)
+        count = np.full(len(stretch), float(stretch.shape[1]))
+        gaps = np.flatnonzero(np.isnan(total))
+        if len(gaps):
+            known = np.isfinite(stretch[gaps])
+            total[gaps] = np.where(known, stretch[gaps], 0.0).sum(axis=1, dtype=np.float64)
+            count[gaps] = known.sum(axis=1)
+        mean = np.maximum(total / np.maximum(count, 1.0), 0.0)
+        return np.where(count > 0, mean, np.nan).astype(np.float32)
+
+    @staticmethod
+    def _peak_of_stretch(stretch: Floats32, length: int) -> Floats32:
+        if stretch.shape[1] < max(1.0, KNOWN_SHARE_OF_PEAK * length):
+            return np.full(len(stretch), np.nan, dtype=np.float32)
+        most: Floats32 = stretch.max(axis=1)
+        gaps = np.flatnonzero(np.isnan(most))
+        if len(gaps):
+            known = np.isfinite(stretch[gaps])
+            enough = known.sum(axis=1) >= max(1.0, KNOWN_SHARE_OF_PEAK * length)
+            found = np.where(known, stretch[gaps], -np.inf).max(axis=1)
+            most[gaps] = np.where(enough, found, np.float32(np.nan))
+        return most
+
+    @staticmethod
+    def _count_of_stretch(stretch: Floats32, _length: int) -> Floats64:
+        return np.isfinite(stretch).sum(axis=1).astype(np.float64)
 
     def _trailing(self, length: int) -> Floats32:
         if length not in self._peaks:
@@ -90,11 +157,54 @@ class Grid:
         return self._sums[0], self._sums[1]
 
 
+@dataclass(slots=True)
+class Begun:
+    """Where the last two bursts of B series began, as of a cell: `last` and `before` of shape (B,), cells, -1 for never.
+
+    `above` says whether the value at that cell is part of a burst.
+    """
+
+    cell: int
+    last: Ints
+    before: Ints
+    above: NDArray[np.bool_]
+
+    @classmethod
+    def of(cls, panel: "Panel", cell: int, times: float, level_seconds: float) -> "Begun":
+        """Find the bursts up to a cell, which is in the panel, by a look at everything."""
+        length, column = panel.burst_steps(level_seconds), cell - panel.first_cell
+        last, before = (found[:, column].astype(np.int64) for found in panel.fine.bursts(times, length))
+        cells = [np.where(at >= 0, at + panel.first_cell, -1) for at in (last, before)]
+        return cls(cell, cells[0], cells[1], panel.fine.above(column, times, length))
+
+    def advance(self, panel: "Panel", cell: int, times: float, level_seconds: float) -> None:
+        """Go on to a later cell, in place."""
+        self._go_on(panel.fine, cell - panel.first_cell, times, panel.burst_steps(level_seconds), panel.first_cell)
+
+    def at(self, fine: Grid, column: int, times: float, length: int, first_cell: int) -> tuple[Ints, Ints]:
+        """Return where the last two bursts up to a column began, columns of shape (B, 1); -1 for never."""
+        then = Begun(self.cell, self.last.copy(), self.before.copy(), self.above.copy())
+        then._go_on(fine, column, times, length, first_cell)
+        found = [np.maximum(cells - first_cell, -1)[:, None] for cells in (then.last, then.before)]
+        return found[0], found[1]
+
+    def _go_on(self, fine: Grid, column: int, times: float, length: int, first_cell: int) -> None:
+        for at in range(max(self.cell - first_cell, -1) + 1, column + 1):
+            above = fine.above(at, times, length)
+            began = above & ~self.above
+            self.before = np.where(began, self.last, self.before)
+            self.last = np.where(began, at + first_cell, self.last)
+            self.above = above
+        self.cell = max(self.cell, first_cell + column)
+
+
 @dataclass(frozen=True, slots=True)
 class Panel:
     """B series, the columns of `fine` one step apart; column j ends at `first_cell + j` steps since the epoch.
 
-    `coarse` has columns of `factor` steps, the first being number `first_coarse` since the epoch; with a factor of 1 it is `fine`.
+    `coarse` has columns of `factor` steps, the first being number `first_coarse` since the epoch; with a factor of 1 it is
+    `fine`.
+    `begun` says by threshold which bursts are known already, so that one origin does not need a look at everything.
     """
 
     step_seconds: float
@@ -103,6 +213,7 @@ class Panel:
     coarse: Grid
     factor: int
     first_coarse: int
+    begun: Mapping[float, Begun] = field(default_factory=dict)
 
     @classmethod
     def of(cls, rps: NDArray[np.floating], step_seconds: float, first_cell: int) -> "Panel":
@@ -143,7 +254,7 @@ class Panel:
         """Return means over the `length` steps that end `back` steps before each origin, shape (B, G)."""
         if self._kept(back + length):
             return self.fine.mean(origins - back, length)
-        return self.coarse.mean(self._cells(origins - back), max(round(length / self.factor), 1))
+        return self.coarse.mean(self._ended(origins - back), max(round(length / self.factor), 1))
 
     def peak(self, origins: Ints, back: int, length: int) -> Floats32:
         """Return maxima over the `length` steps that end `back` steps before each origin, shape (B, G)."""
@@ -153,14 +264,27 @@ class Panel:
 
     def known(self, origins: Ints) -> Floats64:
         """Return how many steps up to each origin are known, shape (B, G)."""
-        return self.coarse.known(self._cells(origins)) * self.factor
+        return self.coarse.known(self._ended(origins)) * self.factor
 
-    def bursts(self, times: float, level_seconds: float) -> tuple[Ints, Ints]:
-        """Return at each column where the last two bursts began, shape (B, T) each; -1 for never."""
-        return self.fine.bursts(times, max(self.steps(level_seconds), 12))
+    def bursts(self, origins: Ints, times: float, level_seconds: float) -> tuple[Ints, Ints]:
+        """Return where the last two bursts before each origin began, columns of shape (B, G); -1 for never."""
+        length = self.burst_steps(level_seconds)
+        if times in self.begun and origins.size == 1:
+            return self.begun[times].at(self.fine, int(origins[0]), times, length, self.first_cell)
+        last, before = self.fine.bursts(times, length)
+        return last[:, origins].astype(np.int64), before[:, origins].astype(np.int64)
+
+    def burst_steps(self, level_seconds: float) -> int:
+        """Return over how many steps the level is taken that bursts stand out from."""
+        return max(self.steps(level_seconds), LEAST_BURST_LEVEL_STEPS)
 
     def _kept(self, back: int) -> bool:
         return self.factor == 1 or back <= FINE_STEPS
+
+    def _ended(self, columns: Ints) -> Ints:
+        """Return the last coarse cells that end at the columns or before: a later one may hold what comes after."""
+        cells: Ints = (self.first_cell + columns) // self.factor - 1 - self.first_coarse
+        return cells
 
     def _cells(self, columns: Ints) -> Ints:
         cells: Ints = (self.first_cell + columns - 1) // self.factor - self.first_coarse

@@ -1,14 +1,12 @@
-"""When to train: regularly, sooner after a failure or when horizons outgrow the model, never in a tight loop."""
+"""When to train: regularly, sooner after a failure, never in a tight loop."""
 
 from datetime import datetime, timedelta
+from typing import Final
 
 from modelscaler.domain import backoff
-from modelscaler.forecast.fitting import TrainingRefused
-from modelscaler.forecast.learned import LearnedModel
-from modelscaler.forecast.training import Outcome, TrainingFailed
+from modelscaler.forecast.jobs import Outcome, Trained, TrainingFailed, TrainingRefused
 
-REFUSED_RETRY_SECONDS = 60.0
-OUTGROWN_RETRY_SECONDS = 15.0
+REFUSED_RETRY_SECONDS: Final = 600.0
 
 
 class TrainingSchedule:
@@ -22,14 +20,9 @@ class TrainingSchedule:
         self.failure: str | None = None
         self.trainings = 0
 
-    def due(self, now: datetime, outgrown: bool) -> bool:
-        """Tell whether to train now; `outgrown` when the model does not reach as far as is asked."""
-        if self._started_at is None:
-            return True
-        wait = (
-            min(self._wait, timedelta(seconds=OUTGROWN_RETRY_SECONDS)) if outgrown and not self.failure else self._wait
-        )
-        return now >= self._started_at + wait
+    def due(self, now: datetime) -> bool:
+        """Tell whether to train now."""
+        return self._started_at is None or now >= self._started_at + self._wait
 
     def started(self, now: datetime) -> None:
         """Note that a training starts."""
@@ -39,7 +32,7 @@ class TrainingSchedule:
     def ended(self, outcome: Outcome) -> None:
         """Note how the training ended; a failure is retried after 30 s, doubling to 10 minutes."""
         match outcome:
-            case LearnedModel():
+            case Trained():
                 self._settle(0, None, timedelta(seconds=self._retrain_seconds))
             case TrainingRefused():
                 self._settle(0, None, timedelta(seconds=min(REFUSED_RETRY_SECONDS, self._retrain_seconds)))

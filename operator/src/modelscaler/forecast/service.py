@@ -1,50 +1,52 @@
 """Forecasting as the controller uses it: give it readings, ask it for the whole fleet at once; it never blocks."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-
-import numpy as np
+from pathlib import Path
+from typing import TypeAlias
 
 from modelscaler.api.words import ConditionReason
 from modelscaler.domain import ForecastSettings, LoadWindow, QuantileForecast, WorkloadKey
-from modelscaler.forecast.base import Forecaster, ForecastRequest
-from modelscaler.forecast.baselines import BASELINES
-from modelscaler.forecast.fitting import TrainingBudget
-from modelscaler.forecast.health import TrainingState, judged
-from modelscaler.forecast.learned import LearnedForecaster, LearnedModel
-from modelscaler.forecast.rows import TrainingWindow
+from modelscaler.forecast.fleet import Fleet
+from modelscaler.forecast.health import Learning, judged, standing_of
+from modelscaler.forecast.jobs import Trained, TrainingBudget, TrainingFailed, TrainingRefused
+from modelscaler.forecast.lessons import job_of
+from modelscaler.forecast.networks import Networks
+from modelscaler.forecast.pipeline import MEMBERS, TUNED
 from modelscaler.forecast.schedule import TrainingSchedule
-from modelscaler.forecast.store import LoadHistory
-from modelscaler.forecast.tracked import TrackedSeries
-from modelscaler.forecast.training import ProcessTrainer, Trainer, TrainingFailed, TrainingJob
+from modelscaler.forecast.serving import Tick, serve, warm
+from modelscaler.forecast.training import ProcessTrainer, Trainer
 
 log = logging.getLogger(__name__)
+
+Requests: TypeAlias = Mapping[WorkloadKey, tuple[ForecastSettings, float]]
 
 
 @dataclass(frozen=True, slots=True)
 class ForecastingSettings:
     """How the fleet's load is kept and forecast.
 
-    `step_seconds` is the step of history and forecasts. `history_steps` bounds what is kept of each series, in steps (two
-    weeks of minutes). After `stale_after_steps` without a known value a series is not forecast. A new model is trained every
-    `retrain_seconds`, from `seed`; a training looks at `max_training_series` at most, and is ended after
-    `max_training_seconds`.
+    `step_seconds` is the step of history and forecasts. After `stale_after_steps` without a known value a series is not
+    forecast. In one tick at most `warmed_at_once` new series are given the state that follows from their history. A network is
+    tuned every `retrain_seconds`, from `seed`, on `max_training_series` at most, within `budget`. `weights` are used in the
+    place of those that ship with the package; the folder `state` keeps what a restart shall not lose. Both may be None.
     """
 
     step_seconds: float
-    history_steps: int = 20_160
     stale_after_steps: int = 30
-    retrain_seconds: float = 1800.0
-    max_training_seconds: float = 300.0
-    max_training_series: int = 256
+    warmed_at_once: int = 64
+    retrain_seconds: float = 6 * 3600.0
+    max_training_series: int = 200
     seed: int = 0
     budget: TrainingBudget = field(default_factory=TrainingBudget)
+    weights: Path | None = None
+    state: Path | None = None
 
 
 class Forecasting:
-    """Keeps the history of every series, forecasts all in one batch, and retrains in the background."""
+    """Keeps the history of every series, forecasts all in one batch, and tunes a network in the background."""
 
     def __init__(self, settings: ForecastingSettings, trainer: Trainer | None = None) -> None:
         """Start empty.
@@ -54,10 +56,11 @@ class Forecasting:
             trainer: Runs the trainings. None: a child process of this one; a replay brings one that trains at once.
         """
         self._settings = settings
-        self._trainer: Trainer = trainer or ProcessTrainer(settings.max_training_seconds)
+        self._trainer: Trainer = trainer or ProcessTrainer(settings.state)
         self._schedule = TrainingSchedule(settings.retrain_seconds)
-        self._series: dict[WorkloadKey, TrackedSeries] = {}
-        self._model: LearnedModel | None = None
+        self._networks = Networks(settings.weights, settings.state)
+        self._fleet = Fleet(settings.step_seconds)
+        self._served: dict[WorkloadKey, QuantileForecast] = {}
         self._running = False
 
     def start(self) -> None:
@@ -71,24 +74,22 @@ class Forecasting:
 
     def load_history(self, key: WorkloadKey, window: LoadWindow) -> None:
         """Merge history that was read from elsewhere; what was observed here stays."""
-        self._tracked(key).history.load(window)
+        self._fleet.load(key, window)
 
     def observe(self, key: WorkloadKey, at: datetime, rps: float | None) -> None:
         """Add a reading; None when the load is not known."""
-        self._tracked(key).history.append(at, rps)
+        self._fleet.store.append(self._fleet.slot(key), at, rps)
 
     def forget(self, key: WorkloadKey) -> None:
         """Drop everything about a series."""
-        self._series.pop(key, None)
+        self._fleet.forget(key)
+        self._served.pop(key, None)
 
     def window(self, key: WorkloadKey) -> LoadWindow | None:
         """Return the history of a series within its lookback; None when there is none."""
-        tracked = self._series.get(key)
-        return tracked.window() if tracked else None
+        return self._fleet.window(key)
 
-    def forecast(
-        self, now: datetime, requests: Mapping[WorkloadKey, tuple[ForecastSettings, float]]
-    ) -> dict[WorkloadKey, QuantileForecast | None]:
+    def forecast(self, now: datetime, requests: Requests) -> dict[WorkloadKey, QuantileForecast | None]:
         """Forecast every series asked for, in one batch; never waits for training.
 
         Args:
@@ -99,27 +100,24 @@ class Forecasting:
             A forecast for each series; None where too little is known, or nothing new enough.
         """
         self.poll()
-        asked: dict[WorkloadKey, ForecastRequest] = {}
         for key, (settings, horizon_seconds) in requests.items():
-            tracked = self._tracked(key)
-            tracked.ask(settings, horizon_seconds)
-            tracked.judge(now)
-            request = tracked.request(now, self._settings.stale_after_steps)
-            tracked.served = None
-            if request is not None:
-                asked[key] = request
-        self._train_when_due(now)
-        answers = self._members(list(asked.values()), now)
-        served = {
-            key: self._note(tracked, tracked.serve(request, members, now))
-            for (key, request), members in zip(asked.items(), answers, strict=True)
-            if members and (tracked := self._series[key])
-        }
-        return {key: served.get(key) for key in requests}
+            self._fleet.ask(key, settings, horizon_seconds)
+        self._served = {}
+        if self._fleet.store.last >= 0:
+            self._train_when_due(now)
+            tick = Tick(now, self._fleet.store, self._networks.known, self._settings.stale_after_steps)
+            for cohort in self._fleet.in_use():
+                self._fleet.set_clocks(cohort, now)
+                warm(cohort, tick, self._settings.warmed_at_once)
+                self._served |= serve(cohort, tick)
+        return {key: self._explained(key) for key in requests}
 
     def healthy(self, key: WorkloadKey) -> tuple[bool, ConditionReason, str]:
         """Say whether forecasts of a series are as good as they can be, one word and one sentence why."""
-        return judged(self._series.get(key), self._state(), self._settings.budget.min_history_steps)
+        cohort = self._fleet.cohort_of(key)
+        standing = standing_of(cohort, key, self._served.get(key)) if cohort is not None else None
+        known = self._networks
+        return judged(standing, Learning(bool(known.known), known.trouble, self._schedule.failure))
 
     def poll(self) -> None:
         """Adopt what the training process has finished, if anything; never waits."""
@@ -127,62 +125,35 @@ class Forecasting:
         if outcome is None:
             return
         self._schedule.ended(outcome)
-        if isinstance(outcome, LearnedModel):
-            self._adopt(outcome)
-        elif isinstance(outcome, TrainingFailed):
-            log.warning("training failed, baselines serve: %s", outcome.reason)
-        else:
-            log.info("no learned model yet: %s", outcome.reason)
+        match outcome:
+            case Trained(network=network, rows=rows):
+                log.info("adopted a network that was tuned on %d rows", rows)
+                self._networks.adopt(network)
+                for cohort in self._fleet.in_use():
+                    cohort.forget_member(MEMBERS.index(TUNED))
+            case TrainingFailed(reason):
+                log.warning("training failed, what there was goes on serving: %s", reason)
+            case TrainingRefused(reason):
+                log.info("no network tuned yet: %s", reason)
 
-    def _adopt(self, model: LearnedModel) -> None:
-        log.info("adopted a model fitted to %d rows until %s", model.rows, model.fitted_until.isoformat())
-        self._model = model
-        for key, tracked in self._series.items():
-            tracked.adopt(model.holdout.get(key))
-
-    def _members(self, requests: Sequence[ForecastRequest], now: datetime) -> list[dict[str, QuantileForecast]]:
-        forecasters: list[Forecaster] = list(BASELINES)
-        if self._model is not None:
-            forecasters.append(LearnedForecaster(self._model))
-        by_name = {f.name: f.forecast(requests, now) for f in forecasters}
-        return [
-            {name: answer for name, answers in by_name.items() if (answer := answers[i]) is not None}
-            for i in range(len(requests))
-        ]
-
-    def _note(self, tracked: TrackedSeries, served: QuantileForecast) -> QuantileForecast:
-        if served.learned or not tracked.wants_learned:
-            return served
-        _, _, message = judged(tracked, self._state(), self._settings.budget.min_history_steps)
-        tracked.served = replace(served, note=message)
-        return tracked.served
+    def _explained(self, key: WorkloadKey) -> QuantileForecast | None:
+        """Return what is served, with why it is whose it is."""
+        served = self._served.get(key)
+        if served is None:
+            return None
+        self._served[key] = replace(served, note=self.healthy(key)[2])
+        return self._served[key]
 
     def _train_when_due(self, now: datetime) -> None:
-        learners = {key: t for key, t in self._series.items() if t.wants_learned and len(t.history)}
-        outgrown = self._model is not None and any(t.steps > self._model.longest_steps for t in learners.values())
-        if not self._running or self._trainer.busy or not learners or not self._schedule.due(now, outgrown):
+        if not self._running or self._trainer.busy or not self._schedule.due(now):
             return
-        self._schedule.started(now)
-        job = TrainingJob(self._training_windows(learners), now, self._settings.seed, self._settings.budget)
-        self._trainer.submit(job)
-
-    def _training_windows(self, learners: Mapping[WorkloadKey, TrackedSeries]) -> dict[WorkloadKey, TrainingWindow]:
-        """Return what to learn from: of a large fleet another part at each training, since all of it costs memory and time."""
-        rng = np.random.default_rng([self._settings.seed, self._schedule.trainings])
-        keys = sorted(learners)
-        chosen = [keys[i] for i in rng.permutation(len(keys))[: self._settings.max_training_series]]
-        return {
-            key: TrainingWindow(window, t.settings.season_seconds, t.horizon_seconds)
-            for key in chosen
-            if (t := learners[key]).settings is not None and (window := t.window()) is not None
-        }
-
-    def _state(self) -> TrainingState:
-        return TrainingState(has_model=self._model is not None, failure=self._schedule.failure)
-
-    def _tracked(self, key: WorkloadKey) -> TrackedSeries:
-        if key not in self._series:
-            tracked = TrackedSeries(LoadHistory(self._settings.step_seconds, self._settings.history_steps))
-            tracked.adopt(self._model.holdout.get(key) if self._model else None)
-            self._series[key] = tracked
-        return self._series[key]
+        job = job_of(
+            self._fleet,
+            self._networks.known,
+            self._settings.budget,
+            self._settings.max_training_series,
+            self._settings.seed + self._schedule.trainings,
+        )
+        if job is not None:
+            self._schedule.started(now)
+            self._trainer.submit(job)

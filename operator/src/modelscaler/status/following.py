@@ -8,6 +8,7 @@ from modelscaler.api.v1alpha1 import (
     Decision,
     DesiredPool,
     ForecastStatus,
+    ForecastWeight,
     LoadStatus,
     ModelDeploymentStatus,
     RunnerUp,
@@ -95,6 +96,8 @@ def _forecast(forecast: QuantileForecast | None, plan: Plan, quantile: float) ->
     horizon_seconds = plan.demand.horizon_seconds
     return ForecastStatus(
         method=forecast.method,
+        weights=[ForecastWeight(forecaster=name, share=decimal(share)) for name, share in forecast.shares],
+        reason=clipped(forecast.note) or None,
         horizon_seconds=round(horizon_seconds),
         lower_rps=decimal(forecast.peak(LOWER_QUANTILE, horizon_seconds)),
         median_rps=decimal(forecast.peak(MEDIAN, horizon_seconds)),

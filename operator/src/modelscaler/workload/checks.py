@@ -5,9 +5,11 @@ from collections.abc import Iterable, Iterator
 from typing import Final
 
 from modelscaler.api import RESERVED_VARIABLES
-from modelscaler.api.v1alpha1 import CapacityEntry, ModelDeployment, ModelDeploymentSpec
+from modelscaler.api.v1alpha1 import CapacityEntry, Forecast, ModelDeployment, ModelDeploymentSpec
+from modelscaler.forecast.clocks import countries, is_date, time_zones
 from modelscaler.workload.invalid import InvalidSpec
 
+DAY_SECONDS: Final = 86_400
 SERVICE_NAME: Final = re.compile(r"[a-z]([-a-z0-9]{0,61}[a-z0-9])?")
 
 
@@ -54,6 +56,22 @@ def _forecast(spec: ModelDeploymentSpec) -> Iterator[InvalidSpec]:
     quantile = spec.scaling.forecast.quantile
     if not 0.0 < float(quantile) < 1.0:
         yield InvalidSpec("spec.scaling.forecast.quantile", quantile, "more than 0 and less than 1")
+    yield from _clock(spec.scaling.forecast)
+
+
+def _clock(asked: Forecast) -> Iterator[InvalidSpec]:
+    """Yield what is wrong with time zone and holidays: names and dates that there are none of."""
+    if asked.time_zone not in time_zones():
+        yield InvalidSpec("spec.scaling.forecast.timeZone", asked.time_zone, "an IANA name such as Europe/Berlin")
+    for index, day in enumerate(asked.holidays):
+        if not is_date(day):
+            yield InvalidSpec(f"spec.scaling.forecast.holidays[{index}]", day, "a date, say 2026-12-25")
+    if asked.holiday_country is not None and asked.holiday_country not in countries():
+        expected = "the ISO 3166 code of a country whose holidays are known, such as DE"
+        yield InvalidSpec("spec.scaling.forecast.holidayCountry", asked.holiday_country, expected)
+    if asked.season_seconds != DAY_SECONDS and (asked.time_zone != "UTC" or asked.holidays or asked.holiday_country):
+        expected = f"{DAY_SECONDS}, since timeZone, holidays and holidayCountry need a season of one day"
+        yield InvalidSpec("spec.scaling.forecast.seasonSeconds", asked.season_seconds, expected)
 
 
 def _environment(spec: ModelDeploymentSpec) -> Iterator[InvalidSpec]:

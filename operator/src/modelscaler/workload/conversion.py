@@ -1,5 +1,6 @@
 """From a validated resource to the plain records the planner works on."""
 
+from datetime import date
 from typing import Final
 
 from modelscaler.api.v1alpha1 import (
@@ -127,4 +128,7 @@ def forecast_settings(scaling: Scaling) -> ForecastSettings:
         lookback_seconds=float(asked.lookback_seconds),
         season_seconds=float(asked.season_seconds),
         model=asked.model,
+        time_zone=asked.time_zone,
+        holidays=tuple(date.fromisoformat(day) for day in asked.holidays),
+        holiday_country=asked.holiday_country,
     )

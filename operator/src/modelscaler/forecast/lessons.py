@@ -1,0 +1,42 @@
+"""What the network is tuned on: the history of the fleet, or of another part of it at each training."""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from modelscaler.forecast.cohort import Cohort
+from modelscaler.forecast.fleet import Fleet
+from modelscaler.forecast.jobs import History, TrainingBudget, TrainingJob
+from modelscaler.forecast.network import Network
+from modelscaler.forecast.panel import Ints
+from modelscaler.forecast.pipeline import PRETRAINED, TUNED
+
+
+def job_of(
+    fleet: Fleet, networks: Mapping[str, Network], budget: TrainingBudget, most_series: int, seed: int
+) -> TrainingJob | None:
+    """Return the next training; None when nobody wants a network.
+
+    Args:
+        fleet: The series.
+        networks: The networks that there are.
+        budget: Bounds of the training.
+        most_series: How many series are learned from at most, since all of a large fleet costs memory and time.
+        seed: What chance decides, such as whom to learn from.
+    """
+    rng = np.random.default_rng(seed)
+    found = [(cohort, _chosen(cohort, most_series, rng)) for cohort in fleet.in_use()]
+    histories = tuple(_history(fleet, cohort, rows) for cohort, rows in found if len(rows))
+    if not histories:
+        return None
+    return TrainingJob(histories, seed, networks.get(TUNED), networks.get(PRETRAINED), budget)
+
+
+def _chosen(cohort: Cohort, most_series: int, rng: np.random.Generator) -> Ints:
+    wanting = np.flatnonzero(cohort.table["learned"])
+    found: Ints = np.sort(rng.permutation(wanting)[:most_series])
+    return found
+
+
+def _history(fleet: Fleet, cohort: Cohort, rows: Ints) -> History:
+    return History(cohort.panel(fleet.store, rows), cohort.calendar(rows), cohort.rungs)

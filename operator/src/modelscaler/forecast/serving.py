@@ -1,0 +1,86 @@
+"""All series of a cohort in one tick: those that are new are warmed, the others go on, and all are forecast."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+import numpy as np
+
+from modelscaler.domain import QuantileForecast, WorkloadKey
+from modelscaler.forecast import seeding
+from modelscaler.forecast.assembling import Asked, forecasts
+from modelscaler.forecast.batch import answer, failing, settle, settled
+from modelscaler.forecast.cohort import Chosen, Cohort
+from modelscaler.forecast.fleet import chunks, cold_rows
+from modelscaler.forecast.network import Network
+from modelscaler.forecast.panel import Panel
+from modelscaler.forecast.pipeline import rungs_to
+from modelscaler.forecast.store import LoadStore, complete_cell
+
+CHUNK_ROWS: Final = 500  # about 40 MB at once
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """One tick: the time, the readings so far, the networks that there are, and after how many steps a series is stale."""
+
+    now: datetime
+    store: LoadStore
+    networks: Mapping[str, Network]
+    stale_after_steps: int
+
+    @property
+    def complete(self) -> int:
+        """The newest cell that can get no further reading, as far as any was read."""
+        return min(complete_cell(self.now, self.store.step_seconds), self.store.last)
+
+    def waited(self, origin: int) -> int:
+        """Return how many whole steps have passed since a cell."""
+        return max(complete_cell(self.now, self.store.step_seconds) - origin, 0)
+
+
+def serve(cohort: Cohort, tick: Tick) -> dict[WorkloadKey, QuantileForecast]:
+    """Advance a cohort to now and forecast it; series of which nothing is known that is new enough are left out."""
+    served: dict[WorkloadKey, QuantileForecast] = {}
+    for rows in chunks(len(cohort.keys), CHUNK_ROWS):
+        panel = settle(cohort, tick.store, rows, tick.complete)
+        served |= _chunk(cohort, tick, rows, panel)
+    settled(cohort, tick.complete)
+    for waiting in cohort.waiting:
+        if waiting.wants(tick.store.last):
+            waiting.kept(tick.store.last)
+    return served
+
+
+def warm(cohort: Cohort, tick: Tick, most: int) -> None:
+    """Give series that are new the state that follows from their history, so many at most."""
+    if cohort.burst_cell < 0:
+        seeding.begin(cohort, tick.complete)
+    for rows in cold_rows(cohort, most):
+        seeding.warm(cohort, tick.store, rows, tick.complete, tick.networks)
+
+
+def _chunk(cohort: Cohort, tick: Tick, rows: slice, panel: Panel) -> dict[WorkloadKey, QuantileForecast]:
+    newest, last = tick.store.newest(cohort.table["slot"][rows]), tick.store.last
+    served = _from(cohort, tick, rows, panel, last) if (newest == last).any() else {}
+    for origin in np.unique(newest[(newest >= 0) & (newest != last)]):
+        if tick.waited(int(origin)) <= tick.stale_after_steps:
+            late = rows.start + np.flatnonzero(newest == origin)
+            behind = cohort.with_bursts(cohort.panel(tick.store, late), late)
+            served |= _from(cohort, tick, late, behind, int(origin))
+    return served
+
+
+def _from(cohort: Cohort, tick: Tick, rows: Chosen, panel: Panel, origin: int) -> dict[WorkloadKey, QuantileForecast]:
+    """Forecast those of a chunk of rows whose newest known value is at a cell."""
+    newest, waited = tick.store.newest(cohort.table["slot"][rows]), tick.waited(origin)
+    steps = cohort.table["steps"][rows]
+    rungs = [rung for rung in rungs_to(waited + int(steps.max())) if rung <= cohort.rungs[-1]]
+    found = answer(cohort, panel, rows, origin, newest, len(rungs), tick.networks)
+    there = np.flatnonzero(newest == origin)
+    numbers = np.arange(len(cohort.keys))[rows]
+    made = forecasts(Asked(tick.now, tick.store.step_seconds, waited, steps[there]), found.of(there), rungs)
+    cohort.table["able"][numbers[there]] = found.able[there]
+    cohort.table["failing"][numbers[there]] = failing(cohort.online(rows), len(rungs), found.able)[there]
+    return {cohort.keys[number]: forecast for number, forecast in zip(numbers[there], made, strict=True)}
