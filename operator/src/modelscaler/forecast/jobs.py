@@ -15,6 +15,7 @@ from modelscaler.forecast.calendar import Calendar
 from modelscaler.forecast.network import Network, WeightsError, load_network
 from modelscaler.forecast.panel import Grid, Panel
 
+NETWORK, BOOSTED = "network", "boosted"
 JOB: Final = "job.json"
 HISTORIES: Final = "histories.safetensors"
 START, PRETRAINED, TUNED = "start.safetensors", "pretrained.safetensors", "tuned.safetensors"
@@ -47,14 +48,16 @@ class TrainingBudget:
 
 @dataclass(frozen=True, slots=True)
 class TrainingJob:
-    """One training of the network that all series share.
+    """One training of the model that all series share.
 
     Attributes:
         histories: What to learn from, whole up to now; of a fleet with one step there is one.
         seed: What everything random follows from.
         start: The network to go on from, the last tuned one or the pretrained one. None: from nothing.
-        pretrained: The network that the new one is compared with. None: it is compared with nothing.
+        pretrained: The network that the new one is compared with. None: it is compared with nothing, which saves half the
+            time.
         budget: Bounds of the work.
+        kind: `NETWORK`, or `BOOSTED` for the rival, which starts from nothing.
     """
 
     histories: tuple[History, ...]
@@ -62,6 +65,7 @@ class TrainingJob:
     start: Network | None = None
     pretrained: Network | None = None
     budget: TrainingBudget = TrainingBudget()
+    kind: str = NETWORK
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +112,7 @@ def write_job(job: TrainingJob, folder: Path) -> None:
             network.save(folder / name)
     facts = {
         "seed": job.seed,
+        "kind": job.kind,
         "budget": asdict(job.budget),
         "features": [network.features if network else 0 for network in (job.start, job.pretrained)],
         "histories": [_shape(history) for history in job.histories],
@@ -124,7 +129,7 @@ def read_job(folder: Path) -> TrainingJob:
         for name, features in zip((START, PRETRAINED), facts["features"], strict=True)
     )
     histories = tuple(_history(shape, tensors, f"{number}.") for number, shape in enumerate(facts["histories"]))
-    return TrainingJob(histories, facts["seed"], start, pretrained, TrainingBudget(**facts["budget"]))
+    return TrainingJob(histories, facts["seed"], start, pretrained, TrainingBudget(**facts["budget"]), facts["kind"])
 
 
 def write_outcome(outcome: Outcome, folder: Path) -> None:

@@ -5,7 +5,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import ClassVar, Final
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
@@ -15,6 +15,7 @@ from scipy.special import erf
 from modelscaler.forecast.panel import Floats32
 
 SCHEMA: Final = 1
+TREES_SCHEMA: Final = "trees-1"
 QUANTILE_COUNT: Final = 5
 HEADS: Final = 2
 MEDIAN: Final = 1
@@ -33,6 +34,7 @@ class Network:
 
     weights: Mapping[str, Floats32]
     facts: Mapping[str, str]
+    schema: ClassVar[str] = str(SCHEMA)
 
     @property
     def features(self) -> int:
@@ -65,7 +67,7 @@ class Network:
     def save(self, path: Path) -> None:
         """Write the weights with their schema version, in one step: readers see the old file or the new one."""
         beside = path.with_name(path.name + ".new")
-        save_file(dict(self.weights), beside, metadata={**self.facts, "schema": str(SCHEMA)})
+        save_file(dict(self.weights), beside, metadata={**self.facts, "schema": self.schema})
         beside.replace(path)
 
 
@@ -85,6 +87,10 @@ def load_network(path: Path, features: int) -> Network:
         raise WeightsError(
             f"{path}: cannot be read as weights ({error}); remove it, and training writes it anew"
         ) from error
+    if facts.get("schema") == TREES_SCHEMA:
+        from modelscaler.forecast.trees import checked_trees  # noqa: PLC0415 - trees are networks to those who ask
+
+        return checked_trees(path, weights, facts, features)
     return _checked(path, Network(weights, facts), features)
 
 

@@ -41,6 +41,7 @@ log = logging.getLogger(__name__)
 CLOSE_SECONDS: Final = 5.0
 COMPLAINT_CHARACTERS: Final = 300
 MODULE: Final = "modelscaler.forecast.learning"
+KEPT: Final = "training"
 COMPLAINTS: Final = "complaints.txt"
 ONE_THREAD: Final = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 
@@ -103,10 +104,10 @@ class ProcessTrainer:
         """Start nothing yet.
 
         Args:
-            state: Where jobs are kept, so that a training that was ended goes on from its last epoch when it is submitted
-                anew. None: in a temporary folder, and it begins anew.
+            state: The folder in which jobs are kept, so that a training that was ended goes on from its last epoch when it is
+                submitted anew. None: in a temporary folder, and it begins anew.
         """
-        self._state = state
+        self._kept = state / KEPT if state is not None else None
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
         self._child: subprocess.Popen[str] | None = None
@@ -151,12 +152,11 @@ class ProcessTrainer:
     def _run(self, job: TrainingJob) -> None:
         try:
             with ExitStack() as stack:
-                folder = self._state or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="modelscaler-")))
+                folder = self._kept or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="modelscaler-")))
                 write_job(job, folder)
                 self._outcome = self._in_child(job, folder)
         except Exception as error:  # nobody else hears of what happens in this thread
             self._outcome = TrainingFailed(f"the training could not be started: {type(error).__name__}: {error}")
-        _tell(self._outcome)
 
     def _in_child(self, job: TrainingJob, folder: Path) -> Outcome:
         with (folder / COMPLAINTS).open("w+") as complaints:
@@ -174,7 +174,8 @@ class ProcessTrainer:
                 late.cancel()
                 self._end(child)
             if status == 0:
-                return read_outcome(folder, job.start.features if job.start else None)
+                start = job.start or job.pretrained
+                return read_outcome(folder, start.features if start else None)
             if timed_out:
                 return TrainingFailed(f"training took longer than {job.budget.seconds:g} s")
             complaints.seek(0)
@@ -209,13 +210,3 @@ def _ending(status: int, complaints: str) -> str:
     last = complaints.strip().rpartition("\n")[2][-COMPLAINT_CHARACTERS:]
     how = f"by signal {-status}" if status < 0 else f"with status {status}"
     return f"the training process ended {how}" + (f": {last}" if last else "")
-
-
-def _tell(outcome: Outcome | None) -> None:
-    match outcome:
-        case Trained(_, relative_loss, rows):
-            log.info("tuned on %d rows, loss %.3f of the pretrained network's", rows, relative_loss)
-        case TrainingRefused(reason):
-            log.info("not tuned yet: %s", reason)
-        case TrainingFailed(reason):
-            log.warning("training failed, what there was goes on serving: %s", reason)

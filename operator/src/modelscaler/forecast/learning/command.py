@@ -1,6 +1,7 @@
 """The command that makes the network that ships with the package."""
 
 import logging
+import os
 from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
@@ -21,6 +22,7 @@ Recorded: TypeAlias = tuple[Floats, float, datetime]
 """A recorded load: rps of shape (T,), NaN where missing; seconds between two values; time of the first, UTC."""
 
 SHIPPED: Final = Path(__file__).parents[1] / "pretrained.safetensors"
+READABLE: Final = 0o644  # by whoever the package is installed for
 ORIGINS_OF_A_TRACE: Final = 4_000  # for each horizon
 
 
@@ -43,12 +45,15 @@ def pretrain(
     Raises:
         OSError: it cannot be written.
     """
+    path = out or SHIPPED
+    if not os.access(path.parent, os.W_OK):
+        raise OSError(f"{path}: its folder cannot be written to; give another one by --out")
     wanted = pretraining_of(minutes, seed)
     rng = np.random.default_rng([seed, 1])
     others = tuple(_examples(load, rng) for load in recorded)
     network = pretrained(Pretraining(wanted.making, wanted.plan, others), examples, progress)
-    path = out or SHIPPED
     network.save(path)
+    path.chmod(READABLE)
     for name, fact in network.facts.items():
         log.info("%s: %s", name, fact)
     log.info("wrote %s", path)

@@ -11,10 +11,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from modelscaler.forecast.base import LEVELS, QUANTILES, TARGETS
+from modelscaler.forecast.base import QUANTILES, TARGETS, pinball
 from modelscaler.forecast.learning.examples import Examples
 from modelscaler.forecast.learning.hiding import Hiding
 from modelscaler.forecast.learning.torch_network import QuantileNetwork, pinball_loss
+from modelscaler.forecast.network import Network
+from modelscaler.forecast.panel import Floats64
 
 WIDTH: Final = 192
 BLOCKS: Final = 2
@@ -161,19 +163,17 @@ def rate_at(progress: float) -> float:
     return _between(1.0, LAST_SHARE * FIRST_SHARE, (progress - WARMING) / (1.0 - WARMING))
 
 
-def losses_of(module: QuantileNetwork, examples: Examples) -> np.ndarray:
+def losses_of(network: Network, examples: Examples) -> Floats64:
     """Return the mean pinball loss of each target and quantile, shape (2, quantiles), in squashed distances."""
-    module.eval()
     total, count = np.zeros((TARGETS, len(QUANTILES))), np.zeros((TARGETS, 1))
-    with torch.inference_mode():
-        for start in range(0, examples.rows, ROWS_AT_ONCE):
-            some = slice(start, start + ROWS_AT_ONCE)
-            said = module(masked(torch.from_numpy(examples.features[some]).float())).numpy()
-            error = examples.came[some, :, None] - said
-            loss = np.maximum(LEVELS * error, (LEVELS - 1.0) * error)
-            total += np.nansum(loss, axis=0)
-            count += np.isfinite(examples.came[some]).sum(axis=0)[:, None]
-    return total / np.maximum(count, 1)
+    for start in range(0, examples.rows, ROWS_AT_ONCE):
+        some = slice(start, start + ROWS_AT_ONCE)
+        came = examples.came[some].astype(np.float64)
+        said = network.quantiles(examples.features[some].astype(np.float32)).astype(np.float64)
+        total += np.nansum(pinball(came, said), axis=0)
+        count += np.isfinite(came).sum(axis=0)[:, None]
+    means: Floats64 = total / np.maximum(count, 1)
+    return means
 
 
 def _between(start: float, end: float, share: float) -> float:

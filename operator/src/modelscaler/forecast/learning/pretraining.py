@@ -21,7 +21,7 @@ from modelscaler.forecast.panel import Floats64
 
 log = logging.getLogger(__name__)
 
-PANELS_PER_MINUTE: Final = 6  # so many are made and learned from in a minute of two usual cores, with room for slower ones
+PANELS_PER_MINUTE: Final = 6  # made and learned from on two usual cores, with room for slower ones
 LEAST_PANELS: Final = 2
 EVERY_HELD_OUT: Final = 10  # one panel in ten is not learned from
 STANDING_PANELS: Final = 4
@@ -68,8 +68,8 @@ def _fitted(
         module = new_network(examples.features.shape[1], wanted.making.seed, wanted.plan.dropout)
         for epoch in Fitting(module, examples, wanted.plan, wanted.making.seed).epochs():
             _tell(epoch, wanted.plan, progress)
-        losses = losses_of(module, unseen)
     bare = serving(module, {})
+    losses = losses_of(bare, unseen)
     standing = relative_losses((drawn(wanted.making, number) for number in held_out[:STANDING_PANELS]), bare)
     return Network(bare.weights, _facts(wanted, examples.rows, losses, standing))
 

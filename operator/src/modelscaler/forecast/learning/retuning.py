@@ -6,17 +6,28 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeAlias
 
 import numpy as np
 
-from modelscaler.forecast.jobs import History, Outcome, Trained, TrainingBudget, TrainingJob, TrainingRefused
+from modelscaler.forecast.jobs import (
+    BOOSTED,
+    History,
+    Outcome,
+    Trained,
+    TrainingBudget,
+    TrainingFailed,
+    TrainingJob,
+    TrainingRefused,
+)
+from modelscaler.forecast.learning.boosting import OutOfTimeError, boosted
 from modelscaler.forecast.learning.checkpoints import Checkpoint
 from modelscaler.forecast.learning.examples import Examples, Span, examples_between, joined
 from modelscaler.forecast.learning.fitting import Fitting, Plan, losses_of, new_network, one_thread
 from modelscaler.forecast.learning.torch_network import QuantileNetwork
 from modelscaler.forecast.learning.weights import learning, serving
 from modelscaler.forecast.network import Network, facts_of
+from modelscaler.forecast.trees import Trees
 
 EPOCHS: Final = 3
 RATE: Final = 7e-4
@@ -29,7 +40,7 @@ MOST_WEIGHT: Final = 2.0  # of a row of a short history, next to one of a long o
 FITTING_SHARE: Final = 0.8  # of the time that is left when the examples are there
 JUDGING_TIME_SHARE: Final = 0.4
 
-Tell = Callable[[str], None]
+Tell: TypeAlias = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +77,8 @@ def train(job: TrainingJob, at: Workplace | None = None) -> Outcome:
         if material.old.rows < LEAST_ROWS:
             return TrainingRefused(f"{material.old.rows} rows to learn from, expected at least {LEAST_ROWS}")
         seconds = FITTING_SHARE * (job.budget.seconds - (at.clock() - started))
-        return _tuned(job, material, max(seconds, 0.0), at)
+        fit = _boosted if job.kind == BOOSTED else _tuned
+        return fit(job, material, max(seconds, 0.0), at)
 
 
 def material_of(job: TrainingJob) -> Material:
@@ -105,22 +117,48 @@ def _long_enough(history: History) -> bool:
 
 
 def _tuned(job: TrainingJob, material: Material, seconds: float, at: Workplace) -> Outcome:
-    """Fit to everything; and, to tell how much that helps, once more to the old part alone, judged on the newest."""
+    """Fit to everything; and, to tell how much tuning helps, fit another to the old part alone and judge it on the newest.
+
+    That other one begins with the pretrained network: the last tuned one has seen most of the newest part.
+    """
     everything = joined([material.old, material.newest])
-    checkpoint = Checkpoint(at.folder, _mark(job)) if at.folder else None
-    module = _fitted(job, everything, seconds * (1.0 - JUDGING_TIME_SHARE), at, checkpoint)
-    at.tell("the same on the old part alone, to be judged on the newest")
-    judged = _fitted(job, material.old, seconds * JUDGING_TIME_SHARE, at, None)
-    relative = _relative_loss(judged, job.pretrained, material.newest)
+    begin = _begin(job)
+    checkpoint = Checkpoint(at.folder, _mark(begin)) if at.folder else None
+    share = 1.0 - JUDGING_TIME_SHARE if job.pretrained else 1.0
+    module = _fitted(begin, everything, job.seed, seconds * share, at, checkpoint)
+    relative = 1.0
+    if job.pretrained:
+        at.tell("another on the old part alone, to be judged on the newest")
+        judged = _fitted(job.pretrained, material.old, job.seed, seconds * JUDGING_TIME_SHARE, at, None)
+        relative = relative_loss(serving(judged, {}), job.pretrained, material.newest)
+    if checkpoint:
+        checkpoint.remove()
     facts = facts_of({"seed": job.seed, "rows": everything.rows, "relative_loss": round(relative, 4)})
     return Trained(serving(module, facts), relative, everything.rows)
 
 
+def _boosted(job: TrainingJob, material: Material, seconds: float, at: Workplace) -> Outcome:
+    """As `_tuned`, with trees."""
+    everything = joined([material.old, material.newest])
+    until = at.clock() + seconds
+
+    def fitted(examples: Examples) -> Trees:
+        return boosted(examples, job.seed, lambda: at.clock() < until, at.tell)
+
+    try:
+        relative = relative_loss(fitted(material.old), job.pretrained, material.newest) if job.pretrained else 1.0
+        trees = fitted(everything)
+    except OutOfTimeError:
+        return TrainingFailed(f"boosting takes longer than {seconds:g} s; lower the rows or raise the budget")
+    facts = facts_of({"seed": job.seed, "rows": everything.rows, "relative_loss": round(relative, 4)})
+    return Trained(Trees(trees.weights, {**trees.facts, **facts}), relative, everything.rows)
+
+
 def _fitted(
-    job: TrainingJob, examples: Examples, seconds: float, at: Workplace, checkpoint: Checkpoint | None
+    begin: Network | None, examples: Examples, seed: int, seconds: float, at: Workplace, checkpoint: Checkpoint | None
 ) -> QuantileNetwork:
-    plan = Plan(EPOCHS, RATE, dropout=DROPOUT, seconds=seconds)
-    fitting = Fitting(_begun(job, examples.features.shape[1]), examples, plan, job.seed, at.clock)
+    module = learning(begin, DROPOUT) if begin else new_network(examples.features.shape[1], seed, DROPOUT)
+    fitting = Fitting(module, examples, Plan(EPOCHS, RATE, dropout=DROPOUT, seconds=seconds), seed, at.clock)
     if checkpoint and checkpoint.restore(fitting):
         at.tell(f"goes on after epoch {fitting.epochs_done}")
     for epoch in fitting.epochs():
@@ -130,23 +168,34 @@ def _fitted(
     return fitting.module
 
 
-def _begun(job: TrainingJob, features: int) -> QuantileNetwork:
-    start = job.start or job.pretrained
-    return learning(start, DROPOUT) if start else new_network(features, job.seed, DROPOUT)
+def _begin(job: TrainingJob) -> Network | None:
+    """Return what to go on from: half-way between the last tuned and the pretrained network.
+
+    Going on from the last tuned one alone, hundreds of trainings on much the same two weeks would add up to learning them by
+    heart. Trees cannot be gone on from.
+    """
+    there = [of for of in (job.start, job.pretrained) if of is not None and not isinstance(of, Trees)]
+    if len(there) < 2 or not _alike(*there):
+        return there[0] if there else None
+    last, first = there
+    return Network({name: (weight + first.weights[name]) / 2 for name, weight in last.weights.items()}, {})
 
 
-def _relative_loss(module: QuantileNetwork, pretrained: Network | None, newest: Examples) -> float:
-    """Return the loss on what was not learned from, divided by the pretrained network's; 1 where that cannot be told."""
-    if pretrained is None or newest.rows == 0:
+def _alike(one: Network, other: Network) -> bool:
+    return {n: w.shape for n, w in one.weights.items()} == {n: w.shape for n, w in other.weights.items()}
+
+
+def relative_loss(ours: Network, theirs: Network, newest: Examples) -> float:
+    """Return the loss on what neither has learned from, divided by the other network's; 1 with nothing to compare."""
+    if newest.rows == 0:
         return 1.0
-    ours, theirs = (losses_of(of, newest).sum() for of in (module, learning(pretrained, 0.0)))
-    return float(ours / theirs) if theirs > 0 else 1.0
+    losses = [losses_of(of, newest).sum() for of in (ours, theirs)]
+    return float(losses[0] / losses[1]) if losses[1] > 0 else 1.0
 
 
-def _mark(job: TrainingJob) -> str:
-    """Return what a fit follows from, apart from its examples: those may have become more since it was killed."""
-    digest = hashlib.sha256(f"{job.seed} {EPOCHS} {RATE} {DROPOUT}".encode())
-    start = job.start or job.pretrained
-    for name, weight in sorted(start.weights.items()) if start else ():
+def _mark(begin: Network | None) -> str:
+    """Return what a fit follows from, apart from examples and seed: there may have come more since it was killed."""
+    digest = hashlib.sha256(f"{EPOCHS} {RATE} {DROPOUT}".encode())
+    for name, weight in sorted(begin.weights.items()) if begin else ():
         digest.update(name.encode() + weight.tobytes())
     return digest.hexdigest()

@@ -1,0 +1,104 @@
+"""Fits the boosted rival: pooled gradient-boosted quantile trees on the same rows that the network learns from."""
+
+from collections.abc import Callable, Sequence
+from itertools import product
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.ensemble import HistGradientBoostingRegressor
+
+from modelscaler.forecast.base import QUANTILES, TARGETS
+from modelscaler.forecast.learning.examples import Examples
+from modelscaler.forecast.trees import DEPTH, FEATURES, NODE_FIELDS, Trees
+
+MOST_ROWS: Final = 60_000
+ITERATIONS: Final = 80
+LEAVES: Final = 20
+BINS: Final = 63
+LEARNING_RATE: Final = 0.08
+
+
+class OutOfTimeError(Exception):
+    """There was no time to fit all trees."""
+
+
+def boosted(
+    examples: Examples,
+    seed: int,
+    in_time: Callable[[], bool],
+    tell: Callable[[str], None],
+    iterations: int = ITERATIONS,
+) -> Trees:
+    """Fit trees for every target and quantile.
+
+    Args:
+        examples: What to learn from; of more than `MOST_ROWS` that many are drawn.
+        seed: What the draw follows from.
+        in_time: Whether there is time for more.
+        tell: Told how far it is.
+        iterations: Trees of each target and quantile.
+
+    Raises:
+        OutOfTimeError: there was not.
+    """
+    rows = np.random.default_rng(seed).permutation(examples.rows)[:MOST_ROWS]
+    features = examples.features[rows].astype(np.float32)
+    features[:, np.isnan(features).all(axis=0)] = 0.0  # trees refuse a column without any number; zeros tell as little
+    fitted = []
+    for target, level in product(range(TARGETS), QUANTILES):
+        if not in_time():
+            raise OutOfTimeError
+        came = examples.came[rows, target]
+        known = np.isfinite(came)
+        weights = examples.weights[rows][known]
+        fitted.append(regressor_of(level, seed, iterations).fit(features[known], came[known], sample_weight=weights))
+        tell(f"boosted {len(fitted)} of {TARGETS * len(QUANTILES)}")
+    return trees_of(fitted, features.shape[1])
+
+
+def regressor_of(level: float, seed: int, iterations: int) -> HistGradientBoostingRegressor:
+    """Return a regressor of one quantile that has not learned anything yet."""
+    # A tail quantile needs several rows beyond it in every leaf, or it is learned from single outliers.
+    rows_per_leaf = max(40, round(2.0 / min(level, 1.0 - level)))
+    return HistGradientBoostingRegressor(
+        loss="quantile",
+        quantile=level,
+        learning_rate=LEARNING_RATE,
+        max_iter=iterations,
+        max_leaf_nodes=LEAVES,
+        min_samples_leaf=rows_per_leaf,
+        l2_regularization=1.0,
+        max_bins=BINS,
+        early_stopping=False,
+        random_state=seed,
+    )
+
+
+def trees_of(fitted: Sequence[HistGradientBoostingRegressor], features: int) -> Trees:
+    """Return what regressors have learned, in the order of targets and quantiles, as plain arrays."""
+    predictors = [predictor for regressor in fitted for (predictor,) in regressor._predictors]
+    firsts = np.cumsum([0, *(len(predictor.nodes) for predictor in predictors)])
+    parts = [_nodes(predictor.nodes, first) for predictor, first in zip(predictors, firsts, strict=False)]
+    heads = (TARGETS, len(QUANTILES))
+    bases = [regressor._baseline_prediction.item() for regressor in fitted]
+    weights: dict[str, NDArray[Any]] = {name: np.concatenate([part[name] for part in parts]) for name in NODE_FIELDS}
+    weights["roots"] = firsts[:-1].reshape(*heads, -1).astype(np.int32)
+    weights["bases"] = np.array(bases, dtype=np.float32).reshape(heads)
+    depth = max(int(predictor.nodes["depth"].max()) for predictor in predictors)
+    return Trees(weights, {FEATURES: str(features), DEPTH: str(depth)})
+
+
+def _nodes(nodes: NDArray[Any], first: int) -> dict[str, NDArray[Any]]:
+    """Return a tree's nodes as plain arrays; leaves lead to themselves and only they add anything."""
+    leaf = nodes["is_leaf"].astype(bool)
+    itself = first + np.arange(len(nodes))
+    found = {
+        "feature": np.where(leaf, 0, nodes["feature_idx"]),
+        "threshold": np.where(leaf, 0.0, nodes["num_threshold"]),
+        "missing_left": nodes["missing_go_to_left"],
+        "left": np.where(leaf, itself, first + nodes["left"].astype(np.int64)),
+        "right": np.where(leaf, itself, first + nodes["right"].astype(np.int64)),
+        "value": np.where(leaf, nodes["value"], 0.0),
+    }
+    return {name: array.astype(NODE_FIELDS[name]) for name, array in found.items()}
