@@ -85,9 +85,9 @@ bench-split: setup ## A model split over processes beside the whole one (JSON=FI
 bench-fuzz: setup ## At least 50,000 malformed requests (JSON=FILE)
 	@$(BENCH).fuzz $(WITH_JSON)
 
-bench-forecast: setup ## Our forecasts of the CSV files in TRACES=DIR beside all rivals (JSON=FILE FORECASTS=FILE)
+bench-forecast: setup ## Our forecasts of the CSV files in TRACES=DIR beside rivals (JSON=FILE FORECASTS=FILE; ONLY=NAMES or all)
 	@test -n "$(TRACES)" || { echo "bench-forecast: give TRACES=DIR, a directory of .csv or .csv.gz files of timestamp,requests_per_second; JSON=FILE and FORECASTS=FILE for every figure and forecast" >&2; exit 2; }
-	@$(BENCH).forecast $(TRACES) $(WITH_JSON) $(if $(FORECASTS),--forecasts $(FORECASTS))
+	@$(BENCH).forecast $(TRACES) $(WITH_JSON) $(if $(FORECASTS),--forecasts $(FORECASTS)) $(if $(ONLY),--only $(ONLY))
 
 clean: ## Remove what was made in this folder (the cache in ~/.cache/modelscaler stays)
 	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache demo-output dist build

@@ -9,15 +9,16 @@ from time import monotonic
 
 from modelscaler.backtest import rivals
 from modelscaler.backtest.cases import Case, case_of
-from modelscaler.backtest.champion import champions
+from modelscaler.backtest.champion import ZERO_SHOT, champions
 from modelscaler.backtest.command import Outputs, nominal_horizons, scored, write
-from modelscaler.backtest.method import Method, Progress, Quantiles
+from modelscaler.backtest.method import CHAMPION, Method, Progress, Quantiles
 from modelscaler.backtest.options import DEFAULT_MOST_ORIGINS
 from modelscaler.backtest.progress import progress_bar
 from modelscaler.backtest.reading import TraceError, read_traces
 from modelscaler.backtest.report import pictures
 from modelscaler.backtest.report.table import text
 from modelscaler.backtest.rivals.choice import chosen_rivals
+from modelscaler.backtest.rivals.histogram import HGB_DIFFERENCE
 from modelscaler_benchmarks.forecast import coarse, lightgbm_rivals, statistical
 from modelscaler_benchmarks.forecast.cached import Cached, code_version
 from modelscaler_benchmarks.forecast.document import section
@@ -28,6 +29,10 @@ from modelscaler_benchmarks.forecast.warming import warm
 from modelscaler_benchmarks.machine import cache_directory, quiet_machine
 from modelscaler_benchmarks.report import DOCUMENT, IMAGES, write_section
 
+EVERYTHING = "all"
+# One strong rival of each kind: boosted trees for each trace, exponential smoothing, decomposition by seasons. The rest
+# takes hours.
+USUAL = (CHAMPION, ZERO_SHOT, HGB_DIFFERENCE.name, f"{AUTOETS.name}+errors", f"{MSTL_ETS.name}+errors")
 PACKAGES = ("numpy", "scikit-learn", "lightgbm", "statsforecast")
 
 
@@ -62,7 +67,7 @@ def main() -> int:
     machine, seconds = quiet_machine(PACKAGES), dict[str, float]()
     cases = [case_of(trace, given.horizon, given.most_origins) for trace in traces]
     known = [*champions(), *all_rivals(cache_directory() / "forecast")]
-    wanted = [method for method in known if not given.only or method.name in given.only.split(",")]
+    wanted = [method for method in known if _asked_for(method.name, given.only)]
     fill_cache(wanted, cases, given.jobs)
     found = scored(cases, [Timed(method, seconds) for method in wanted], seed=0)
     horizons_seconds = nominal_horizons(cases, given.horizon)
@@ -81,11 +86,17 @@ def main() -> int:
     return 0
 
 
+def _asked_for(name: str, only: str) -> bool:
+    """Return whether a method is compared: those named, every one for EVERYTHING, else those that do not take hours."""
+    return only == EVERYTHING or name in (only.split(",") if only else USUAL)
+
+
 def fill_cache(methods: Sequence[Method], cases: Sequence[Case], jobs: int) -> None:
     """Let the rivals that are kept forecast on all cores, and show how far they are."""
     progress = progress_bar()
     try:
-        warm([method for method in methods if isinstance(method, Cached)], cases, jobs, progress)
+        beneath = [method.method if isinstance(method, OwnErrors) else method for method in methods]
+        warm([method for method in dict.fromkeys(beneath) if isinstance(method, Cached)], cases, jobs, progress)
     finally:
         progress.close()
 
@@ -109,7 +120,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--no-fine", action="store_true", help="leave its folder fine/ out")
     parser.add_argument("--horizon", type=float, action="append", default=[], metavar="SECONDS", help="only these")
     parser.add_argument("--most-origins", type=int, default=DEFAULT_MOST_ORIGINS, help="of a trace")
-    parser.add_argument("--only", default="", metavar="NAMES", help="of these methods, with commas")
+    parser.add_argument("--only", default="", metavar="NAMES", help="these methods, with commas, or all (hours)")
     parser.add_argument(
         "--jobs", type=int, default=len(os.sched_getaffinity(0)), help="processes for the rivals (cores)"
     )

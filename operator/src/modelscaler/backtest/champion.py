@@ -11,11 +11,13 @@ from modelscaler.backtest.method import CHAMPION, Method, Progress, Quantiles
 from modelscaler.forecast.anchor import Judgements, judge_stride, judged
 from modelscaler.forecast.calendar import Calendar
 from modelscaler.forecast.network import Network
+from modelscaler.forecast.networks import Networks
 from modelscaler.forecast.online import Online, memory_of
 from modelscaler.forecast.panel import Floats32, Ints, Panel
 from modelscaler.forecast.pipeline import PRETRAINED, TUNED, Said, said
 
 RETUNED_AT: Final = (0.6, 0.7, 0.8, 0.9)  # shares of each trace after which the shared network learns from all that came before
+ZERO_SHOT: Final = f"{CHAMPION} zero-shot"
 WARM_UP_SECONDS: Final = 2 * 86_400.0
 BLOCK: Final = 4_096
 
@@ -111,8 +113,7 @@ def _served(panel: Panel, origins: Ints, ahead: int, heard: Said) -> Floats32:
 
 def champions() -> list[Method]:
     """Return our method, under the name CHAMPION, and the same without retuning."""
-    from modelscaler.forecast.learning.retuning import FleetTuner  # noqa: PLC0415 - torch only where it is asked for
-    from modelscaler.forecast.shipped import shipped_network  # noqa: PLC0415
+    from modelscaler.backtest.tuning import FleetTuner  # noqa: PLC0415 - torch, and only when something is scored
 
-    network = shipped_network()
-    return [Champion(CHAMPION, network, FleetTuner(network)), Champion(f"{CHAMPION} zero-shot", network, None)]
+    network = Networks(None, None).known.get(PRETRAINED)
+    return [Champion(CHAMPION, network, FleetTuner(network)), Champion(ZERO_SHOT, network, None)]

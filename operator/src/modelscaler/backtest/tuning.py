@@ -1,0 +1,31 @@
+"""Retunes the shared network for a backtest, in this process: what the operator does in a process of its own."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from modelscaler.forecast.calendar import Calendar
+from modelscaler.forecast.jobs import History, Trained, TrainingBudget, TrainingJob
+from modelscaler.forecast.learning.parts import part_of
+from modelscaler.forecast.learning.retuning import train
+from modelscaler.forecast.network import Network
+from modelscaler.forecast.panel import Panel
+
+SEED: Final = 0
+BUDGET: Final = TrainingBudget(seconds=1_800.0, max_rows=600_000, max_rows_per_series=45_000)
+
+
+@dataclass(frozen=True, slots=True)
+class FleetTuner:
+    """Learns from all panels together, beginning with the network that ships with the package."""
+
+    pretrained: Network | None
+
+    def tuned(self, panels: Sequence[Panel], cutoffs: Sequence[int], aheads: Sequence[Sequence[int]]) -> Network | None:
+        """Learn from all panels, of each only up to its cutoff; None where there is too little."""
+        histories = tuple(
+            History(part_of(panel, slice(None), cutoff), Calendar.utc(panel.series), tuple(ahead))
+            for panel, cutoff, ahead in zip(panels, cutoffs, aheads, strict=True)
+        )
+        outcome = train(TrainingJob(histories, SEED, self.pretrained, self.pretrained, BUDGET))
+        return outcome.network if isinstance(outcome, Trained) else None
