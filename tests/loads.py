@@ -1,6 +1,7 @@
 """Generated loads and requests for tests of forecasting, and a trainer that trains at once."""
 
 from datetime import UTC, datetime, timedelta
+from typing import Literal
 
 import numpy as np
 
@@ -47,9 +48,9 @@ def time_of(step: int, step_seconds: float = STEP_SECONDS) -> datetime:
     return START + timedelta(seconds=step * step_seconds)
 
 
-def settings(model: str = "Auto") -> ForecastSettings:
+def settings(model: Literal["Auto", "Baselines", "Boosted"] = "Auto") -> ForecastSettings:
     """Return settings for loads with the season of `seasonal_load`."""
-    return ForecastSettings(0.95, 14 * SEASON_SECONDS, SEASON_SECONDS, "Auto" if model == "Auto" else "Baselines")
+    return ForecastSettings(0.95, 14 * SEASON_SECONDS, SEASON_SECONDS, model)
 
 
 def network(off: float = 0.0, width: int = 8) -> Network:

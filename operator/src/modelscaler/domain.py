@@ -164,7 +164,7 @@ class ForecastSettings:
     quantile: float
     lookback_seconds: float
     season_seconds: float
-    model: Literal["Auto", "Baselines"]
+    model: Literal["Auto", "Baselines", "Boosted"]
     time_zone: str = "UTC"
     holidays: tuple[date, ...] = ()
     holiday_country: str | None = None

@@ -103,6 +103,12 @@ RULES = [
         "spec.scaling.forecast.quantile",
     ),
     Rule(
+        "timeZone, holidays and holidayCountry need a season of one day",
+        {"spec.scaling.forecast": {"timeZone": "Europe/Berlin", "holidays": ["2026-12-25"], "holidayCountry": "DE"}},
+        {"spec.scaling.forecast": {"timeZone": "Europe/Berlin", "seasonSeconds": 3600}},
+        "spec.scaling.forecast.seasonSeconds",
+    ),
+    Rule(
         "value must be absent when operator is Exists",
         {TOLERATIONS: [{"operator": "Exists"}]},
         {TOLERATIONS: [{"operator": "Exists", "key": "gpu", "value": "a100"}]},
@@ -207,7 +213,13 @@ def test_defaults_are_filled_in_by_the_server_when_left_out(model_deployments: A
         "minReplicas": 1,
         "maxReplicas": 10,
         "behavior": {"scaleUp": {"selectPolicy": "Max"}, "scaleDown": {"selectPolicy": "Max"}},
-        "forecast": {"quantile": "0.95", "lookbackSeconds": 1209600, "seasonSeconds": 86400, "model": "Auto"},
+        "forecast": {
+            "quantile": "0.95",
+            "lookbackSeconds": 1209600,
+            "seasonSeconds": 86400,
+            "model": "Auto",
+            "timeZone": "UTC",
+        },
     }
     assert spec["serving"] == {"terminationGracePeriodSeconds": 60, "startDeadlineSeconds": 600}
     assert spec["placements"][0]["startSeconds"] == 60
@@ -217,7 +229,7 @@ def test_defaults_are_filled_in_around_what_is_given(model_deployments: Any) -> 
     spec = create(model_deployments, model_deployment({"spec.scaling.forecast": {"quantile": "0.5"}}))["spec"]
 
     assert spec["scaling"]["forecast"] == {
-        "quantile": "0.5", "lookbackSeconds": 1209600, "seasonSeconds": 86400, "model": "Auto",
+        "quantile": "0.5", "lookbackSeconds": 1209600, "seasonSeconds": 86400, "model": "Auto", "timeZone": "UTC",
     }  # fmt: skip
     assert spec["scaling"]["maxReplicas"] == 10
 

@@ -22,6 +22,7 @@ from modelscaler.api.words import ConditionReason
 from modelscaler.domain import Floats, QuantileForecast, WorkloadKey
 from modelscaler.forecast.network import Network
 from modelscaler.forecast.service import Forecasting, ForecastingSettings
+from modelscaler.forecast.tuition import Lessons
 
 HISTORY = 6 * SEASON_STEPS
 WILD = 5.0  # typical errors, squashed: seventy times as far as the load usually is
@@ -39,7 +40,7 @@ def service(folder: Path, trainer: InstantTrainer | None = None, shipped: Networ
     if shipped is not None:
         shipped.save(weights)
     made = Forecasting(
-        ForecastingSettings(STEP_SECONDS, retrain_seconds=600.0, weights=weights, state=folder / "state"),
+        ForecastingSettings(STEP_SECONDS, lessons=Lessons(600.0), weights=weights, state=folder / "state"),
         trainer or InstantTrainer(),
     )
     made.start()
@@ -337,7 +338,8 @@ def test_a_new_series_is_forecast_in_the_next_tick_when_many_are_new(folder: Pat
 def test_a_part_of_the_fleet_is_learned_from_when_it_is_large(folder: Path) -> None:
     trainer = InstantTrainer()
     forecasting = Forecasting(
-        ForecastingSettings(STEP_SECONDS, max_training_series=2, weights=folder / "shipped.safetensors"), trainer
+        ForecastingSettings(STEP_SECONDS, lessons=Lessons(max_series=2), weights=folder / "shipped.safetensors"),
+        trainer,
     )
     forecasting.start()
     keys = [WorkloadKey("shop", f"model-{i}") for i in range(5)]

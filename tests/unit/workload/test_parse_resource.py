@@ -28,6 +28,11 @@ def problem(changes: dict[str, Any]) -> InvalidSpec:
         ({"spec.scaling.minReplica": 2}, "spec.scaling.minReplica"),
         ({"spec.scaling.minReplicas": -1}, "spec.scaling.minReplicas"),
         ({"spec.scaling.mode": "Manual"}, "spec.scaling.mode"),
+        ({"spec.scaling.forecast.model": "Prophet"}, "spec.scaling.forecast.model"),
+        ({"spec.scaling.forecast.timeZone": "two o'clock"}, "spec.scaling.forecast.timeZone"),
+        ({"spec.scaling.forecast.holidays": ["25.12.2026"]}, "spec.scaling.forecast.holidays[0]"),
+        ({"spec.scaling.forecast.holidays": ["2026-12-25"] * 367}, "spec.scaling.forecast.holidays"),
+        ({"spec.scaling.forecast.holidayCountry": "Germany"}, "spec.scaling.forecast.holidayCountry"),
         ({"spec.model": "ranker"}, "spec.model"),
         ({"spec.placements.0.resources.requests": {"c p u": "1"}}, "spec.placements[0].resources.requests.c p u"),
         ({"spec.model.uri": "ranker"}, "spec.model.uri"),
@@ -71,6 +76,22 @@ def test_field_is_named_when_its_value_breaks_the_schema(changes: dict[str, Any]
         (
             {"spec.scaling.forecast": {"quantile": "0.000"}},
             "spec.scaling.forecast.quantile: got '0.000', expected more",
+        ),
+        (
+            {"spec.scaling.forecast.timeZone": "Europe/Atlantis"},
+            "spec.scaling.forecast.timeZone: got 'Europe/Atlantis', expected an IANA name",
+        ),
+        (
+            {"spec.scaling.forecast.holidays": ["2026-12-25", "2026-02-30"]},
+            "spec.scaling.forecast.holidays[1]: got '2026-02-30', expected a date",
+        ),
+        (
+            {"spec.scaling.forecast.holidayCountry": "XX"},
+            "spec.scaling.forecast.holidayCountry: got 'XX', expected the ISO 3166 code of a country",
+        ),
+        (
+            {"spec.scaling.forecast": {"seasonSeconds": 3600, "timeZone": "Asia/Tokyo"}},
+            "spec.scaling.forecast.seasonSeconds: got 3600, expected 86400",
         ),
         ({"spec.serving.env": [{"name": "POD_IP"}]}, "spec.serving.env[0].name: got 'POD_IP', expected another name"),
         (

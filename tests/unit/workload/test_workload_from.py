@@ -1,9 +1,10 @@
+from datetime import date
 from typing import Any
 
 import pytest
 
 from modelscaler.domain import DirectionRules, FallbackRule, Objective, PlacementOption, PoolKey, RateLimit, WorkloadKey
-from modelscaler.workload import InvalidSpec, check_file, parse_profile, workload_from
+from modelscaler.workload import InvalidSpec, check_file, forecast_settings, parse_profile, workload_from
 from resources import model_deployment
 
 GPU = {
@@ -48,6 +49,19 @@ def test_behaviour_is_the_spec_s_when_it_says_so() -> None:
     made = workload_from(model_deployment(changes), None)
     assert made.scale_down == DirectionRules(0.0, (RateLimit("Percent", 50, 60.0),), "Min")
     assert made.fallback == FallbackRule(failure_threshold=3, replicas=4)
+
+
+def test_the_clock_of_the_load_is_the_spec_s() -> None:
+    clock = {"timeZone": "Europe/Berlin", "holidays": ["2026-12-25"], "holidayCountry": "DE", "model": "Boosted"}
+    made = workload_from(model_deployment({"spec.scaling.forecast": clock}), None).forecast
+    assert (made.time_zone, made.holidays, made.holiday_country) == ("Europe/Berlin", (date(2026, 12, 25),), "DE")
+    assert made.model == "Boosted"
+
+
+def test_a_clock_that_there_is_none_of_is_left_out_when_the_spec_is_refused() -> None:
+    clock = {"timeZone": "Europe/Atlantis", "holidays": ["2026-02-30"], "holidayCountry": "XX"}
+    made = forecast_settings(model_deployment({"spec.scaling.forecast": clock}).spec.scaling)
+    assert (made.time_zone, made.holidays, made.holiday_country) == ("UTC", (), None)
 
 
 def test_entries_of_the_spec_win_and_unknown_pairs_are_passed_over_when_a_profile_is_shared() -> None:

@@ -267,8 +267,9 @@ class Forecast(ApiModel):
     season_seconds: int = Field(
         default=86400, ge=10, le=2678400, description="Length of the season that repeats (default one day)."
     )
-    model: Literal["Auto", "Baselines"] = Field(
-        default="Auto", description="Auto lets a learned model serve as far as it beats the baselines."
+    model: Literal["Auto", "Baselines", "Boosted"] = Field(
+        default="Auto",
+        description="Auto lets a network serve as far as it beats the baselines, Boosted lets boosted trees do so.",
     )
     time_zone: TimeZone = Field(
         default="UTC", description="Time zone that the load follows, an IANA name such as Europe/Berlin."
@@ -290,8 +291,8 @@ class Forecast(ApiModel):
                 field=".quantile",
             ),
             cel(
-                "self.seasonSeconds == 86400 || (self.timeZone == 'UTC' && size(self.holidays) == 0"
-                " && !has(self.holidayCountry))",
+                "self.seasonSeconds == 86400 || (self.timeZone == 'UTC' && !has(self.holidayCountry)"
+                " && (!has(self.holidays) || size(self.holidays) == 0))",
                 "timeZone, holidays and holidayCountry need a season of one day: seasonSeconds 86400",
                 field=".seasonSeconds",
             ),

@@ -35,8 +35,9 @@ class Cohort:
     Rules and models know days. Where load repeats after another time, the clock runs at another speed: a season is a day on it.
     """
 
-    def __init__(self, step_seconds: float, season_seconds: float, rungs: tuple[int, ...]) -> None:
-        """Start empty; `rungs` are the horizons in steps that are forecast directly."""
+    def __init__(self, step_seconds: float, season_seconds: float, rungs: tuple[int, ...], boosted: bool) -> None:
+        """Start empty; `rungs` are the horizons in steps that are forecast directly, `boosted` is whether the rival serves."""
+        self.boosted = boosted
         self.rate = DAY_SECONDS / season_seconds
         self.step_seconds = step_seconds * self.rate
         self.rungs = rungs

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from datetime import datetime
-from typing import Final
+from typing import Final, TypeAlias
 
 import numpy as np
 
@@ -16,13 +16,16 @@ from modelscaler.forecast.store import KEPT_SECONDS, LoadStore
 LEAST_HORIZON_SECONDS: Final = 1_800.0  # what is learned for half an hour is there already when a horizon grows
 
 
+CohortKey: TypeAlias = tuple[float, bool]
+
+
 class Fleet:
     """The series by key: their slots in the store, and the cohort that each is forecast in."""
 
     def __init__(self, step_seconds: float) -> None:
         self.step_seconds = step_seconds
         self.store = LoadStore(step_seconds)
-        self.cohorts: dict[float, Cohort] = {}
+        self.cohorts: dict[CohortKey, Cohort] = {}
         self._slots: dict[WorkloadKey, int] = {}
         self._asked: dict[WorkloadKey, ForecastSettings] = {}
 
@@ -49,15 +52,15 @@ class Fleet:
     def cohort_of(self, key: WorkloadKey) -> Cohort | None:
         """Return the cohort that a series is forecast in; None before it was asked for."""
         asked = self._asked.get(key)
-        return self.cohorts[asked.season_seconds] if asked else None
+        return self.cohorts[_cohort_key(asked)] if asked else None
 
     def ask(self, key: WorkloadKey, settings: ForecastSettings, horizon_seconds: float) -> None:
-        """Remember what is asked of a series; another season starts the choice between forecasters anew."""
+        """Remember what is asked of a series; another season or model starts the choice between forecasters anew."""
         before = self._asked.get(key)
-        if before is not None and before.season_seconds != settings.season_seconds:
+        if before is not None and _cohort_key(before) != _cohort_key(settings):
             self.leave(key)
         steps = steps_within(horizon_seconds, self.step_seconds)
-        cohort = self._reaching(settings.season_seconds, steps)
+        cohort = self._reaching(_cohort_key(settings), steps)
         if key not in cohort.rows:
             row = cohort.add(key)
             cohort.table["slot"][row] = self.slot(key)
@@ -100,17 +103,23 @@ class Fleet:
     def _steps(self, seconds: float) -> int:
         return max(int(seconds / self.step_seconds), 1)
 
-    def _reaching(self, season_seconds: float, steps: int) -> Cohort:
-        """Return the cohort of a season, made anew when a horizon is asked for that it does not reach."""
-        found = self.cohorts.get(season_seconds)
+    def _reaching(self, key: CohortKey, steps: int) -> Cohort:
+        """Return a cohort, made anew when a horizon is asked for that it does not reach."""
+        found = self.cohorts.get(key)
         rungs = rungs_to(max(steps, steps_within(LEAST_HORIZON_SECONDS, self.step_seconds)))
         if found is not None and rungs[-1] <= found.rungs[-1]:
             return found
-        made = Cohort(self.step_seconds, season_seconds, rungs)
+        season_seconds, boosted = key
+        made = Cohort(self.step_seconds, season_seconds, rungs, boosted)
         if found is not None:
             made.take_over(found)
-        self.cohorts[season_seconds] = made
+        self.cohorts[key] = made
         return made
+
+
+def _cohort_key(asked: ForecastSettings) -> CohortKey:
+    """Return what series of one cohort share: the season in seconds, and whether the boosted rival serves."""
+    return asked.season_seconds, asked.model == "Boosted"
 
 
 def chunks(rows: int, size: int) -> Iterator[slice]:

@@ -6,30 +6,38 @@ import numpy as np
 
 from modelscaler.forecast.cohort import Cohort
 from modelscaler.forecast.fleet import Fleet
-from modelscaler.forecast.jobs import History, TrainingBudget, TrainingJob
+from modelscaler.forecast.jobs import BOOSTED, History, TrainingBudget, TrainingJob
 from modelscaler.forecast.network import Network
 from modelscaler.forecast.panel import Ints
 from modelscaler.forecast.pipeline import PRETRAINED, TUNED
 
 
 def job_of(
-    fleet: Fleet, networks: Mapping[str, Network], budget: TrainingBudget, most_series: int, seed: int
+    fleet: Fleet,
+    networks: Mapping[str, Network],
+    kind: str,
+    budget: TrainingBudget,
+    most_series: int,
+    seed: int,
 ) -> TrainingJob | None:
-    """Return the next training; None when nobody wants a network.
+    """Return the next training; None when nobody wants what it trains.
 
     Args:
         fleet: The series.
-        networks: The networks that there are.
+        networks: The learned members that there are.
+        kind: What is trained: `NETWORK`, or `BOOSTED` for the series that ask for it.
         budget: Bounds of the training.
         most_series: How many series are learned from at most, since all of a large fleet costs memory and time.
         seed: What chance decides, such as whom to learn from.
     """
     rng = np.random.default_rng(seed)
-    found = [(cohort, _chosen(cohort, most_series, rng)) for cohort in fleet.in_use()]
+    mine = [cohort for cohort in fleet.in_use() if cohort.boosted == (kind == BOOSTED)]
+    found = [(cohort, _chosen(cohort, most_series, rng)) for cohort in mine]
     histories = tuple(_history(fleet, cohort, rows) for cohort, rows in found if len(rows))
     if not histories:
         return None
-    return TrainingJob(histories, seed, networks.get(TUNED), networks.get(PRETRAINED), budget)
+    start = None if kind == BOOSTED else networks.get(TUNED)
+    return TrainingJob(histories, seed, start, networks.get(PRETRAINED), budget, kind)
 
 
 def _chosen(cohort: Cohort, most_series: int, rng: np.random.Generator) -> Ints:

@@ -1,4 +1,4 @@
-"""The networks that serve: the one that ships with the package, and the one that was tuned on this fleet."""
+"""The models that serve: the network that ships with the package, and what was trained on this fleet."""
 
 import logging
 from functools import cache
@@ -18,7 +18,7 @@ from modelscaler.forecast.pipeline import PRETRAINED, TUNED
 log = logging.getLogger(__name__)
 
 SHIPPED: Final = "pretrained.safetensors"
-KEPT: Final = "tuned.safetensors"
+KEPT: Final = {False: "tuned.safetensors", True: "boosted.safetensors"}  # by whether it is the boosted rival
 
 
 class Networks:
@@ -31,34 +31,43 @@ class Networks:
             shipped: A file of weights in the place of those that ship with the package. None: those.
             state: The folder where a tuned network is kept over restarts. None: it is not kept.
         """
-        self.known: dict[str, Network] = {}
         self.trouble: str | None = None
-        self._kept = state / KEPT if state is not None else None
-        if shipped is not None:
-            self._read(PRETRAINED, shipped)
-        else:
-            with as_file(files("modelscaler.forecast").joinpath(SHIPPED)) as path:
-                self._read(PRETRAINED, path)
-        if self._kept is not None and self._kept.exists():
-            self._read(TUNED, self._kept)
+        self._state = state
+        self._shipped = self._read(shipped) if shipped is not None else self._read_shipped()
+        self._tuned = {boosted: self._read_kept(name) for boosted, name in KEPT.items()}
 
-    def adopt(self, network: Network) -> None:
-        """Let a tuned network serve, and keep it over restarts where there is a place for it."""
-        self.known[TUNED] = network
-        if self._kept is None:
+    def known(self, boosted: bool) -> dict[str, Network]:
+        """Return the learned members that there are; `boosted` for the series that ask for the boosted rival."""
+        found = {TUNED: self._tuned[boosted], PRETRAINED: self._shipped}
+        return {name: network for name, network in found.items() if network is not None}
+
+    def adopt(self, network: Network, boosted: bool) -> None:
+        """Let a model serve that was trained here, and keep it over restarts where there is a place for it."""
+        self._tuned[boosted] = network
+        if self._state is None:
             return
         try:
-            self._kept.parent.mkdir(parents=True, exist_ok=True)
-            network.save(self._kept)
+            self._state.mkdir(parents=True, exist_ok=True)
+            network.save(self._state / KEPT[boosted])
         except OSError as error:
-            log.warning("the tuned network serves, but cannot be kept: %s", error)
+            log.warning("what was trained serves, but cannot be kept: %s", error)
 
-    def _read(self, name: str, path: Path) -> None:
+    def _read_shipped(self) -> Network | None:
+        with as_file(files("modelscaler.forecast").joinpath(SHIPPED)) as path:
+            return self._read(path)
+
+    def _read_kept(self, name: str) -> Network | None:
+        if self._state is None or not (self._state / name).exists():
+            return None
+        return self._read(self._state / name)
+
+    def _read(self, path: Path) -> Network | None:
         try:
-            self.known[name] = load_network(path, features())
+            return load_network(path, features())
         except WeightsError as error:
             self.trouble = str(error)
-            log.warning("the %s network does not serve: %s", name, error)
+            log.warning("a learned member does not serve: %s", error)
+            return None
 
 
 @cache

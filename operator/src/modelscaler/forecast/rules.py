@@ -1,6 +1,6 @@
 """Guesses of what comes, for the value and for the window's peak alike: what forecasts are anchored to and measured against.
 
-Every rule looks at a panel up to the origins and never beyond. All of them are computed together, because they share their parts.
+Every rule looks at a panel up to the origins and never beyond. All are computed together, because they share their parts.
 """
 
 from dataclasses import dataclass
@@ -47,8 +47,8 @@ class Lags:
 class Guesses:
     """Guesses of all rules at origins, for one horizon.
 
-    `points` has shape (2, rules, B, G), rps, NaN where a rule lacks the history that it looks back on; `lags` those of the value
-    and of the peak.
+    `points` has shape (2, rules, B, G), rps, NaN where a rule lacks the history that it looks back on; `lags` those of the
+    value and of the peak.
     """
 
     points: Floats32
@@ -101,8 +101,10 @@ def _points(panel: Panel, origins: Ints, levels: list[Floats32], lags: Lags, her
         last_then = panel.value(origins, back)
         mean_then = panel.mean(origins, back, mean_length)
         bases.append((last_then, mean_then, then))
-    added = [np.maximum(now + then - before, 0.0) for l, m, then in bases for now, before in ((last, l), (mean, m))]
-    scaled = [now * _ratio(then, before) for l, m, then in bases for now, before in ((last, l), (mean, m))]
+    added = [
+        np.maximum(now + then - before, 0.0) for one, many, then in bases for now, before in ((last, one), (mean, many))
+    ]
+    scaled = [now * _ratio(then, before) for one, many, then in bases for now, before in ((last, one), (mean, many))]
     days = known_mean(lags.days)
     means_then = known_mean(np.stack([panel.mean(origins, k * day, mean_length) for k in range(1, WEEK_DAYS + 1)]))
     many = np.maximum(mean + days - means_then, 0.0)

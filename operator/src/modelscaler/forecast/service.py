@@ -1,6 +1,5 @@
 """Forecasting as the controller uses it: give it readings, ask it for the whole fleet at once; it never blocks."""
 
-import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -11,15 +10,9 @@ from modelscaler.api.words import ConditionReason
 from modelscaler.domain import ForecastSettings, LoadWindow, QuantileForecast, WorkloadKey
 from modelscaler.forecast.fleet import Fleet
 from modelscaler.forecast.health import Learning, judged, standing_of
-from modelscaler.forecast.jobs import Trained, TrainingBudget, TrainingFailed, TrainingRefused
-from modelscaler.forecast.lessons import job_of
-from modelscaler.forecast.networks import Networks
-from modelscaler.forecast.pipeline import MEMBERS, TUNED
-from modelscaler.forecast.schedule import TrainingSchedule
 from modelscaler.forecast.serving import Tick, serve, warm
 from modelscaler.forecast.training import ProcessTrainer, Trainer
-
-log = logging.getLogger(__name__)
+from modelscaler.forecast.tuition import Lessons, Tuition
 
 Requests: TypeAlias = Mapping[WorkloadKey, tuple[ForecastSettings, float]]
 
@@ -29,18 +22,15 @@ class ForecastingSettings:
     """How the fleet's load is kept and forecast.
 
     `step_seconds` is the step of history and forecasts. After `stale_after_steps` without a known value a series is not
-    forecast. In one tick at most `warmed_at_once` new series are given the state that follows from their history. A network is
-    tuned every `retrain_seconds`, from `seed`, on `max_training_series` at most, within `budget`. `weights` are used in the
-    place of those that ship with the package; the folder `state` keeps what a restart shall not lose. Both may be None.
+    forecast. In one tick at most `warmed_at_once` new series are given the state that follows from their history. `lessons` say
+    how the fleet is learned from. `weights` are used in the place of those that ship with the package; the folder `state` keeps
+    what a restart shall not lose. Both may be None.
     """
 
     step_seconds: float
     stale_after_steps: int = 30
     warmed_at_once: int = 64
-    retrain_seconds: float = 6 * 3600.0
-    max_training_series: int = 200
-    seed: int = 0
-    budget: TrainingBudget = field(default_factory=TrainingBudget)
+    lessons: Lessons = field(default_factory=Lessons)
     weights: Path | None = None
     state: Path | None = None
 
@@ -56,9 +46,8 @@ class Forecasting:
             trainer: Runs the trainings. None: a child process of this one; a replay brings one that trains at once.
         """
         self._settings = settings
-        self._trainer: Trainer = trainer or ProcessTrainer(settings.state)
-        self._schedule = TrainingSchedule(settings.retrain_seconds)
-        self._networks = Networks(settings.weights, settings.state)
+        trainer = trainer or ProcessTrainer(settings.state)
+        self._tuition = Tuition(settings.lessons, trainer, settings.weights, settings.state)
         self._fleet = Fleet(settings.step_seconds)
         self._served: dict[WorkloadKey, QuantileForecast] = {}
         self._running = False
@@ -70,7 +59,7 @@ class Forecasting:
     def close(self) -> None:
         """End a training under way; nothing is left behind."""
         self._running = False
-        self._trainer.close()
+        self._tuition.close()
 
     def load_history(self, key: WorkloadKey, window: LoadWindow) -> None:
         """Merge history that was read from elsewhere; what was observed here stays."""
@@ -104,9 +93,11 @@ class Forecasting:
             self._fleet.ask(key, settings, horizon_seconds)
         self._served = {}
         if self._fleet.store.last >= 0:
-            self._train_when_due(now)
-            tick = Tick(now, self._fleet.store, self._networks.known, self._settings.stale_after_steps)
+            if self._running:
+                self._tuition.train_when_due(self._fleet, now)
             for cohort in self._fleet.in_use():
+                networks = self._tuition.networks(cohort.boosted)
+                tick = Tick(now, self._fleet.store, networks, self._settings.stale_after_steps)
                 self._fleet.set_clocks(cohort, now)
                 warm(cohort, tick, self._settings.warmed_at_once)
                 self._served |= serve(cohort, tick)
@@ -115,26 +106,15 @@ class Forecasting:
     def healthy(self, key: WorkloadKey) -> tuple[bool, ConditionReason, str]:
         """Say whether forecasts of a series are as good as they can be, one word and one sentence why."""
         cohort = self._fleet.cohort_of(key)
-        standing = standing_of(cohort, key, self._served.get(key)) if cohort is not None else None
-        known = self._networks
-        return judged(standing, Learning(bool(known.known), known.trouble, self._schedule.failure))
+        if cohort is None:
+            return judged(None, Learning(False, None, None))
+        tuition, boosted = self._tuition, cohort.boosted
+        learning = Learning(bool(tuition.networks(boosted)), tuition.trouble, tuition.failure(boosted))
+        return judged(standing_of(cohort, key, self._served.get(key)), learning)
 
     def poll(self) -> None:
         """Adopt what the training process has finished, if anything; never waits."""
-        outcome = self._trainer.poll()
-        if outcome is None:
-            return
-        self._schedule.ended(outcome)
-        match outcome:
-            case Trained(network=network, rows=rows):
-                log.info("adopted a network that was tuned on %d rows", rows)
-                self._networks.adopt(network)
-                for cohort in self._fleet.in_use():
-                    cohort.forget_member(MEMBERS.index(TUNED))
-            case TrainingFailed(reason):
-                log.warning("training failed, what there was goes on serving: %s", reason)
-            case TrainingRefused(reason):
-                log.info("no network tuned yet: %s", reason)
+        self._tuition.poll(self._fleet)
 
     def _explained(self, key: WorkloadKey) -> QuantileForecast | None:
         """Return what is served, with why it is whose it is."""
@@ -143,17 +123,3 @@ class Forecasting:
             return None
         self._served[key] = replace(served, note=self.healthy(key)[2])
         return self._served[key]
-
-    def _train_when_due(self, now: datetime) -> None:
-        if not self._running or self._trainer.busy or not self._schedule.due(now):
-            return
-        job = job_of(
-            self._fleet,
-            self._networks.known,
-            self._settings.budget,
-            self._settings.max_training_series,
-            self._settings.seed + self._schedule.trainings,
-        )
-        if job is not None:
-            self._schedule.started(now)
-            self._trainer.submit(job)

@@ -24,6 +24,7 @@ from modelscaler.domain import (
     Workload,
     WorkloadKey,
 )
+from modelscaler.forecast.clocks import countries, is_date, time_zones
 from modelscaler.workload.checks import coverage_problem, problems, slow_problems
 
 # The defaults of the HorizontalPodAutoscaler: up at once, down only after five minutes of lower demand.
@@ -121,14 +122,21 @@ def _rules(rules: ScalingRules, default_seconds: float) -> DirectionRules:
 
 
 def forecast_settings(scaling: Scaling) -> ForecastSettings:
-    """Return how demand is to be forecast, as numbers."""
+    """Return how demand is to be forecast, as numbers.
+
+    A spec that is refused is forecast too, so that nothing is lost when it is put right: what does not exist is left out.
+    """
     asked = scaling.forecast
     return ForecastSettings(
         quantile=float(asked.quantile),
         lookback_seconds=float(asked.lookback_seconds),
         season_seconds=float(asked.season_seconds),
         model=asked.model,
-        time_zone=asked.time_zone,
-        holidays=tuple(date.fromisoformat(day) for day in asked.holidays),
-        holiday_country=asked.holiday_country,
+        time_zone=asked.time_zone if asked.time_zone in time_zones() else "UTC",
+        holidays=tuple(date.fromisoformat(day) for day in asked.holidays if is_date(day)),
+        holiday_country=asked.holiday_country if _known_country(asked.holiday_country) else None,
     )
+
+
+def _known_country(code: str | None) -> bool:
+    return code is not None and code in countries()
