@@ -1,8 +1,10 @@
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 import pytest
+from threadpoolctl import threadpool_limits
 
 from modelscaler.forecast.base import QUANTILES, TARGETS
 from modelscaler.forecast.learning.boosting import OutOfTimeError, boosted, regressor_of, trees_of
@@ -23,6 +25,7 @@ def examples(rows: int = 1_500) -> Examples:
     return Examples(features, came.astype(np.float32), np.ones(rows, dtype=np.float32))
 
 
+@cache
 def trees() -> Trees:
     return boosted(examples(), 0, lambda: True, lambda _: None, ITERATIONS)
 
@@ -34,11 +37,12 @@ def rows() -> Floats32:
 def test_trees_say_what_the_library_that_grew_them_predicts() -> None:
     some = examples()
     features = some.features.astype(np.float32)
-    fitted = [
-        regressor_of(level, 0, ITERATIONS).fit(features, some.came[:, target])
-        for target in range(TARGETS)
-        for level in QUANTILES
-    ]
+    with threadpool_limits(1):
+        fitted = [
+            regressor_of(level, 0, ITERATIONS).fit(features, some.came[:, target])
+            for target in range(TARGETS)
+            for level in QUANTILES
+        ]
 
     said = trees_of(fitted, FEATURES).quantiles(features)
 

@@ -5,7 +5,15 @@ import pytest
 
 from modelscaler.forecast.anchor import anchored, judge_stride, judged
 from modelscaler.forecast.calendar import Calendar
-from modelscaler.forecast.learning.examples import Examples, Span, examples_between, examples_of, joined
+from modelscaler.forecast.learning.examples import (
+    ORIGINS_AT_ONCE,
+    SERIES_AT_ONCE,
+    Examples,
+    Span,
+    examples_between,
+    examples_of,
+    joined,
+)
 from modelscaler.forecast.learning.parts import clocks_of, part_of
 from modelscaler.forecast.panel import Floats32, Panel
 from modelscaler.forecast.rules import guesses
@@ -138,9 +146,10 @@ def test_every_series_is_described_as_if_alone_when_there_are_more_than_fit_at_o
     together = drawn(panel_of(rps, 600.0), 199, (2,), count=10_000)
     apart = joined([drawn(panel_of(rps[row : row + 1], 600.0), 199, (2,), count=10_000) for row in (0, 69)])
 
-    each = 198
-    np.testing.assert_array_equal(together.features[:each], apart.features[:each])
-    np.testing.assert_array_equal(together.features[-each:], apart.features[each:])
+    at_once, each = ORIGINS_AT_ONCE // SERIES_AT_ONCE, 198
+    assert together.rows == 70 * each
+    np.testing.assert_array_equal(together.features[:at_once], apart.features[:at_once])
+    np.testing.assert_array_equal(together.features[-each:], apart.features[-each:])
 
 
 def test_clocks_stay_with_their_series_when_part_of_a_fleet_is_taken() -> None:

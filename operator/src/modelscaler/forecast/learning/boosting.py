@@ -7,6 +7,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.ensemble import HistGradientBoostingRegressor
+from threadpoolctl import threadpool_limits
 
 from modelscaler.forecast.base import QUANTILES, TARGETS
 from modelscaler.forecast.learning.examples import Examples
@@ -52,7 +53,9 @@ def boosted(
         came = examples.came[rows, target]
         known = np.isfinite(came)
         weights = examples.weights[rows][known]
-        fitted.append(regressor_of(level, seed, iterations).fit(features[known], came[known], sample_weight=weights))
+        with threadpool_limits(1):  # threads that wait for each other on shared cores take many times longer
+            regressor = regressor_of(level, seed, iterations).fit(features[known], came[known], sample_weight=weights)
+        fitted.append(regressor)
         tell(f"boosted {len(fitted)} of {TARGETS * len(QUANTILES)}")
     return trees_of(fitted, features.shape[1])
 
