@@ -3,6 +3,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from modelscaler.cli import main
 from modelscaler.forecast.learning.command import pretrain
 from modelscaler.forecast.learning.fitting import Plan
 from modelscaler.forecast.learning.generation import Making, drawn, ensure_made, file_of, made
@@ -94,3 +95,36 @@ def test_the_command_refuses_before_it_works_when_it_cannot_write(tmp_path: Path
         pretrain(0.01, 0, tmp_path / "nowhere" / "weights.safetensors", None, [], steps)
 
     assert steps.told == []
+
+
+def test_the_command_line_says_what_is_wrong_when_it_cannot_write(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("modelscaler.cli._log", lambda *_: None)
+
+    status = main(["forecast", "pretrain", "--out", str(tmp_path / "nowhere" / "weights.safetensors")])
+
+    assert status == 1
+    assert "give another one by --out" in capsys.readouterr().err
+
+
+def test_recorded_load_becomes_examples_when_a_folder_of_traces_is_given(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines = [f"{600 * row},{10 + row % 7}" for row in range(300)]
+    (tmp_path / "some.csv").write_text("timestamp,requests_per_second\n" + "\n".join(lines) + "\n")
+    wanted: list[Pretraining] = []
+
+    def noted(pretraining: Pretraining, *_: object) -> Network:
+        wanted.append(pretraining)
+        return Network({}, {})
+
+    monkeypatch.setattr("modelscaler.cli._log", lambda *_: None)
+    monkeypatch.setattr("modelscaler.forecast.learning.command.pretrained", noted)
+    out = tmp_path / "weights.safetensors"
+
+    status = main(["forecast", "pretrain", "--traces", str(tmp_path), "--out", str(out)])
+
+    assert status == 0
+    assert out.stat().st_mode & 0o777 == 0o644
+    assert wanted[0].extra[0].rows > 500

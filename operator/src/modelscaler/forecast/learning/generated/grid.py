@@ -9,7 +9,7 @@ import numpy as np
 
 from modelscaler.domain import Floats
 from modelscaler.forecast.learning.generated.draws import chance
-from modelscaler.forecast.series import Ints
+from modelscaler.forecast.panel import Ints
 
 MINUTE: Final = 60.0
 HOUR: Final = 3600.0

@@ -7,7 +7,7 @@ import numpy as np
 from modelscaler.domain import Floats
 from modelscaler.forecast.learning.generated.filters import fading
 from modelscaler.forecast.learning.generated.grid import Grid, coefficient
-from modelscaler.forecast.series import Ints
+from modelscaler.forecast.panel import Ints
 
 NEGLIGIBLE: Final = 1e-6
 """Additional load, in units of the level, that nobody would notice."""

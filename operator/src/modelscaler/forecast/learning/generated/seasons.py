@@ -8,7 +8,7 @@ from modelscaler.domain import Floats
 from modelscaler.forecast.learning.generated.draws import chance, log_uniform
 from modelscaler.forecast.learning.generated.filters import fading
 from modelscaler.forecast.learning.generated.grid import DAY, MINUTE, Grid
-from modelscaler.forecast.series import Ints
+from modelscaler.forecast.panel import Ints
 
 SHARES: Final[Floats] = np.linspace(0.0, 1.0, 289)
 """Of a day: where a profile is known."""
