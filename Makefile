@@ -7,7 +7,7 @@ BIN := .venv/bin
 STAMP := .venv/.set-up
 PYPROJECTS := pyproject.toml inference-server/pyproject.toml localcluster/pyproject.toml demo/pyproject.toml benchmarks/pyproject.toml
 
-.PHONY: help setup programs models crds crds-check generated-load-plot pretrained lint test unit integration e2e demo bench bench-server bench-soak bench-cold-start bench-reflex bench-split bench-fuzz bench-forecast clean FORCE
+.PHONY: help setup programs models crds crds-check generated-load-plot pretrained lint test unit integration e2e demo bench bench-server bench-soak bench-cold-start bench-reflex bench-split bench-fuzz bench-forecast bench-forecast-cost clean FORCE
 
 help: ## Print this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-20s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -88,6 +88,9 @@ bench-fuzz: setup ## At least 50,000 malformed requests (JSON=FILE)
 bench-forecast: setup ## Our forecasts of the CSV files in TRACES=DIR beside rivals (JSON=FILE FORECASTS=FILE; ONLY=NAMES or all)
 	@test -n "$(TRACES)" || { echo "bench-forecast: give TRACES=DIR, a directory of .csv or .csv.gz files of timestamp,requests_per_second; JSON=FILE and FORECASTS=FILE for every figure and forecast" >&2; exit 2; }
 	@$(BENCH).forecast $(TRACES) $(WITH_JSON) $(if $(FORECASTS),--forecasts $(FORECASTS)) $(if $(ONLY),--only $(ONLY))
+
+bench-forecast-cost: setup ## What forecasts of 5,000 series cost, in time and memory (10 minutes; JSON=FILE)
+	@$(BENCH).forecast_cost $(WITH_JSON)
 
 clean: ## Remove what was made in this folder (the cache in ~/.cache/modelscaler stays)
 	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache demo-output dist build

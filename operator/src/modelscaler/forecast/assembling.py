@@ -37,17 +37,15 @@ def forecasts(asked: Asked, answers: Answers, rungs: Sequence[int]) -> list[Quan
     A mix counts as learned when networks have a share worth naming.
     """
     every = coherent(between(answers.quantiles, rungs, asked.waited + 1, asked.reach))
-    of_rows = shares_at(answers.shares, rungs, asked.waited + asked.steps)
-    found = []
-    for row, steps in enumerate(asked.steps):
-        value, peak = every[:, row, :steps]
-        named = named_shares(of_rows[row])
-        learned = bool(of_rows[row, : len(NETWORKS)].sum() >= LEAST_SHARE)
-        method = named[0][0] if len(named) == 1 else "mix: " + ", ".join(f"{name} {share:g}" for name, share in named)
-        found.append(
-            QuantileForecast(asked.now, asked.step_seconds, QUANTILES, value, peak, method, learned, shares=named)
-        )
-    return found
+    of_rows = shares_at(answers.shares, rungs, asked.waited + asked.steps).tolist()
+    return [_forecast(asked, every[:, row, :steps], of_rows[row]) for row, steps in enumerate(asked.steps.tolist())]
+
+
+def _forecast(asked: Asked, quantiles: Floats, shares: Sequence[float]) -> QuantileForecast:
+    named, learned = named_shares(shares), sum(shares[: len(NETWORKS)]) >= LEAST_SHARE
+    method = named[0][0] if len(named) == 1 else "mix: " + ", ".join(f"{name} {share:g}" for name, share in named)
+    value, peak = quantiles
+    return QuantileForecast(asked.now, asked.step_seconds, QUANTILES, value, peak, method, learned, shares=named)
 
 
 def between(quantiles: Floats32, rungs: Sequence[int], first: int, last: int) -> Floats:
@@ -72,11 +70,7 @@ def shares_at(shares: Floats32, rungs: Sequence[int], reach: Ints) -> Floats32:
     return found
 
 
-def named_shares(shares: Floats32) -> tuple[tuple[str, float], ...]:
+def named_shares(shares: Sequence[float]) -> tuple[tuple[str, float], ...]:
     """Return who has a share worth naming, the largest first, rounded to a tenth."""
-    pairs = [
-        (name, max(round(float(share), 1), 0.1))
-        for name, share in zip(MEMBERS, shares, strict=True)
-        if share >= LEAST_SHARE
-    ]
-    return tuple(sorted(pairs, key=lambda pair: -pair[1]))
+    named = [(name, share) for name, share in zip(MEMBERS, shares, strict=True) if share >= LEAST_SHARE]
+    return tuple((name, max(round(share, 1), 0.1)) for name, share in sorted(named, key=lambda pair: -pair[1]))

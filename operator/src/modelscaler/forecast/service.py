@@ -8,6 +8,7 @@ from typing import TypeAlias
 
 from modelscaler.api.words import ConditionReason
 from modelscaler.domain import ForecastSettings, LoadWindow, QuantileForecast, WorkloadKey
+from modelscaler.forecast.abreast import Abreast
 from modelscaler.forecast.fleet import Fleet
 from modelscaler.forecast.health import Learning, judged, standing_of
 from modelscaler.forecast.serving import Tick, serve, warm
@@ -48,7 +49,8 @@ class Forecasting:
         self._settings = settings
         trainer = trainer or ProcessTrainer(settings.state)
         self._tuition = Tuition(settings.lessons, trainer, settings.weights, settings.state)
-        self._fleet = Fleet(settings.step_seconds)
+        self._abreast = Abreast()
+        self.fleet = Fleet(settings.step_seconds)
         self._served: dict[WorkloadKey, QuantileForecast] = {}
         self._running = False
 
@@ -60,23 +62,24 @@ class Forecasting:
         """End a training under way; nothing is left behind."""
         self._running = False
         self._tuition.close()
+        self._abreast.close()
 
     def load_history(self, key: WorkloadKey, window: LoadWindow) -> None:
         """Merge history that was read from elsewhere; what was observed here stays."""
-        self._fleet.load(key, window)
+        self.fleet.load(key, window)
 
     def observe(self, key: WorkloadKey, at: datetime, rps: float | None) -> None:
         """Add a reading; None when the load is not known."""
-        self._fleet.store.append(self._fleet.slot(key), at, rps)
+        self.fleet.store.append(self.fleet.slot(key), at, rps)
 
     def forget(self, key: WorkloadKey) -> None:
         """Drop everything about a series."""
-        self._fleet.forget(key)
+        self.fleet.forget(key)
         self._served.pop(key, None)
 
     def window(self, key: WorkloadKey) -> LoadWindow | None:
         """Return the history of a series within its lookback; None when there is none."""
-        return self._fleet.window(key)
+        return self.fleet.window(key)
 
     def forecast(self, now: datetime, requests: Requests) -> dict[WorkloadKey, QuantileForecast | None]:
         """Forecast every series asked for, in one batch; never waits for training.
@@ -90,22 +93,22 @@ class Forecasting:
         """
         self.poll()
         for key, (settings, horizon_seconds) in requests.items():
-            self._fleet.ask(key, settings, horizon_seconds)
+            self.fleet.ask(key, settings, horizon_seconds)
         self._served = {}
-        if self._fleet.store.last >= 0:
+        if self.fleet.store.last >= 0:
             if self._running:
-                self._tuition.train_when_due(self._fleet, now)
-            for cohort in self._fleet.in_use():
+                self._tuition.train_when_due(self.fleet, now)
+            for cohort in self.fleet.in_use():
                 networks = self._tuition.networks(cohort.boosted)
-                tick = Tick(now, self._fleet.store, networks, self._settings.stale_after_steps)
-                self._fleet.set_clocks(cohort, now)
+                tick = Tick(now, self.fleet.store, networks, self._settings.stale_after_steps, self._abreast)
+                self.fleet.set_clocks(cohort, now)
                 warm(cohort, tick, self._settings.warmed_at_once)
                 self._served |= serve(cohort, tick)
         return {key: self._explained(key) for key in requests}
 
     def healthy(self, key: WorkloadKey) -> tuple[bool, ConditionReason, str]:
         """Say whether forecasts of a series are as good as they can be, one word and one sentence why."""
-        cohort = self._fleet.cohort_of(key)
+        cohort = self.fleet.cohort_of(key)
         if cohort is None:
             return judged(None, Learning(False, None, None))
         tuition, boosted = self._tuition, cohort.boosted
@@ -114,7 +117,7 @@ class Forecasting:
 
     def poll(self) -> None:
         """Adopt what the training process has finished, if anything; never waits."""
-        self._tuition.poll(self._fleet)
+        self._tuition.poll(self.fleet)
 
     def _explained(self, key: WorkloadKey) -> QuantileForecast | None:
         """Return what is served, with why it is whose it is."""

@@ -3,12 +3,14 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Final
 
 import numpy as np
 
 from modelscaler.domain import QuantileForecast, WorkloadKey
 from modelscaler.forecast import seeding
+from modelscaler.forecast.abreast import Abreast
 from modelscaler.forecast.assembling import Asked, forecasts
 from modelscaler.forecast.batch import answer, failing, settle, settled
 from modelscaler.forecast.cohort import Chosen, Cohort
@@ -18,17 +20,21 @@ from modelscaler.forecast.panel import Panel
 from modelscaler.forecast.pipeline import rungs_to
 from modelscaler.forecast.store import LoadStore, complete_cell
 
-CHUNK_ROWS: Final = 500  # about 40 MB at once
+CHUNK_ROWS: Final = 500  # about 40 MB at once, of which two
 
 
 @dataclass(frozen=True, slots=True)
 class Tick:
-    """One tick: the time, the readings so far, the networks that there are, and after how many steps a series is stale."""
+    """One tick: the time, the readings so far, the networks that there are, and after how many steps a series is stale.
+
+    `abreast` works on several chunks at once.
+    """
 
     now: datetime
     store: LoadStore
     networks: Mapping[str, Network]
     stale_after_steps: int
+    abreast: Abreast
 
     @property
     def complete(self) -> int:
@@ -42,15 +48,13 @@ class Tick:
 
 def serve(cohort: Cohort, tick: Tick) -> dict[WorkloadKey, QuantileForecast]:
     """Advance a cohort to now and forecast it; series of which nothing is known that is new enough are left out."""
-    served: dict[WorkloadKey, QuantileForecast] = {}
-    for rows in chunks(len(cohort.keys), CHUNK_ROWS):
-        panel = settle(cohort, tick.store, rows, tick.complete)
-        served |= _chunk(cohort, tick, rows, panel)
+    tick.store.settle()
+    parts = tick.abreast.each(partial(_chunk, cohort, tick), list(chunks(len(cohort.keys), CHUNK_ROWS)))
     settled(cohort, tick.complete)
     for waiting in cohort.waiting:
         if waiting.wants(tick.store.last):
             waiting.kept(tick.store.last)
-    return served
+    return {key: forecast for part in parts for key, forecast in part.items()}
 
 
 def warm(cohort: Cohort, tick: Tick, most: int) -> None:
@@ -61,7 +65,8 @@ def warm(cohort: Cohort, tick: Tick, most: int) -> None:
         seeding.warm(cohort, tick.store, rows, tick.complete, tick.networks)
 
 
-def _chunk(cohort: Cohort, tick: Tick, rows: slice, panel: Panel) -> dict[WorkloadKey, QuantileForecast]:
+def _chunk(cohort: Cohort, tick: Tick, rows: slice) -> dict[WorkloadKey, QuantileForecast]:
+    panel = settle(cohort, tick.store, rows, tick.complete)
     newest, last = tick.store.newest(cohort.table["slot"][rows]), tick.store.last
     served = _from(cohort, tick, rows, panel, last) if (newest == last).any() else {}
     for origin in np.unique(newest[(newest >= 0) & (newest != last)]):

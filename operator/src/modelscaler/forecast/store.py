@@ -126,7 +126,7 @@ class LoadStore:
         first, values = on_grid(window, self.step_seconds)
         if not len(values):
             return
-        self._settle()
+        self.settle()
         self._extend(max(self.last, first + len(values) - 1))
         self._load_coarse(slot, first, values)
         start = max(first, self.first)
@@ -146,7 +146,7 @@ class LoadStore:
 
     def cells(self, slot: int, first: int, last: int) -> Floats:
         """Return the cells `first` to `last` of a series, shape (last - first + 1,), rps; NaN where nothing is known."""
-        self._settle()
+        self.settle()
         index = np.arange(first, last + 1)
         held = (index > self.last - self.tiers.fine) & (index <= self.last)
         row = decoded(self._fine[slot][None, index % self.tiers.fine], self._exponents[slot : slot + 1])[0]
@@ -167,7 +167,7 @@ class LoadStore:
 
     def panel(self, slots: Slots) -> Panel:
         """Return the history of series up to the newest cell, for a while: it does not change with later readings."""
-        self._settle()
+        self.settle()
         fine = self._unrolled(self._fine, slots, self.last, self.tiers.fine)
         tier = Grid(fine, fine)
         if self.tiers.factor == 1:
@@ -190,7 +190,7 @@ class LoadStore:
     def _extend(self, cell: int) -> None:
         if cell <= self.last:
             return
-        self._settle()
+        self.settle()
         self._clear(self._fine, self.tiers.fine, self.last, cell)
         if self.tiers.coarse:
             factor = self.tiers.factor
@@ -203,8 +203,8 @@ class LoadStore:
         new = np.arange(max(before + 1, after - columns + 1), after + 1)
         ring[: self._slots, new % columns] = UNKNOWN
 
-    def _settle(self) -> None:
-        """Write what was read of the newest cell, for all series at once."""
+    def settle(self) -> None:
+        """Write what was read of the newest cell, for all series at once. Reading does so by itself, yet not in two threads."""
         if not self._unwritten:
             return
         self._unwritten = False

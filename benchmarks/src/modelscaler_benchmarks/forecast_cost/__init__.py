@@ -1,0 +1,1 @@
+"""What forecasts of a large fleet cost: time by part, and memory."""

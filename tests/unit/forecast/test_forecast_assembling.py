@@ -1,0 +1,75 @@
+import numpy as np
+
+from loads import time_of
+from modelscaler.domain import QuantileForecast
+from modelscaler.forecast.assembling import Asked, forecasts, named_shares
+from modelscaler.forecast.base import QUANTILES, TARGETS
+from modelscaler.forecast.batch import Answers
+from modelscaler.forecast.pipeline import MEMBERS
+
+RUNGS = (1, 2, 4)
+
+
+def answers(levels: tuple[float, ...] = (10.0, 20.0, 40.0), learned: float = 0.6) -> Answers:
+    """Return answers of one series, the same for value and peak: `levels` at the rungs, quantiles one rps apart."""
+    quantiles = np.array(levels)[:, None, None, None] + np.arange(len(QUANTILES))
+    shares = np.zeros((len(levels), 1, len(MEMBERS)))
+    shares[:, 0, MEMBERS.index("pretrained")] = learned
+    shares[:, 0, MEMBERS.index("anchor")] = 0.99 - learned
+    shares[:, 0, MEMBERS.index("last")] = 0.01
+    wide = np.broadcast_to(quantiles, (len(levels), TARGETS, 1, len(QUANTILES)))
+    return Answers(wide.astype(np.float32), shares.astype(np.float32), np.array([True]))
+
+
+def asked(steps: int, waited: int = 0) -> Asked:
+    return Asked(time_of(0), 60.0, waited, np.array([steps]))
+
+
+def only(found: list[QuantileForecast]) -> QuantileForecast:
+    assert len(found) == 1
+    return found[0]
+
+
+def test_steps_between_horizons_are_interpolated() -> None:
+    found = only(forecasts(asked(4), answers(), RUNGS))
+
+    assert found.rps[:, 0].tolist() == [10.0, 20.0, 30.0, 40.0]
+    assert found.peak_rps[2].tolist() == [30.0, 31.0, 32.0, 33.0, 34.0]
+
+
+def test_steps_that_have_passed_count_into_the_horizon_when_readings_stay_away() -> None:
+    found = only(forecasts(asked(2, waited=1), answers(), RUNGS))
+
+    assert found.rps[:, 0].tolist() == [20.0, 30.0]
+
+
+def test_the_last_horizon_stays_when_more_is_asked_for() -> None:
+    found = only(forecasts(asked(6), answers(), RUNGS))
+
+    assert found.rps[3:, 0].tolist() == [40.0, 40.0, 40.0]
+
+
+def test_a_peak_does_not_fall_when_values_do() -> None:
+    found = only(forecasts(asked(4), answers((40.0, 20.0, 10.0)), RUNGS))
+
+    assert found.rps[:, 0].tolist() == [40.0, 20.0, 15.0, 10.0]
+    assert found.peak_rps[:, 0].tolist() == [40.0] * 4
+
+
+def test_who_has_a_share_worth_naming_is_named_in_tenths() -> None:
+    found = only(forecasts(asked(4), answers(), RUNGS))
+
+    assert found.shares == (("pretrained", 0.6), ("anchor", 0.4))
+    assert found.method == "mix: pretrained 0.6, anchor 0.4"
+    assert found.learned
+
+
+def test_a_forecast_is_not_called_learned_when_networks_have_no_share_worth_naming() -> None:
+    found = only(forecasts(asked(4), answers(learned=0.04), RUNGS))
+
+    assert found.method == "anchor"
+    assert not found.learned
+
+
+def test_shares_never_round_to_nothing() -> None:
+    assert named_shares([0.0] * (len(MEMBERS) - 2) + [0.05, 0.94])[-1][1] == 0.1
