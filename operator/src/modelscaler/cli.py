@@ -59,6 +59,9 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
         help="least time between refreshes of figures in status (30)",
     )
     parser.add_argument(
+        "--state-directory", type=Path, default=None, metavar="DIR", help="keep the tuned network there (not kept)"
+    )
+    parser.add_argument(
         "--server-image", default="ghcr.io/modelscaler/modelserver:" + __version__, help="image of the servers"
     )
     parser.add_argument("--bind", default="0.0.0.0", help="address for health (8081) and metrics (8080)")  # noqa: S104 - a pod's own
@@ -138,6 +141,7 @@ async def _operate(arguments: argparse.Namespace) -> None:
             rate_window_seconds=arguments.rate_window,
             history_step_seconds=arguments.history_step,
             stale_after_seconds=arguments.stale_after,
+            state_directory=arguments.state_directory,
             status_refresh_seconds=arguments.status_refresh,
             server_image=arguments.server_image,
             bind=arguments.bind,

@@ -21,6 +21,7 @@ def test_status_tells_what_serves_what_is_wanted_and_why_when_a_decision_was_mad
     }
     assert body["forecast"] == {
         "method": "test",
+        "weights": [],
         "horizonSeconds": 75,
         "lowerRps": "90",
         "medianRps": "120",
@@ -43,6 +44,19 @@ def test_status_tells_what_serves_what_is_wanted_and_why_when_a_decision_was_mad
             "whyNot": "costs 2.5 times as much",
         },
     }
+
+
+def test_status_tells_who_has_which_share_in_the_forecast_and_why() -> None:
+    shares = (("tuned", 0.7), ("anchor", 0.3))
+    mixed = builders.forecast(120.0, method="mix: tuned 0.7, anchor 0.3", shares=shares, note="the network serves")
+
+    body = status_body(next_status(scene(forecast=mixed)))
+
+    assert body["forecast"]["weights"] == [
+        {"forecaster": "tuned", "share": "0.7"},
+        {"forecaster": "anchor", "share": "0.3"},
+    ]
+    assert body["forecast"]["reason"] == "the network serves"
 
 
 def test_unknown_figures_are_absent_when_nothing_is_known() -> None:

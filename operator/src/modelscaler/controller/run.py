@@ -6,6 +6,7 @@ import os
 import signal
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import kopf
@@ -39,13 +40,14 @@ SHORTEST_HEARTBEAT_SECONDS = 30.0
 
 @dataclass(frozen=True, slots=True)
 class RunSettings:
-    """What `modelscaler run` was told. `namespace` None: the whole cluster."""
+    """What `modelscaler run` was told. `namespace` None: the whole cluster; `state_directory` None: nothing is kept."""
 
     prometheus_url: str
     interval_seconds: float
     rate_window_seconds: float
     history_step_seconds: float
     stale_after_seconds: float
+    state_directory: Path | None
     status_refresh_seconds: float
     server_image: str
     bind: str
@@ -103,7 +105,8 @@ class Operator:
     async def _lead(self) -> None:
         mirror = Mirror(on_change=self._touch)
         writes = WriteQueue(self._leadership.guard, self._written)
-        forecasting = Forecasting(ForecastingSettings(step_seconds=self._chosen.history_step_seconds))
+        chosen = self._chosen
+        forecasting = Forecasting(ForecastingSettings(chosen.history_step_seconds, state=chosen.state_directory))
         self._loop = self._assemble(mirror, writes, forecasting)
         forecasting.start()
         try:

@@ -154,7 +154,8 @@ def _judge(cohort: Cohort, panel: Panel, rows: slice, rung: int, complete: int) 
 
 
 def _learn(cohort: Cohort, panel: Panel, rows: slice, rung: int, complete: int) -> None:
-    waiting, online = cohort.waiting[rung], cohort.online(rows)
+    waiting = cohort.waiting[rung]
+    online = cohort.online(rows, waiting.every)
     for origin in waiting.due(complete):
         column = origin - panel.first_cell + waiting.ahead
         if column < waiting.ahead:

@@ -14,14 +14,13 @@ from modelscaler.forecast.calendar import Calendar
 from modelscaler.forecast.conformal import Calibration
 from modelscaler.forecast.frames import BURST_LEVEL_SECONDS, BURSTS
 from modelscaler.forecast.mixing import Mixture
-from modelscaler.forecast.online import PRIOR, Online
+from modelscaler.forecast.online import LEAST_MEMORY, PRIOR, Online, memory_of
 from modelscaler.forecast.panel import Begun, Ints, Panel
 from modelscaler.forecast.rules import DAY_SECONDS, RULES
 from modelscaler.forecast.store import LoadStore
 from modelscaler.forecast.table import Rows, Table
 from modelscaler.forecast.waiting import Waiting
 
-OUTCOMES_REMEMBERED: Final = 300
 RECENT_OUTCOMES: Final = 20
 ALL: Final = 2**40
 ASKED: Final = ("slot", "lookback", "steps", "offset", "learned")
@@ -92,11 +91,12 @@ class Cohort:
             self.table["burst_before"][rows, number] = found.before
             self.table["burst_above"][rows, number] = found.above
 
-    def online(self, rows: Chosen) -> Online:
-        """Return the mix and its correction of a chunk of rows; what they learn is learned here."""
+    def online(self, rows: Chosen, every: int = 1) -> Online:
+        """Return the mix and its correction of a chunk of rows; what they learn is learned here, `every` so many steps."""
         slow, fast, counts = (self.table[name][rows] for name in ("slow", "fast", "counts"))
         offsets, coverage, matured = (self.table[name][rows] for name in ("offsets", "coverage", "matured"))
-        mixture = Mixture(PRIOR, OUTCOMES_REMEMBERED, slow, fast, counts)
+        memory = max(memory_of(self.step_seconds) // every, LEAST_MEMORY)
+        mixture = Mixture(PRIOR, memory, slow, fast, counts)
         return Online(mixture, Calibration(offsets, coverage, matured))
 
     def take_over(self, other: "Cohort") -> None:
@@ -162,7 +162,7 @@ def _blind(panel: Panel, lookback: Ints) -> None:
 
 
 def _blank(rungs: tuple[int, ...]) -> dict[str, Rows]:
-    online, count = Online.of(1, len(rungs), OUTCOMES_REMEMBERED), len(rungs)
+    online, count = Online.of(1, len(rungs), LEAST_MEMORY), len(rungs)
     float32 = np.float32
     found: dict[str, Rows] = {
         "slot": np.zeros(1, dtype=np.intp),

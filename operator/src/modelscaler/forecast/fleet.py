@@ -127,8 +127,9 @@ def chunks(rows: int, size: int) -> Iterator[slice]:
     return (slice(start, min(start + size, rows)) for start in range(0, rows, size))
 
 
-def cold_rows(cohort: Cohort, most: int) -> list[slice]:
-    """Return slices of rows, at most so many rows in all, whose state does not follow from their history yet."""
+def cold_rows(cohort: Cohort, most: int, size: int) -> list[slice]:
+    """Return slices of at most `size` rows, at most so many in all, whose state does not follow from their history yet."""
     cold = np.flatnonzero(~cohort.table["warm"])[:most]
     breaks = np.flatnonzero(np.diff(cold) > 1) + 1
-    return [slice(int(part[0]), int(part[-1]) + 1) for part in np.split(cold, breaks) if len(part)]
+    stretches = [(int(part[0]), len(part)) for part in np.split(cold, breaks) if len(part)]
+    return [slice(first + rows.start, first + rows.stop) for first, count in stretches for rows in chunks(count, size)]

@@ -20,6 +20,7 @@ from modelscaler.forecast.panel import Panel
 from modelscaler.forecast.pipeline import rungs_to
 from modelscaler.forecast.store import LoadStore, complete_cell
 
+WARMED_ROWS: Final = 32  # a day is replayed of each: 30 MB at once
 CHUNK_ROWS: Final = 500  # about 40 MB at once, of which two
 
 
@@ -61,8 +62,11 @@ def warm(cohort: Cohort, tick: Tick, most: int) -> None:
     """Give series that are new the state that follows from their history, so many at most."""
     if cohort.burst_cell < 0:
         seeding.begin(cohort, tick.complete)
-    for rows in cold_rows(cohort, most):
-        seeding.warm(cohort, tick.store, rows, tick.complete, tick.networks)
+    tick.store.settle()
+    tick.abreast.each(
+        lambda rows: seeding.warm(cohort, tick.store, rows, tick.complete, tick.networks),
+        cold_rows(cohort, most, WARMED_ROWS),
+    )
 
 
 def _chunk(cohort: Cohort, tick: Tick, rows: slice) -> dict[WorkloadKey, QuantileForecast]:

@@ -20,13 +20,13 @@ class Waiting:
     def __init__(self, rung: int, ahead: int) -> None:
         """Start without any; `rung` is the number of the horizon and `ahead` its length in steps."""
         self.ahead = ahead
-        self._every = -(-ahead // MOST_WAITING)
+        self.every = -(-ahead // MOST_WAITING)
         self._origins = [-1] * places(ahead)
         self._names = names(rung)
 
     def wants(self, origin: int) -> bool:
         """Tell whether a forecast from a cell is to be kept: one of several, and only the first from there."""
-        return origin % self._every == 0 and self._origins[self._place(origin)] != origin
+        return origin % self.every == 0 and self._origins[self._place(origin)] != origin
 
     def keep(
         self, table: Table, rows: slice, origin: int, members: Floats32, served: Floats32, scale: Floats32
@@ -60,7 +60,7 @@ class Waiting:
                 table[name][:, place] = np.nan
 
     def _place(self, origin: int) -> int:
-        return origin // self._every % len(self._origins)
+        return origin // self.every % len(self._origins)
 
 
 def places(ahead: int) -> int:
