@@ -2,9 +2,9 @@
 
 import logging
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from modelscaler.controller.mirror import Mirror
 from modelscaler.controller.summaries import Entry, observe_pool
@@ -15,6 +15,8 @@ from modelscaler.status import ForecastHealth
 from modelscaler.workload import forecast_settings
 
 log = logging.getLogger(__name__)
+
+MOST_SAMPLES_AT_ONCE: Final = 8_000_000  # of all series, 64 MB
 
 Requests: TypeAlias = Mapping[WorkloadKey, tuple[ForecastSettings, float]]
 
@@ -49,18 +51,22 @@ class Fleet:
         self._metrics = self._source.read(now)
 
     def remember(self, entries: Sequence[Entry], now: datetime) -> None:
-        """Read the history of ModelDeployments that have none yet, all in one go; blocking. A failure is retried."""
+        """Read the history of ModelDeployments that have none yet, in as few goes as fit in memory; blocking.
+
+        A failure is retried; what was read before it is merged again, which changes nothing.
+        """
         new = [entry for entry in entries if entry.resource and entry.key not in self._remembered]
         if not new:
             return
         lookback = max(float(e.resource.spec.scaling.forecast.lookback_seconds) for e in new if e.resource)
-        history = self._source.history(now - timedelta(seconds=lookback), now, self._step_seconds)
-        if history.error is not None:
-            log.warning("no history yet: %s", history.error.message)
-            return
-        for entry in new:
-            if entry.key in history.windows:
-                self._forecasting.load_history(entry.key, history.windows[entry.key])
+        for start, end in spans(now - timedelta(seconds=lookback), now, self._step_seconds, len(entries)):
+            history = self._source.history(start, end, self._step_seconds)
+            if history.error is not None:
+                log.warning("no history yet: %s", history.error.message)
+                return
+            for entry in new:
+                if entry.key in history.windows:
+                    self._forecasting.load_history(entry.key, history.windows[entry.key])
         self._remembered |= {entry.key for entry in new}
 
     def requests(self, entries: Sequence[Entry]) -> Requests:
@@ -118,3 +124,15 @@ class Fleet:
 
     def _pools(self, entry: Entry) -> Iterable[PoolKey]:
         return (deployment.pool for deployment in self._mirror.deployments(entry.key))
+
+
+def spans(start: datetime, end: datetime, step_seconds: float, series: int) -> Iterator[tuple[datetime, datetime]]:
+    """Yield the first and last time of stretches of a grid that ends at `end`, the newest first.
+
+    Each has at most `MOST_SAMPLES_AT_ONCE` samples of so many series; together they are the whole grid.
+    """
+    step, points = timedelta(seconds=step_seconds), max(MOST_SAMPLES_AT_ONCE // max(series, 1), 1)
+    while end >= start:
+        first = max(end - (points - 1) * step, start)
+        yield first, end
+        end = first - step

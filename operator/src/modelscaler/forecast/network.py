@@ -1,7 +1,6 @@
 """The global model as it serves: a small residual network in numpy, on weights that training has written."""
 
 import json
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,8 +9,8 @@ from typing import ClassVar, Final
 import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
-from scipy.special import erf
 
+from modelscaler.forecast.activation import gelu
 from modelscaler.forecast.panel import Floats32
 
 SCHEMA: Final = 1
@@ -138,12 +137,6 @@ def spread(out: Floats32) -> Floats32:
     distances = np.logaddexp(0.0, np.delete(out, MEDIAN, axis=-1) - SOFTPLUS_SHIFT).astype(np.float32)
     lower, upper = median - distances[..., :MEDIAN], median + np.cumsum(distances[..., MEDIAN:], axis=-1)
     return np.concatenate([lower, median, upper], axis=-1)
-
-
-def gelu(x: Floats32) -> Floats32:
-    """Return the Gaussian error linear unit, exactly (Hendrycks and Gimpel 2016)."""
-    activated: Floats32 = (0.5 * x * (1.0 + erf(x / math.sqrt(2.0)))).astype(np.float32)
-    return activated
 
 
 def facts_of(values: Mapping[str, object]) -> dict[str, str]:
