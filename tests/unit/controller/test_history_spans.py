@@ -1,4 +1,5 @@
 from datetime import timedelta
+from itertools import pairwise
 
 import pytest
 
@@ -17,6 +18,6 @@ def test_spans_are_the_whole_grid_in_stretches_that_fit_in_memory(series: int) -
     points = [(end - first) // STEP + 1 for first, end in found]
     assert found[0][1] == NOW
     assert found[-1][0] == start
-    assert all(later[0] - earlier[1] == STEP for later, earlier in zip(found, found[1:], strict=False))
+    assert all(later[0] - earlier[1] == STEP for later, earlier in pairwise(found))
     assert sum(points) == 14 * 1440 + 1
     assert max(points) * series <= MOST_SAMPLES_AT_ONCE

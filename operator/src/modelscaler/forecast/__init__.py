@@ -1,4 +1,5 @@
-"""Forecasts of offered load as quantiles: naive baselines, a learned model, and the online choice between them.
+"""Forecasts of offered load as quantiles: rules, a network that all series share, and the online mix of them.
 
-Everything but the process that trains (`training`) is pure: no I/O, no clock, `now` and random generators are passed in.
+Everything but what reads and keeps weights (`networks`) and runs trainings (`training`, `learning`) is pure: no I/O, no clock, `now`
+and random generators are passed in.
 """
