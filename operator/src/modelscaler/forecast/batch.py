@@ -12,7 +12,7 @@ from modelscaler.forecast.base import PEAK, QUANTILES
 from modelscaler.forecast.cohort import RECENT_OUTCOMES, Chosen, Cohort, bursts_of
 from modelscaler.forecast.conformal import UPPER
 from modelscaler.forecast.frames import BURST_LEVEL_SECONDS, BURSTS
-from modelscaler.forecast.mixing import mixed
+from modelscaler.forecast.mixing import FAST_TOLERANCE, mixed
 from modelscaler.forecast.network import Network
 from modelscaler.forecast.online import Online
 from modelscaler.forecast.panel import Begun, Floats32, Ints, Panel
@@ -22,9 +22,9 @@ from modelscaler.forecast.store import LoadStore
 MOST_JUDGEMENTS: Final = 6  # of one horizon in one tick: after a long interruption the older ones are passed over
 MOST_BURST_CELLS: Final = 64
 NINETY: Final = QUANTILES.index(0.9)
-# A network has failed when its losses over the last few outcomes are this many times those of the best member, and this large
-# in units of the typical error: where nothing moves, the best is perfect and a network is not.
-FAILING_RATIO: Final = 2.5
+# A network has failed when its losses over the last few outcomes are so many times those of the best member that its weight is
+# gone, and this large in units of the typical error: where nothing moves, the best is perfect and a network is not.
+FAILING_RATIO: Final = 1.15 * FAST_TOLERANCE
 FAILING_LOSS: Final = 3.0
 
 
