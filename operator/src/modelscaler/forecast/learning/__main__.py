@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import Final
 
-from modelscaler.forecast.jobs import Outcome, TrainingFailed, read_job, write_outcome
+from modelscaler.forecast.jobs import Outcome, TrainingFailed, TrainingRefused, read_job, write_outcome
 
 PR_SET_PDEATHSIG: Final = 1
 NICENESS: Final = 5  # behind the loop, yet not starved by busy servers next to it
@@ -29,7 +29,7 @@ def _train(folder: Path) -> Outcome:
     try:
         from modelscaler.forecast.learning.retuning import Workplace, train  # noqa: PLC0415
     except ModuleNotFoundError as error:
-        return TrainingFailed(f"{error}: training needs torch; install modelscaler[learning]")
+        return TrainingRefused(f"{error}: training needs torch; install modelscaler[learning]")
     job = read_job(folder)
     _bound_memory(job.budget.memory_bytes)
     try:
