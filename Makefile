@@ -89,7 +89,7 @@ bench-forecast: setup ## Our forecasts of the CSV files in TRACES=DIR beside riv
 	@test -n "$(TRACES)" || { echo "bench-forecast: give TRACES=DIR, a directory of .csv or .csv.gz files of timestamp,requests_per_second; JSON=FILE and FORECASTS=FILE for every figure and forecast" >&2; exit 2; }
 	@$(BENCH).forecast $(TRACES) $(WITH_JSON) $(if $(FORECASTS),--forecasts $(FORECASTS)) $(if $(ONLY),--only $(ONLY))
 
-bench-forecast-cost: setup ## What forecasts of 5,000 series cost, in time and memory (10 minutes; JSON=FILE)
+bench-forecast-cost: setup ## What forecasts of 5,000 series cost, in time and memory (2 minutes; JSON=FILE)
 	@$(BENCH).forecast_cost $(WITH_JSON)
 
 clean: ## Remove what was made in this folder (the cache in ~/.cache/modelscaler stays)
