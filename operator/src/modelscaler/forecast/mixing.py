@@ -5,16 +5,17 @@ from typing import Final
 
 import numpy as np
 
-from modelscaler.forecast.base import QUANTILES, TARGETS, pinball
+from modelscaler.forecast.base import LEVELS, QUANTILES, TARGETS, pinball
 from modelscaler.forecast.panel import Floats32
 
-# exp(-12 * relative excess loss), the sharpness that measured best on real traces: 10 % worse is a third of the weight.
-SHARPNESS: Final = 12.0
-FAST_MEMORY: Final = 12  # outcomes
-FAST_TOLERANCE: Final = (
-    2.0  # so much worse than the best over a few outcomes a member may be before that costs it weight
-)
-PRIOR_COUNT: Final = 20  # outcomes that the prior is worth
+# exp(-20 * relative excess loss) and a week of memory measured best on real traces: losses are heavy-tailed, a day says little.
+SHARPNESS: Final = 20.0
+FAST_MEMORY: Final = 30  # outcomes
+# So much worse than the best over a few outcomes a member may be before that costs it weight. Neighbouring outcomes share their
+# errors: whoever rightly expects a burst looks bad until it comes.
+FAST_TOLERANCE: Final = 4.0
+# Outcomes that the prior is worth: the rarer what a quantile is about, the longer its losses say little.
+PRIOR_COUNT: Final = np.round(10.0 / np.minimum(LEVELS, 1.0 - LEVELS)).astype(np.float32)
 MOST_EXCESS: Final = 6.0
 
 
