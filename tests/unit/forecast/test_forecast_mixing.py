@@ -59,7 +59,7 @@ def test_member_that_fails_loses_its_weight_within_minutes() -> None:
 def test_series_do_not_share_what_they_learn() -> None:
     said = members(0.0, 0.0)
     said[1, :, 0] += 3.0
-    mixture = taught(Mixture.of(SERIES, 1, EVEN, 1_000), said, outcomes(200))
+    mixture = taught(Mixture.of(SERIES, 1, EVEN, 10_000), said, outcomes(3_000))
     weights = mixture.weights(0, ABLE)
     assert (weights[0, 1] < 0.05).all()
     np.testing.assert_allclose(weights[1:, 1], 0.5, atol=1e-6)
