@@ -35,7 +35,7 @@ class Recording:
 
 
 def shipped() -> Network:
-    return Networks(None, None).known[PRETRAINED]
+    return Networks(None, None).known(boosted=False)[PRETRAINED]
 
 
 def case(rps: np.ndarray) -> Case:

@@ -96,7 +96,8 @@ def fill_cache(methods: Sequence[Method], cases: Sequence[Case], jobs: int) -> N
     progress = progress_bar()
     try:
         beneath = [method.method if isinstance(method, OwnErrors) else method for method in methods]
-        warm([method for method in dict.fromkeys(beneath) if isinstance(method, Cached)], cases, jobs, progress)
+        kept = {method.name: method for method in beneath if isinstance(method, Cached)}
+        warm(list(kept.values()), cases, jobs, progress)
     finally:
         progress.close()
 

@@ -16,7 +16,12 @@ from modelscaler.forecast.online import Online, memory_of
 from modelscaler.forecast.panel import Floats32, Ints, Panel
 from modelscaler.forecast.pipeline import PRETRAINED, TUNED, Said, said
 
-RETUNED_AT: Final = (0.6, 0.7, 0.8, 0.9)  # shares of each trace after which the shared network learns from all that came before
+RETUNED_AT: Final = (
+    0.6,
+    0.7,
+    0.8,
+    0.9,
+)  # shares of each trace after which the shared network learns from all that came before
 ZERO_SHOT: Final = f"{CHAMPION} zero-shot"
 WARM_UP_SECONDS: Final = 2 * 86_400.0
 BLOCK: Final = 4_096
@@ -115,5 +120,5 @@ def champions() -> list[Method]:
     """Return our method, under the name CHAMPION, and the same without retuning."""
     from modelscaler.backtest.tuning import FleetTuner  # noqa: PLC0415 - torch, and only when something is scored
 
-    network = Networks(None, None).known.get(PRETRAINED)
+    network = Networks(None, None).known(boosted=False).get(PRETRAINED)
     return [Champion(CHAMPION, network, FleetTuner(network)), Champion(ZERO_SHOT, network, None)]

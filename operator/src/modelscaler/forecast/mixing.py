@@ -6,7 +6,7 @@ from typing import Final
 import numpy as np
 
 from modelscaler.forecast.base import LEVELS, QUANTILES, TARGETS, pinball
-from modelscaler.forecast.panel import Floats32
+from modelscaler.forecast.panel import Flags, Floats32
 
 # exp(-20 * relative excess loss) and a week of memory measured best on real traces: losses are heavy-tailed, a day says little.
 SHARPNESS: Final = 20.0
@@ -56,7 +56,7 @@ class Mixture:
             scale: The anchor's typical error when it was said, shape (2, B), rps.
         """
         loss = np.moveaxis(pinball(actual, members) / scale[..., None], 2, 0)
-        known = np.isfinite(loss).all(axis=(2, 3))
+        known = np.asarray(np.isfinite(loss).all(axis=(2, 3)))
         self.counts[:, rung] += known
         rate = np.where(known, 1.0 / np.clip(self.counts[:, rung], 1.0, self.memory), 0.0)
         loss = np.where(known[..., None, None], loss, 0.0)
@@ -73,7 +73,7 @@ class Mixture:
         blended: Floats32 = (counts * self.slow[:, rung] + PRIOR_COUNT * prior) / (counts + PRIOR_COUNT)
         return blended
 
-    def weights(self, rung: int, able: Floats32) -> Floats32:
+    def weights(self, rung: int, able: Flags) -> Floats32:
         """Return weights of shape (B, M, 2, quantiles) that add up to one; `able` (B, M) is False for who cannot answer."""
         slow, fast = self.losses(rung), self.fast[:, rung][..., None]
         out = ~able[:, :, None, None]
@@ -90,7 +90,7 @@ def mixed(members: Floats32, weights: Floats32) -> Floats32:
     return mix
 
 
-def _excess(losses: Floats32, out: Floats32, tolerance: float) -> Floats32:
+def _excess(losses: Floats32, out: Flags, tolerance: float) -> Floats32:
     best = np.where(out, np.inf, losses).min(axis=1, keepdims=True)
     excess: Floats32 = losses / np.maximum(best, 1e-12) / tolerance - 1.0
     return excess
