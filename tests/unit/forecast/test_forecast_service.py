@@ -1,6 +1,7 @@
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -58,7 +59,7 @@ def tick(
     forecasting: Forecasting,
     step: int,
     rps: float | None,
-    model: str = "Auto",
+    model: Literal["Auto", "Baselines"] = "Auto",
     horizon_seconds: float = HORIZON_SECONDS,
 ) -> QuantileForecast | None:
     forecasting.observe(KEY, time_of(step), rps)

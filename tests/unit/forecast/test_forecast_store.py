@@ -1,4 +1,5 @@
 from datetime import timedelta
+from typing import Any
 
 import numpy as np
 import pytest
@@ -24,7 +25,7 @@ class History:
     def load(self, window: LoadWindow) -> None:
         self.store.load(self.slot, window)
 
-    def values(self, newest_steps: int = 1000) -> list[float | None]:
+    def values(self, newest_steps: int = 1000) -> list[Any]:
         window = self.store.window(self.slot, newest_steps)
         assert window is not None
         return [None if np.isnan(v) else float(v) for v in window.rps]

@@ -77,7 +77,7 @@ def test_examples_change_when_the_last_value_before_the_cutoff_does() -> None:
 
     came = [drawn(panel_of(rps, 60.0), cutoff, count=1_000).came for rps in (before, after)]
 
-    assert not np.array_equal(*came, equal_nan=True)
+    assert not np.array_equal(came[0], came[1], equal_nan=True)
 
 
 def test_what_came_is_the_distance_of_the_value_and_of_the_peak_from_the_anchor() -> None:
@@ -168,7 +168,7 @@ def test_no_coarse_cell_is_left_that_ends_after_the_cutoff(cutoff: int) -> None:
     part = part_of(panel, slice(0, 1), cutoff)
 
     last_ended = (panel.first_cell + cutoff) // panel.factor * panel.factor
-    cells = np.isfinite(part.coarse.values).any(axis=0).nonzero()[0]
+    cells = np.flatnonzero(np.isfinite(part.coarse.values).any(axis=0))
     assert part.columns == cutoff + 1
     assert all((part.first_coarse + cell + 1) * part.factor <= last_ended for cell in cells)
 

@@ -17,7 +17,8 @@ def described(columns: int, calendar: Calendar) -> Floats32:
     rps = np.random.default_rng(0).uniform(5.0, 10.0, (1, columns)).astype(np.float32)
     panel = Panel.of(rps, STEP_SECONDS, MONDAY_NOON_CELL - columns)
     record = judged(panel, 2, np.arange(0, columns, judge_stride(STEP_SECONDS)), None)
-    return frame(panel, np.array([columns - 1]), 2, record, calendar).features[0, 0]
+    seen: Floats32 = frame(panel, np.array([columns - 1]), 2, record, calendar).features[0, 0]
+    return seen
 
 
 def test_there_are_as_many_features_as_hiding_knows_of() -> None:

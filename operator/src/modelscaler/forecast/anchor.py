@@ -35,12 +35,14 @@ class Anchor:
 
     def relative(self, rps: Floats32) -> Floats32:
         """Return loads of shape (2, B, G) as squashed distances."""
-        return np.arcsinh((rps - self.point) / self.scale)
+        distances: Floats32 = np.arcsinh((rps - self.point) / self.scale)
+        return distances
 
     def absolute(self, relative: Floats32) -> Floats32:
         """Return squashed distances of shape (2, B, G, ...) as loads in rps, not below zero."""
         wide = (...,) + (None,) * (relative.ndim - 3)
-        return np.maximum(self.point[wide] + self.scale[wide] * np.sinh(np.clip(relative, -7.0, 7.0)), 0.0)
+        rps: Floats32 = np.maximum(self.point[wide] + self.scale[wide] * np.sinh(np.clip(relative, -7.0, 7.0)), 0.0)
+        return rps
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +127,8 @@ def excess_shares(record: Judgements, origins: Ints) -> tuple[Floats32, Floats32
     """
     newest = record.known_at(origins)
     counts = _picked(record.counts, newest)
-    return _picked(record.excess, newest) / np.maximum(counts, 1e-9)[:, :, None], counts
+    shares = (_picked(record.excess, newest) / np.maximum(counts, 1e-9)[:, :, None]).astype(np.float32)
+    return shares, counts
 
 
 def _decays(judge_seconds: float) -> tuple[float, float]:
@@ -166,7 +169,8 @@ def _smoothed(values: Floats32, decay: float, before: Floats32 | None) -> Floats
     """Return exponentially weighted sums along the last axis, going on from `before`."""
     past = np.zeros(values.shape[:-1], dtype=np.float64) if before is None else before
     found, _ = lfilter([decay], [1.0, decay - 1.0], values, axis=-1, zi=((1.0 - decay) * past)[..., None])
-    return found.astype(np.float32)
+    sums: Floats32 = found.astype(np.float32)
+    return sums
 
 
 def _shifted(sums: Floats32, before: Judgements | None, name: str) -> Floats32:

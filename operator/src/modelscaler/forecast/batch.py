@@ -15,7 +15,7 @@ from modelscaler.forecast.frames import BURST_LEVEL_SECONDS, BURSTS
 from modelscaler.forecast.mixing import FAST_TOLERANCE, mixed
 from modelscaler.forecast.network import Network
 from modelscaler.forecast.online import Online
-from modelscaler.forecast.panel import Begun, Floats32, Ints, Panel
+from modelscaler.forecast.panel import Begun, Flags, Floats32, Ints, Panel
 from modelscaler.forecast.pipeline import NETWORKS, able, said
 from modelscaler.forecast.store import LoadStore
 
@@ -38,7 +38,7 @@ class Answers:
 
     quantiles: Floats32
     shares: Floats32
-    able: Floats32
+    able: Flags
 
     def of(self, rows: NDArray[np.intp]) -> "Answers":
         """Return the answers for some of the rows."""
@@ -116,7 +116,7 @@ def answer(
     return Answers(np.stack(quantiles), np.stack(shares), can)
 
 
-def failing(online: Online, rungs: int, can: Floats32) -> Floats32:
+def failing(online: Online, rungs: int, can: Flags) -> Flags:
     """Return whether the networks have failed lately at any of the first horizons, shape (B,)."""
     mixture, count = online.mixture, len(NETWORKS)
     judged_often = mixture.counts[:, :rungs] >= RECENT_OUTCOMES // 4
@@ -124,8 +124,7 @@ def failing(online: Online, rungs: int, can: Floats32) -> Floats32:
     best = losses.min(axis=2)
     network = losses[:, :, :count].min(axis=2)
     bad = np.isfinite(network) & (network > FAILING_RATIO * best) & (network > FAILING_LOSS)
-    found: Floats32 = bad.any(axis=(1, 2)) & can
-    return found
+    return np.asarray(bad.any(axis=(1, 2)) & can)
 
 
 def learn(online: Online, rung: int, actual: Floats32, members: Floats32, served: Floats32, scale: Floats32) -> None:
@@ -185,5 +184,5 @@ def _burst(cohort: Cohort, panel: Panel, rows: slice, complete: int) -> Panel:
     return cohort.with_bursts(panel, rows)
 
 
-def _where(members: Floats32, fresh: Floats32) -> Floats32:
+def _where(members: Floats32, fresh: Flags) -> Floats32:
     return members if fresh.all() else np.where(fresh[:, None], members, np.float32(np.nan))

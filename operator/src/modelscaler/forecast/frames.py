@@ -99,7 +99,7 @@ def _bursts(panel: Panel, origins: Ints) -> list[Floats32]:
         began, previous = panel.bursts(origins, times, BURST_LEVEL_SECONDS)
         age = np.where(began >= 0, np.log1p((origins - began) * minute), np.nan)
         gap = np.where(previous >= 0, np.log1p((began - previous) * minute), np.nan)
-        found += [age - 4.0, gap - 4.0]
+        found += [(age - 4.0).astype(np.float32), (gap - 4.0).astype(np.float32)]
     return found
 
 

@@ -31,7 +31,8 @@ def rule_quantiles(made: Guesses, anchor: Anchor, shares: Floats32, weight: Floa
     trust = np.minimum(weight / FULL_WEIGHT, 1.0)[..., None]
     residuals = trust * residual_quantiles(shares) + (1.0 - trust) * PRIOR_RESIDUALS
     quantiles = np.maximum(points[..., None] + scales[..., None] * np.sinh(residuals), 0.0)
-    return np.moveaxis(quantiles, 1, 0).astype(np.float32)
+    by_member: Floats32 = np.moveaxis(quantiles, 1, 0).astype(np.float32)
+    return by_member
 
 
 def residual_quantiles(shares: Floats32) -> Floats32:
@@ -47,4 +48,5 @@ def residual_quantiles(shares: Floats32) -> Floats32:
     passed = (LEVELS.astype(np.float32)[:, None] - low) / np.maximum(high - low, np.float32(1e-6))
     np.clip(passed, 0.0, 1.0, out=passed)  # how much of each stretch between thresholds lies below a level
     widths = np.diff(ends).astype(np.float32)
-    return (ends[0] + passed @ widths).astype(np.float32)
+    quantiles: Floats32 = (ends[0] + passed @ widths).astype(np.float32)
+    return quantiles

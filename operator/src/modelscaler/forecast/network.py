@@ -38,7 +38,7 @@ class Network:
     @property
     def features(self) -> int:
         """How many features a row has."""
-        return self.weights["entry.weight"].shape[1] // 2
+        return int(self.weights["entry.weight"].shape[1]) // 2
 
     @property
     def blocks(self) -> int:

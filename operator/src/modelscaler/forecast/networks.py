@@ -75,4 +75,4 @@ def features() -> int:
     """Return how many features a network sees: those of a frame."""
     panel = Panel.of(np.ones((1, 8)), 60.0, 1)
     record = judged(panel, 1, np.array([6]), None)
-    return frame(panel, np.array([7]), 1, record, Calendar.utc(1)).features.shape[-1]
+    return int(frame(panel, np.array([7]), 1, record, Calendar.utc(1)).features.shape[-1])

@@ -15,6 +15,7 @@ Floats32: TypeAlias = NDArray[np.float32]
 Floats64: TypeAlias = NDArray[np.float64]
 Ints: TypeAlias = NDArray[np.int64]
 Columns: TypeAlias = NDArray[np.int32]
+Flags: TypeAlias = NDArray[np.bool_]
 
 COARSE_SECONDS: Final = 600.0
 FINE_STEPS: Final = 11_600  # eight days of minutes: what was at the same minute of each day of a week
@@ -31,12 +32,12 @@ class Grid:
     _sums: list[Floats64] = field(default_factory=list, repr=False)
     _peaks: dict[int, Floats32] = field(default_factory=dict, repr=False)
     _bursts: dict[tuple[float, int], tuple[Columns, Columns]] = field(default_factory=dict, repr=False)
-    _found: dict[tuple[str, int, int], NDArray[np.floating]] = field(default_factory=dict, repr=False)
+    _found: dict[tuple[str, int, int], Floats32] = field(default_factory=dict, repr=False)
 
     @property
     def columns(self) -> int:
         """How many columns there are."""
-        return self.values.shape[1]
+        return int(self.values.shape[1])
 
     def at(self, index: Ints) -> Floats32:
         """Return the values at columns, shape (B, G); NaN outside the grid."""
@@ -66,7 +67,7 @@ class Grid:
     def known(self, ends: Ints) -> Floats64:
         """Return how many values up to each column are known, shape (B, G)."""
         if self._few(ends):
-            return self._remembered("known", int(ends[0]), self.columns, self._count_of_stretch)
+            return self._remembered("known", int(ends[0]), self.columns, self._count_of_stretch).astype(np.float64)
         return self._prefixes()[1][:, np.clip(ends, -1, self.columns - 1) + 1]
 
     def bursts(self, times: float, length: int) -> tuple[Columns, Columns]:
@@ -78,7 +79,7 @@ class Grid:
             self._bursts[times, length] = self._all_bursts(times, length)
         return self._bursts[times, length]
 
-    def above(self, column: int, times: float, length: int) -> NDArray[np.bool_]:
+    def above(self, column: int, times: float, length: int) -> Flags:
         """Return whether the value at a column is above `times` the mean of the `length` values before it, shape (B,)."""
         level = self.mean(np.array([column - 1]), length)[:, 0]
         value = self.at(np.array([column]))[:, 0]
@@ -98,9 +99,7 @@ class Grid:
         """Tell whether to look at single stretches: for one origin, running sums over everything would cost more."""
         return ends.size == 1 and not self._sums
 
-    def _remembered(
-        self, kind: str, end: int, length: int, found: Callable[[Floats32, int], NDArray[np.floating]]
-    ) -> NDArray[np.floating]:
+    def _remembered(self, kind: str, end: int, length: int, found: Callable[[Floats32, int], Floats32]) -> Floats32:
         if (kind, end, length) not in self._found:
             stop = min(max(end, -1), self.columns - 1) + 1
             start = min(max(end + 1 - length, 0), stop)
@@ -136,8 +135,9 @@ class Grid:
         return most
 
     @staticmethod
-    def _count_of_stretch(stretch: Floats32, _length: int) -> Floats64:
-        return np.isfinite(stretch).sum(axis=1).astype(np.float64)
+    def _count_of_stretch(stretch: Floats32, _length: int) -> Floats32:
+        count: Floats32 = np.isfinite(stretch).sum(axis=1).astype(np.float32)
+        return count
 
     def _trailing(self, length: int) -> Floats32:
         if length not in self._peaks:
@@ -167,7 +167,7 @@ class Begun:
     cell: int
     last: Ints
     before: Ints
-    above: NDArray[np.bool_]
+    above: Flags
 
     @classmethod
     def of(cls, panel: "Panel", cell: int, times: float, level_seconds: float) -> "Begun":
@@ -242,7 +242,7 @@ class Panel:
 
     def end_seconds(self, columns: Ints) -> Floats64:
         """Return the times since the epoch at which columns end, shape (G,)."""
-        return (self.first_cell + columns) * self.step_seconds
+        return np.asarray((self.first_cell + columns) * self.step_seconds, dtype=np.float64)
 
     def value(self, origins: Ints, back: int) -> Floats32:
         """Return the values `back` steps before each origin, (B, G); where older than the fine grid, the mean around them."""

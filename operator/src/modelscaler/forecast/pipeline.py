@@ -12,7 +12,7 @@ from modelscaler.forecast.calendar import Calendar
 from modelscaler.forecast.frames import Frame, frame
 from modelscaler.forecast.members import RULE_MEMBERS, rule_quantiles
 from modelscaler.forecast.network import Network
-from modelscaler.forecast.panel import Floats32, Ints, Panel
+from modelscaler.forecast.panel import Flags, Floats32, Ints, Panel
 
 TUNED: Final = "tuned"
 PRETRAINED: Final = "pretrained"
@@ -62,10 +62,9 @@ def said(
     return Said(quantiles, seen.anchor.scale)
 
 
-def able(quantiles: Floats32) -> Floats32:
+def able(quantiles: Floats32) -> Flags:
     """Return who can tell, from quantiles (members, 2, B, quantiles): shape (B, members)."""
-    finite: Floats32 = np.isfinite(quantiles).all(axis=(1, 3)).T
-    return finite
+    return np.asarray(np.isfinite(quantiles).all(axis=(1, 3)).T)
 
 
 def rungs_to(steps: int) -> tuple[int, ...]:
@@ -74,7 +73,7 @@ def rungs_to(steps: int) -> tuple[int, ...]:
     return tuple(rung for rung in RUNGS if rung <= covering)
 
 
-def _network(network: Network | None, seen: Frame, able: Floats32) -> Floats32:
+def _network(network: Network | None, seen: Frame, able: Flags) -> Floats32:
     series, origins, width = seen.features.shape
     found = np.full((TARGETS, series, origins, len(QUANTILES)), np.nan, dtype=np.float32)
     if network is None or not able.any():
@@ -85,7 +84,7 @@ def _network(network: Network | None, seen: Frame, able: Floats32) -> Floats32:
     return seen.anchor.absolute(np.moveaxis(relative.reshape(series, origins, TARGETS, -1), 2, 0))
 
 
-def _enough(panel: Panel, origins: Ints) -> Floats32:
+def _enough(panel: Panel, origins: Ints) -> Flags:
     known = panel.known(origins)
-    enough: Floats32 = (known >= LEAST_KNOWN_STEPS) & (known * panel.step_seconds >= LEAST_KNOWN_SECONDS)
-    return enough & np.isfinite(panel.value(origins, 0))
+    enough = (known >= LEAST_KNOWN_STEPS) & (known * panel.step_seconds >= LEAST_KNOWN_SECONDS)
+    return np.asarray(enough & np.isfinite(panel.value(origins, 0)))

@@ -21,7 +21,7 @@ from modelscaler.forecast.pipeline import rungs_to
 from modelscaler.forecast.store import LoadStore, complete_cell
 
 WARMED_ROWS: Final = 32  # a day is replayed of each: 30 MB at once
-CHUNK_ROWS: Final = 500  # about 40 MB at once, of which two
+CHUNK_ROWS: Final = 250  # about 20 MB at once, of which two
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ EDGE = 1e-6  # of a step: times that close to the edge of a cell belong to it, w
 KEPT_SECONDS: Final = 15 * 86_400.0
 LONGEST_AHEAD_STEPS: Final = 180
 FIRST_SLOTS: Final = 16
+SLOTS_AT_ONCE: Final = 32  # are unpacked: what lies between stays in the cache
 
 Slots: TypeAlias = NDArray[np.intp]
 
@@ -182,9 +183,10 @@ class LoadStore:
         """Return a ring in the order of time, its last column being cell `newest`."""
         cut = (newest + 1) % columns
         found = np.empty((len(slots), columns), dtype=np.float32)
-        exponents = self._exponents[slots]
-        found[:, : columns - cut] = decoded(ring[slots, cut:], exponents)
-        found[:, columns - cut :] = decoded(ring[slots, :cut], exponents)
+        for start in range(0, len(slots), SLOTS_AT_ONCE):
+            part, some = found[start : start + SLOTS_AT_ONCE], slots[start : start + SLOTS_AT_ONCE]
+            part[:, : columns - cut] = decoded(ring[some, cut:], self._exponents[some])
+            part[:, columns - cut :] = decoded(ring[some, :cut], self._exponents[some])
         return found
 
     def _extend(self, cell: int) -> None:

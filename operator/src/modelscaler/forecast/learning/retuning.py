@@ -178,7 +178,8 @@ def _begin(job: TrainingJob) -> Network | None:
     if len(there) < 2 or not _alike(*there):
         return there[0] if there else None
     last, first = there
-    return Network({name: (weight + first.weights[name]) / 2 for name, weight in last.weights.items()}, {})
+    half = np.float32(0.5)
+    return Network({name: half * (weight + first.weights[name]) for name, weight in last.weights.items()}, {})
 
 
 def _alike(one: Network, other: Network) -> bool:
