@@ -24,6 +24,7 @@ LARGEST_GRADIENT: Final = 1.0
 WARMING: Final = 0.1  # of the training the rate rises in, from a 25th: the one-cycle policy (Smith and Topin 2018)
 FIRST_SHARE: Final = 1 / 25
 LAST_SHARE: Final = 1e-4
+LEAST_SECONDS: Final = 1e-6
 ROWS_AT_ONCE: Final = 8_192
 
 
@@ -106,7 +107,7 @@ class Fitting:
         return float(torch.stack(losses).mean()) if losses else math.nan, progress
 
     def _progress(self, step: int, started: float) -> float:
-        of_time = (self._clock() - started) / self._plan.seconds
+        of_time = (self._clock() - started) / max(self._plan.seconds, LEAST_SECONDS)
         return max(step / (self._plan.epochs * self._batches), of_time)
 
     def _step(self, rows: Tensor, rate: float, generator: torch.Generator) -> Tensor:
