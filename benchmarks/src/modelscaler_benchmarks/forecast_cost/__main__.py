@@ -30,10 +30,11 @@ def main() -> int:
     with fleet(given.series, given.steps, given.warmed, given.seed) as measured:
         loaded = resident_mebibytes()
         warming = warmed(measured, given)
+        restarted = resident_mebibytes()
         seconds = ticked(measured, given.ticks, given.seed)
         parts = by_part(measured)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / MEBIBYTE
-    memory = {"loaded": loaded, "after": resident_mebibytes(), "peak": peak}
+    memory = {"loaded": loaded, "restarted": restarted, "after": resident_mebibytes(), "peak": peak}
     print(report(seconds, warming, parts, memory))
     if given.json:
         settings = {name: value for name, value in vars(given).items() if name != "json"}

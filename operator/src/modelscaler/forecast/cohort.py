@@ -34,8 +34,18 @@ class Cohort:
     Rules and models know days. Where load repeats after another time, the clock runs at another speed: a season is a day on it.
     """
 
-    def __init__(self, step_seconds: float, season_seconds: float, rungs: tuple[int, ...], boosted: bool) -> None:
-        """Start empty; `rungs` are the horizons in steps that are forecast directly, `boosted` is whether the rival serves."""
+    def __init__(
+        self, step_seconds: float, season_seconds: float, rungs: tuple[int, ...], boosted: bool, expected: int
+    ) -> None:
+        """Start empty.
+
+        Args:
+            step_seconds: The step of the series.
+            season_seconds: After which their load repeats.
+            rungs: The horizons in steps that are forecast directly.
+            boosted: Whether the boosted rival serves in the place of the tuned network.
+            expected: How many series are likely to come.
+        """
         self.boosted = boosted
         self.rate = DAY_SECONDS / season_seconds
         self.step_seconds = step_seconds * self.rate
@@ -44,7 +54,7 @@ class Cohort:
         self.judged_cells = [-1] * len(rungs)
         self.burst_cell = -1
         self.waiting = [Waiting(number, ahead) for number, ahead in enumerate(rungs)]
-        self.table = Table(_blank(rungs))
+        self.table = Table(_blank(rungs), expected)
         self.keys: list[WorkloadKey] = []
         self.rows: dict[WorkloadKey, int] = {}
         self.holidays: dict[int, Ints] = {}

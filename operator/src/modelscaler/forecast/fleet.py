@@ -110,7 +110,7 @@ class Fleet:
         if found is not None and rungs[-1] <= found.rungs[-1]:
             return found
         season_seconds, boosted = key
-        made = Cohort(self.step_seconds, season_seconds, rungs, boosted)
+        made = Cohort(self.step_seconds, season_seconds, rungs, boosted, expected=len(self._slots))
         if found is not None:
             made.take_over(found)
         self.cohorts[key] = made

@@ -20,7 +20,7 @@ from modelscaler.forecast.panel import Panel
 from modelscaler.forecast.pipeline import rungs_to
 from modelscaler.forecast.store import LoadStore, complete_cell
 
-WARMED_ROWS: Final = 32  # a day is replayed of each: 30 MB at once
+WARMED_ROWS: Final = 16  # a day is replayed of each: 30 MB at once
 CHUNK_ROWS: Final = 250  # about 20 MB at once, of which two
 
 

@@ -14,10 +14,10 @@ FIRST_ROWS = 16
 class Table:
     """Named arrays whose first axis is the series. Rows are kept without holes: what is removed is replaced by the last one."""
 
-    def __init__(self, blank: Mapping[str, Rows]) -> None:
-        """Start empty; `blank` holds what a new row has, each of shape (1, ...)."""
+    def __init__(self, blank: Mapping[str, Rows], expected: int = 0) -> None:
+        """Start empty; `blank` holds what a new row has, each of shape (1, ...); about `expected` rows are likely to come."""
         self._blank = dict(blank)
-        self._arrays = {name: _room(row, FIRST_ROWS) for name, row in self._blank.items()}
+        self._arrays = {name: _room(row, max(expected, FIRST_ROWS)) for name, row in self._blank.items()}
         self._count = 0
 
     def __len__(self) -> int:
