@@ -30,7 +30,9 @@ def test_nothing_is_left_and_the_next_start_cleans_when_a_supervisor_is_killed(t
         assert processes_mentioning(mark)
 
         os.kill(first.state.supervisor.pid, signal.SIGKILL)
-        eventually(lambda: not processes_mentioning(mark) and not processes_mentioning(str(state_dir)) and not first.running)
+        eventually(
+            lambda: not processes_mentioning(mark) and not processes_mentioning(str(state_dir)) and not first.running
+        )
 
         with Cluster.start(spec) as second:
             assert second.state.run_id != old_run

@@ -36,7 +36,8 @@ NEWEST_SHARE: Final = 0.1  # of the columns: what a network that has not learned
 LEAST_ROWS: Final = 500
 LEAST_KNOWN_SECONDS: Final = 86_400.0
 FIRST_ORIGIN: Final = 64
-MOST_WEIGHT: Final = 2.0  # of a row of a short history, next to one of a long one
+BATCH: Final = 256
+MOST_WEIGHT: Final = 4.0  # of a row of a short history, next to one of a long one
 FITTING_SHARE: Final = 0.8  # of the time that is left when the examples are there
 JUDGING_TIME_SHARE: Final = 0.4
 
@@ -158,7 +159,7 @@ def _fitted(
     begin: Network | None, examples: Examples, seed: int, seconds: float, at: Workplace, checkpoint: Checkpoint | None
 ) -> QuantileNetwork:
     module = learning(begin, DROPOUT) if begin else new_network(examples.features.shape[1], seed, DROPOUT)
-    fitting = Fitting(module, examples, Plan(EPOCHS, RATE, dropout=DROPOUT, seconds=seconds), seed, at.clock)
+    fitting = Fitting(module, examples, Plan(EPOCHS, RATE, dropout=DROPOUT, batch=BATCH, seconds=seconds), seed, at.clock)
     if checkpoint and checkpoint.restore(fitting):
         at.tell(f"goes on after epoch {fitting.epochs_done}")
     for epoch in fitting.epochs():
