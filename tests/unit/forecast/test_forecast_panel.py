@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from modelscaler.forecast.frames import BURST_LEVEL_SECONDS, BURSTS
-from modelscaler.forecast.panel import Begun, Floats32, Panel
+from modelscaler.forecast.panel import Begun, Floats32, Grid, Panel
 
 FIRST_CELL = 1_234_567
 COLUMNS = 3_000
@@ -64,3 +64,18 @@ def test_bursts_are_the_same_when_what_is_known_is_advanced() -> None:
     np.testing.assert_array_equal(begun.last, expected.last)
     np.testing.assert_array_equal(begun.before, expected.before)
     np.testing.assert_array_equal(begun.above, expected.above)
+
+
+def test_coarse_grid_tells_when_the_fine_one_does_not_reach_back_so_far() -> None:
+    whole = Panel.of(ragged_load(), 60.0, FIRST_CELL)
+    kept = 1_000
+    fine = ragged_load()[:, -kept:]
+    short = Panel(60.0, FIRST_CELL + COLUMNS - kept, Grid(fine, fine), whole.coarse, whole.factor, whole.first_coarse)
+    late, beyond = np.array([kept - 1, 10]), np.array([10])
+
+    np.testing.assert_array_equal(short.value(late, 0), fine[:, [-1, 10]])
+    cell = (FIRST_CELL + COLUMNS - kept + 10 - 500 - 1) // whole.factor - whole.first_coarse
+    np.testing.assert_array_equal(short.value(beyond, 500), whole.coarse.values[:, [cell]])
+    assert np.isfinite(short.mean(beyond, 300, 60)[0]).all()
+    assert np.isfinite(short.peak(beyond, 300, 60)[0]).all()
+    assert np.isnan(short.value(beyond, COLUMNS)).all()

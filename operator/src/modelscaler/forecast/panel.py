@@ -246,21 +246,34 @@ class Panel:
 
     def value(self, origins: Ints, back: int) -> Floats32:
         """Return the values `back` steps before each origin, (B, G); where older than the fine grid, the mean around them."""
-        if self._kept(back):
+        if self._kept(back) and not self._older(origins - back).any():
             return self.fine.at(origins - back)
-        return self.coarse.at(self._cells(origins - back))
+        coarse = self.coarse.at(self._cells(origins - back))
+        return coarse if not self._kept(back) else self._joined(self.fine.at(origins - back), coarse, origins - back)
 
     def mean(self, origins: Ints, back: int, length: int) -> Floats32:
         """Return means over the `length` steps that end `back` steps before each origin, shape (B, G)."""
-        if self._kept(back + length):
+        first = origins - back - length + 1
+        if self._kept(back + length) and not self._older(first).any():
             return self.fine.mean(origins - back, length)
-        return self.coarse.mean(self._ended(origins - back), max(round(length / self.factor), 1))
+        coarse = self.coarse.mean(self._ended(origins - back), max(round(length / self.factor), 1))
+        return (
+            coarse
+            if not self._kept(back + length)
+            else self._joined(self.fine.mean(origins - back, length), coarse, first)
+        )
 
     def peak(self, origins: Ints, back: int, length: int) -> Floats32:
         """Return maxima over the `length` steps that end `back` steps before each origin, shape (B, G)."""
-        if self._kept(back + length):
+        first = origins - back - length + 1
+        if self._kept(back + length) and not self._older(first).any():
             return self.fine.peak(origins - back, length)
-        return self.coarse.peak(self._cells(origins - back), max(round(length / self.factor), 1))
+        coarse = self.coarse.peak(self._cells(origins - back), max(round(length / self.factor), 1))
+        return (
+            coarse
+            if not self._kept(back + length)
+            else self._joined(self.fine.peak(origins - back, length), coarse, first)
+        )
 
     def known(self, origins: Ints) -> Floats64:
         """Return how many steps up to each origin are known, shape (B, G)."""
@@ -277,6 +290,14 @@ class Panel:
     def burst_steps(self, level_seconds: float) -> int:
         """Return over how many steps the level is taken that bursts stand out from."""
         return max(self.steps(level_seconds), LEAST_BURST_LEVEL_STEPS)
+
+    def _older(self, first: Ints) -> NDArray[np.bool_]:
+        """Return which of the columns lie before the fine grid, and yet in the coarse one."""
+        earliest = self.first_coarse * self.factor + 1 - self.first_cell
+        return (first < 0) & (first >= earliest) & (self.factor > 1)
+
+    def _joined(self, fine: Floats32, coarse: Floats32, first: Ints) -> Floats32:
+        return np.where(self._older(first), coarse, fine)
 
     def _kept(self, back: int) -> bool:
         return self.factor == 1 or back <= FINE_STEPS
