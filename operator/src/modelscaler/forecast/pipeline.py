@@ -20,7 +20,7 @@ NETWORKS: Final = (TUNED, PRETRAINED)
 MEMBERS: Final = (*NETWORKS, *RULE_MEMBERS)
 
 # Horizons in steps that are forecast directly. They do not depend on what is asked for, so what was learned at one stays valid.
-RUNGS: Final = (1, 2, 3, 5, 10, 20, 30, 60, 90, 120, 180)
+RUNGS: Final = (1, 3, 10, 30, 60, 120, 180)
 
 LEAST_KNOWN_SECONDS: Final = 6 * 3600.0
 LEAST_KNOWN_STEPS: Final = 60
