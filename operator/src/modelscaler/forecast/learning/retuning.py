@@ -159,7 +159,9 @@ def _fitted(
     begin: Network | None, examples: Examples, seed: int, seconds: float, at: Workplace, checkpoint: Checkpoint | None
 ) -> QuantileNetwork:
     module = learning(begin, DROPOUT) if begin else new_network(examples.features.shape[1], seed, DROPOUT)
-    fitting = Fitting(module, examples, Plan(EPOCHS, RATE, dropout=DROPOUT, batch=BATCH, seconds=seconds), seed, at.clock)
+    fitting = Fitting(
+        module, examples, Plan(EPOCHS, RATE, dropout=DROPOUT, batch=BATCH, seconds=seconds), seed, at.clock
+    )
     if checkpoint and checkpoint.restore(fitting):
         at.tell(f"goes on after epoch {fitting.epochs_done}")
     for epoch in fitting.epochs():
