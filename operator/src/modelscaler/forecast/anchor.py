@@ -12,11 +12,13 @@ import numpy as np
 from scipy.signal import lfilter
 
 from modelscaler.forecast.panel import Floats32, Ints, Panel
-from modelscaler.forecast.rules import NAIVE_COLUMNS, Guesses, guesses
+from modelscaler.forecast.rules import NAIVE_COLUMNS, RULES, Guesses, guesses
 
 SHARPNESS: Final = 12.0
 LEAST_SCALE: Final = 0.003  # of the level: a perfectly steady load still has a scale
-PRIOR_ERROR: Final = 0.3  # of the level, counted as one judgement: what a rule is worth before it was judged
+# Of the level, counted as one judgement: what a rule is worth before it was judged. The last value is trusted first, or a load that
+# fell would be held to its mean.
+PRIOR_ERRORS: Final = np.array([{"last": 0.3, "short": 0.36}.get(name, 0.6) for name in RULES], dtype=np.float32)
 JUDGE_SECONDS: Final = 600.0
 MEMORY_SECONDS: Final = 86_400.0
 LEAST_MEMORY: Final = 48  # judgements
@@ -139,7 +141,7 @@ def _decays(judge_seconds: float) -> tuple[float, float]:
 def _anchor(made: Guesses, errors: Floats32, weights: Floats32, level: Floats32, decay: float) -> Anchor:
     """Mix guesses by their errors: weights fall with the relative excess over the smallest error."""
     level = np.where(np.isfinite(level), np.abs(level), 0.0)
-    prior = (PRIOR_ERROR * decay * level)[None, None]
+    prior = PRIOR_ERRORS[:, None, None] * (decay * level)
     error = (errors + prior) / (weights + decay)
     usable = np.where(np.isfinite(made.points), error, np.inf)
     least = usable.min(axis=1, keepdims=True)

@@ -11,8 +11,8 @@ from modelscaler.forecast.rules import NAIVE, NAIVE_COLUMNS, Guesses
 
 ANCHOR: Final = "anchor"
 RULE_MEMBERS: Final = (ANCHOR, *NAIVE)
-# Before anything was judged: residuals of a normal shape, three times as wide as the error that was assumed.
-PRIOR_RESIDUALS: Final = np.array([-1.6, 0.0, 1.6, 2.0, 2.6], dtype=np.float32)
+# Before anything was judged: 0.2, 0.27 and 0.4 of the level above the last value, by the error that is assumed of it.
+PRIOR_RESIDUALS: Final = np.array([-0.6, 0.0, 0.6, 0.8, 1.1], dtype=np.float32)
 BEYOND: Final = 1.5
 FULL_WEIGHT: Final = 0.02
 
