@@ -16,8 +16,8 @@ from modelscaler.forecast.rules import NAIVE_COLUMNS, RULES, Guesses, guesses
 
 SHARPNESS: Final = 12.0
 LEAST_SCALE: Final = 0.003  # of the level: a perfectly steady load still has a scale
-# Of the level, counted as one judgement: what a rule is worth before it was judged. The last value is trusted first, or a load that
-# fell would be held to its mean.
+# Of the level, counted as one judgement: what a rule is worth before it was judged. The last value is trusted first, or a load
+# that fell would be held to its mean.
 PRIOR_ERRORS: Final = np.array([{"last": 0.3, "short": 0.36}.get(name, 0.6) for name in RULES], dtype=np.float32)
 JUDGE_SECONDS: Final = 600.0
 MEMORY_SECONDS: Final = 86_400.0
