@@ -127,15 +127,6 @@ def failing(online: Online, rungs: int, can: Flags) -> Flags:
     return np.asarray(bad.any(axis=(1, 2)) & can)
 
 
-def learn(online: Online, rung: int, actual: Floats32, members: Floats32, served: Floats32, scale: Floats32) -> None:
-    """Add an outcome; a member that was never judged starts as good as the best one, not as good as nothing is known of."""
-    counts, fast = online.mixture.counts[:, rung], online.mixture.fast[:, rung]
-    new = counts == 0
-    best = np.where(new[..., None], np.inf, fast).min(axis=1, keepdims=True)
-    np.copyto(fast, np.broadcast_to(best, fast.shape), where=new[..., None] & np.isfinite(best))
-    online.learn(rung, actual, members, served, scale)
-
-
 def actual(panel: Panel, column: int, ahead: int) -> Floats32:
     """Return what came at a column and the maximum on the way there, shape (2, B); NaN where unknown."""
     at: Ints = np.array([column])
@@ -161,7 +152,7 @@ def _learn(cohort: Cohort, panel: Panel, rows: slice, rung: int, complete: int) 
             continue
         members, served, scale = waiting.said(cohort.table, rows, origin)
         came = actual(panel, column, waiting.ahead)
-        learn(online, rung, came, members, served, scale)
+        online.learn(rung, came, members, served, scale)
         _watch(cohort.table["recent"][rows, rung], came, served)
 
 

@@ -55,6 +55,7 @@ class Mixture:
             members: What each member had said, shape (M, 2, B, quantiles), rps; NaN where it could not tell.
             scale: The anchor's typical error when it was said, shape (2, B), rps.
         """
+        self._welcome(rung)
         loss = np.moveaxis(pinball(actual, members) / scale[..., None], 2, 0)
         known = np.asarray(np.isfinite(loss).all(axis=(2, 3)))
         self.counts[:, rung] += known
@@ -63,6 +64,12 @@ class Mixture:
         self.slow[:, rung] += rate[..., None, None] * (loss - self.slow[:, rung])
         quick = known[..., None] * (loss.sum(axis=-1) - self.fast[:, rung])
         self.fast[:, rung] += quick / FAST_MEMORY
+
+    def _welcome(self, rung: int) -> None:
+        """Start a member that was never judged as good as the best one lately, not as good as nothing is known of."""
+        fast, new = self.fast[:, rung], (self.counts[:, rung] == 0)[..., None]
+        best = np.where(new, np.inf, fast).min(axis=1, keepdims=True)
+        np.copyto(fast, np.broadcast_to(best, fast.shape), where=new & np.isfinite(best))
 
     def losses(self, rung: int) -> Floats32:
         """Return the recent loss of each member with its prior, shape (B, M, 2, quantiles)."""

@@ -246,34 +246,22 @@ class Panel:
 
     def value(self, origins: Ints, back: int) -> Floats32:
         """Return the values `back` steps before each origin, (B, G); where older than the fine grid, the mean around them."""
-        if self._kept(back) and not self._older(origins - back).any():
-            return self.fine.at(origins - back)
-        coarse = self.coarse.at(self._cells(origins - back))
-        return coarse if not self._kept(back) else self._joined(self.fine.at(origins - back), coarse, origins - back)
+        at = origins - back
+        return self._read(back, at, lambda: self.fine.at(at), lambda: self.coarse.at(self._cells(at)))
 
     def mean(self, origins: Ints, back: int, length: int) -> Floats32:
         """Return means over the `length` steps that end `back` steps before each origin, shape (B, G)."""
-        first = origins - back - length + 1
-        if self._kept(back + length) and not self._older(first).any():
-            return self.fine.mean(origins - back, length)
-        coarse = self.coarse.mean(self._ended(origins - back), max(round(length / self.factor), 1))
-        return (
-            coarse
-            if not self._kept(back + length)
-            else self._joined(self.fine.mean(origins - back, length), coarse, first)
-        )
+        ends, cells = origins - back, max(round(length / self.factor), 1)
+        first = ends - length + 1
+        fine, coarse = self.fine.mean, self.coarse.mean
+        return self._read(back + length, first, lambda: fine(ends, length), lambda: coarse(self._ended(ends), cells))
 
     def peak(self, origins: Ints, back: int, length: int) -> Floats32:
         """Return maxima over the `length` steps that end `back` steps before each origin, shape (B, G)."""
-        first = origins - back - length + 1
-        if self._kept(back + length) and not self._older(first).any():
-            return self.fine.peak(origins - back, length)
-        coarse = self.coarse.peak(self._cells(origins - back), max(round(length / self.factor), 1))
-        return (
-            coarse
-            if not self._kept(back + length)
-            else self._joined(self.fine.peak(origins - back, length), coarse, first)
-        )
+        ends, cells = origins - back, max(round(length / self.factor), 1)
+        first = ends - length + 1
+        fine, coarse = self.fine.peak, self.coarse.peak
+        return self._read(back + length, first, lambda: fine(ends, length), lambda: coarse(self._cells(ends), cells))
 
     def known(self, origins: Ints) -> Floats64:
         """Return how many steps up to each origin are known, shape (B, G)."""
@@ -291,16 +279,17 @@ class Panel:
         """Return over how many steps the level is taken that bursts stand out from."""
         return max(self.steps(level_seconds), LEAST_BURST_LEVEL_STEPS)
 
-    def _older(self, first: Ints) -> NDArray[np.bool_]:
+    def _read(self, reach: int, first: Ints, fine: Callable[[], Floats32], coarse: Callable[[], Floats32]) -> Floats32:
+        """Read from the fine grid; from the coarse one what reaches back too far for it, or begins before it does."""
+        if self.factor > 1 and reach > FINE_STEPS:
+            return coarse()
+        older = self._only_coarse(first)
+        return np.where(older, coarse(), fine()) if older.any() else fine()
+
+    def _only_coarse(self, first: Ints) -> NDArray[np.bool_]:
         """Return which of the columns lie before the fine grid, and yet in the coarse one."""
         earliest = self.first_coarse * self.factor + 1 - self.first_cell
         return (first < 0) & (first >= earliest) & (self.factor > 1)
-
-    def _joined(self, fine: Floats32, coarse: Floats32, first: Ints) -> Floats32:
-        return np.where(self._older(first), coarse, fine)
-
-    def _kept(self, back: int) -> bool:
-        return self.factor == 1 or back <= FINE_STEPS
 
     def _ended(self, columns: Ints) -> Ints:
         """Return the last coarse cells that end at the columns or before: a later one may hold what comes after."""

@@ -6,7 +6,7 @@ from typing import Final
 import numpy as np
 
 from modelscaler.forecast.anchor import LEAST_MEMORY, Judgements, judged
-from modelscaler.forecast.batch import actual, learn, newest_judgement
+from modelscaler.forecast.batch import actual, newest_judgement
 from modelscaler.forecast.cohort import Cohort, bursts_of
 from modelscaler.forecast.network import Network
 from modelscaler.forecast.panel import Ints, Panel
@@ -62,7 +62,7 @@ def _replay(
     for at, origin in enumerate(origins):
         members, scale = heard.quantiles[:, :, :, at], heard.scale[:, :, at]
         came = actual(panel, int(origin) + ahead, ahead)
-        learn(online, rung, came, members, online.serve(rung, members, scale), scale)
+        online.learn(rung, came, members, online.serve(rung, members, scale), scale)
 
 
 def replayed(panel: Panel, last: int) -> Ints:
