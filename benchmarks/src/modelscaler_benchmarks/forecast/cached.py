@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from modelscaler.backtest.cases import Case
-from modelscaler.backtest.method import Method, Progress, Quantiles, silent, unknown
+from modelscaler.backtest.method import Method, Progress, Quantiles, answered, silent, unknown
 from modelscaler.backtest.report.figures import installed
 
 PACKAGES = ("numpy", "scikit-learn", "lightgbm", "statsforecast")
@@ -33,11 +33,7 @@ class Cached:
 
     def forecast(self, cases: Sequence[Case], progress: Progress) -> list[Quantiles]:
         """Forecast every case that was not forecast before."""
-        answers = []
-        for done, case in enumerate(cases):
-            progress(f"{self.name} {case.trace.name}", done, len(cases))
-            answers.append(self._answer(case))
-        return answers
+        return answered(self.name, cases, progress, self._answer)
 
     def _answer(self, case: Case) -> Quantiles:
         answer = unknown(case)

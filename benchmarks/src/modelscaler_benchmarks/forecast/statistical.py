@@ -8,9 +8,9 @@ from typing import Any, Final
 import numpy as np
 from statsforecast.models import MSTL, AutoETS
 
-from modelscaler.backtest.cases import Case
-from modelscaler.backtest.method import Progress, Quantiles, unknown
-from modelscaler.backtest.rivals.boosted import REFIT_SHARES, sections
+from modelscaler.backtest.cases import REFIT_SHARES, Case
+from modelscaler.backtest.method import Progress, Quantiles, answered, unknown
+from modelscaler.backtest.rivals.boosted import sections
 from modelscaler.domain import Floats
 from modelscaler_benchmarks.forecast.coarse import Coarse, coarse
 
@@ -55,11 +55,7 @@ class Statistical:
 
     def forecast(self, cases: Sequence[Case], progress: Progress) -> list[Quantiles]:
         """Forecast every case."""
-        answers: list[Quantiles] = []
-        for done, case in enumerate(cases):
-            progress(f"{self.name} {case.trace.name}", done, len(cases))
-            answers.append(self._answer(case))
-        return answers
+        return answered(self.name, cases, progress, self._answer)
 
     def _answer(self, case: Case) -> Quantiles:
         answer, grid, until = unknown(case), coarse(case.trace), monotonic() + self.seconds_per_trace

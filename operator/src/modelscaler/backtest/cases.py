@@ -11,6 +11,7 @@ from modelscaler.backtest.options import DEFAULT_MOST_ORIGINS
 from modelscaler.backtest.trace import Ints, Trace
 
 TEST_SHARE: Final = 0.4
+REFIT_SHARES: Final = (0.6, 0.7, 0.8, 0.9)  # of a trace: what learns does so anew there, from all that came before
 MAIN_HORIZON_SECONDS: Final = 600.0
 COARSE_HORIZONS_SECONDS: Final = (60.0, 600.0, 1800.0)
 FINE_HORIZONS_SECONDS: Final = (15.0, 60.0, 300.0, 600.0)

@@ -6,7 +6,7 @@ from typing import Final, Protocol
 
 import numpy as np
 
-from modelscaler.backtest.cases import Case
+from modelscaler.backtest.cases import REFIT_SHARES, Case
 from modelscaler.backtest.method import CHAMPION, Method, Progress, Quantiles
 from modelscaler.forecast.anchor import Judgements, judge_stride, judged
 from modelscaler.forecast.calendar import Calendar
@@ -16,12 +16,6 @@ from modelscaler.forecast.online import Online, memory_of
 from modelscaler.forecast.panel import Floats32, Ints, Panel
 from modelscaler.forecast.pipeline import PRETRAINED, TUNED, Said, said
 
-RETUNED_AT: Final = (
-    0.6,
-    0.7,
-    0.8,
-    0.9,
-)  # shares of each trace after which the shared network learns from all that came before
 ZERO_SHOT: Final = f"{CHAMPION} zero-shot"
 WARM_UP_SECONDS: Final = 2 * 86_400.0
 BLOCK: Final = 4_096
@@ -62,10 +56,12 @@ class Champion:
         """Return which networks there are from which share of a trace on."""
         shipped = {} if self.pretrained is None else {PRETRAINED: self.pretrained}
         found: list[tuple[float, dict[str, Network]]] = [(0.0, shipped)]
-        for done, share in enumerate(RETUNED_AT if self.tuner is not None else ()):
-            progress(f"{self.name}: retuning", done, len(RETUNED_AT))
+        if self.tuner is None:
+            return found
+        for done, share in enumerate(REFIT_SHARES):
+            progress(f"{self.name}: retuning", done, len(REFIT_SHARES))
             cutoffs = [int(share * panel.columns) - 1 for panel in panels]
-            network = self.tuner.tuned(panels, cutoffs, [case.horizons for case in cases]) if self.tuner else None
+            network = self.tuner.tuned(panels, cutoffs, [case.horizons for case in cases])
             if network is not None:
                 found.append((share, {**shipped, TUNED: network}))
         return found

@@ -1,6 +1,6 @@
 """What every forecaster that is scored offers."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final, Protocol, TypeAlias
 
 import numpy as np
@@ -44,6 +44,17 @@ class Method(Protocol):
             For each case quantiles in rps, shape (horizons, targets, origins, quantiles); NaN where it cannot tell.
         """
         ...
+
+
+def answered(
+    name: str, cases: Sequence[Case], progress: Progress, answer: Callable[[Case], Quantiles]
+) -> list[Quantiles]:
+    """Forecast every case by itself, and tell how far it has come."""
+    answers = []
+    for done, case in enumerate(cases):
+        progress(f"{name} {case.trace.name}", done, len(cases))
+        answers.append(answer(case))
+    return answers
 
 
 def silent(what: str, done: int, total: int) -> None:

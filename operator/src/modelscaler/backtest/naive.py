@@ -9,7 +9,7 @@ import numpy as np
 
 from modelscaler.backtest.cases import Case
 from modelscaler.backtest.expanding import expanding_quantiles
-from modelscaler.backtest.method import Progress, Quantiles, unknown
+from modelscaler.backtest.method import Progress, Quantiles, answered, unknown
 from modelscaler.backtest.shifting import earlier
 from modelscaler.backtest.targets import targets
 from modelscaler.backtest.trace import Trace
@@ -44,11 +44,7 @@ class Naive:
 
     def forecast(self, cases: Sequence[Case], progress: Progress) -> list[Quantiles]:
         """Forecast every case."""
-        answers: list[Quantiles] = []
-        for done, case in enumerate(cases):
-            progress(self.name, done, len(cases))
-            answers.append(naive_quantiles(case, self.rule, self.kind))
-        return answers
+        return answered(self.name, cases, progress, lambda case: naive_quantiles(case, self.rule, self.kind))
 
 
 NAIVES: Final = tuple(Naive(rule, kind) for rule, kind in product(RULES, KINDS))

@@ -6,9 +6,9 @@ import numpy as np
 
 from modelscaler.domain import Floats
 from modelscaler.forecast.base import TARGETS
+from modelscaler.forecast.panel import KNOWN_SHARE_OF_PEAK
 
 TARGET_NAMES: Final = ("value", "peak")
-KNOWN_SHARE_OF_PEAK: Final = 0.7  # a maximum over fewer known values than this would be too low too often
 
 
 def targets(rps: Floats, ahead: int) -> Floats:

@@ -7,15 +7,14 @@ from typing import Any, Final, Protocol, TypeAlias
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from modelscaler.backtest.cases import Case
-from modelscaler.backtest.method import Progress, Quantiles, unknown
+from modelscaler.backtest.cases import REFIT_SHARES, Case
+from modelscaler.backtest.method import Progress, Quantiles, answered, unknown
 from modelscaler.backtest.rivals.framing import Frame, Framed, framed
 from modelscaler.backtest.targets import targets
 from modelscaler.backtest.trace import Ints
 from modelscaler.domain import Floats
 from modelscaler.forecast.base import QUANTILES
 
-REFIT_SHARES: Final = (0.6, 0.7, 0.8, 0.9)
 MOST_ROWS: Final = 8000
 FEWEST_ROWS: Final = 50
 SEED: Final = 20_000
@@ -47,11 +46,7 @@ class Boosted:
 
     def forecast(self, cases: Sequence[Case], progress: Progress) -> list[Quantiles]:
         """Forecast every case."""
-        answers: list[Quantiles] = []
-        for done, case in enumerate(cases):
-            progress(f"{self.name} {case.trace.name}", done, len(cases))
-            answers.append(self._answer(case))
-        return answers
+        return answered(self.name, cases, progress, self._answer)
 
     def _answer(self, case: Case) -> Quantiles:
         answer = unknown(case)
