@@ -114,3 +114,12 @@ def test_calibration_keeps_to_each_level_when_two_of_them_meet() -> None:
     late = np.mean(covered[10_000:], axis=(0, 1, 2))
     np.testing.assert_allclose(late[LEVELS > 0.5], LEVELS[LEVELS > 0.5], atol=0.02)
     assert np.abs(calibration.offsets).max() < 10.0
+
+
+def test_member_that_joins_late_starts_as_good_lately_as_the_best_one() -> None:
+    alone = members(0.0, 0.0)
+    alone[1] = np.nan
+    quiet = np.full((200, 2, SERIES), 10.0)
+    mixture = taught(Mixture.of(SERIES, 1, EVEN, 1_000), alone, quiet)
+    mixture.learn(0, quiet[0], members(0.0, 0.0), SCALE)
+    np.testing.assert_allclose(mixture.fast[:, 0, 1], mixture.fast[:, 0, 0], rtol=1e-4)
