@@ -117,11 +117,15 @@ class PlacementOption:
 
 @dataclass(frozen=True, slots=True)
 class Objective:
-    """`percentile` in (0, 1): that share of requests within `latency_seconds`; no answer below `min_accuracy`."""
+    """`percentile` in (0, 1): that share of requests within `latency_seconds`; no answer below `min_accuracy`.
+
+    `min_mean_accuracy` is what answers must reach on average over a rolling hour; None: `min_accuracy` is all that is asked.
+    """
 
     percentile: float
     latency_seconds: float
     min_accuracy: float
+    min_mean_accuracy: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +175,23 @@ class ForecastSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class PolicySettings:
+    """How a plan weighs what it knows; self-tuning chooses these, nobody has to.
+
+    `quantile` of demand must be carried, with the cheapest rung of the reflex's ladder if need be; None: the quantile of the
+    forecast settings. `recourse_quantile` must be carried by the planned variant itself; None: the median, or `quantile`
+    where that is lower. `headroom` is added to all demand, as a share of it. `forecaster` Reactive leaves the forecast
+    out of account. `scale_down_seconds` is how long the larger size is kept; None: as the spec's behaviour says.
+    """
+
+    quantile: float | None = None
+    recourse_quantile: float | None = None
+    headroom: float = 0.0
+    forecaster: Literal["Forecast", "Reactive"] = "Forecast"
+    scale_down_seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class FallbackRule:
     """After `failure_threshold` ticks without metrics hold at least `replicas`."""
 
@@ -180,7 +201,10 @@ class FallbackRule:
 
 @dataclass(frozen=True, slots=True)
 class Workload:
-    """A ModelDeployment's spec as the planner sees it. `max_hourly_cost` None: no budget."""
+    """A ModelDeployment's spec as the planner sees it.
+
+    `max_hourly_cost` None: no budget. `reflex`: replicas hold a ladder of cheaper variants for moments of overload.
+    """
 
     key: WorkloadKey
     generation: int
@@ -198,6 +222,8 @@ class Workload:
     start_deadline_seconds: float
     recommend_only: bool = False
     paused: bool = False
+    reflex: bool = False
+    policy: PolicySettings = PolicySettings()
 
     def placement(self, name: str) -> PlacementOption:
         """Return the placement of that name; KeyError when the spec has none."""
@@ -280,7 +306,8 @@ class Observation:
     """Everything a plan may look at besides the forecast.
 
     `latency` is in seconds at the objective's percentile. `selected` is the pool the Service selects, None when there is no
-    Service yet. `new_readings` is False in an early pass, which looks at the last tick's readings again.
+    Service yet. `new_readings` is False in an early pass, which looks at the last tick's readings again. `served` is
+    (variant, answers per second) for the variants that answer; empty when that is not known.
     """
 
     now: datetime
@@ -290,6 +317,7 @@ class Observation:
     pools: tuple[PoolObservation, ...] = ()
     selected: PoolKey | None = None
     new_readings: bool = True
+    served: tuple[tuple[str, float], ...] = ()
 
     def pool(self, key: PoolKey) -> PoolObservation:
         """Return what was seen of a pool; an empty pool when it does not exist."""
