@@ -61,6 +61,18 @@ RULES = [
         "spec.slo.minAccuracy",
     ),
     Rule(
+        "slo.minMeanAccuracy must not be above the accuracy of every variant",
+        {"spec.slo.minMeanAccuracy": "0.91"},
+        {"spec.slo.minMeanAccuracy": "0.95"},
+        "spec.slo.minMeanAccuracy",
+    ),
+    Rule(
+        "minMeanAccuracy must not be below minAccuracy",
+        {"spec.slo.minAccuracy": "0.9", "spec.slo.minMeanAccuracy": "0.9"},
+        {"spec.slo.minAccuracy": "0.9", "spec.slo.minMeanAccuracy": "0.89"},
+        "spec.slo.minMeanAccuracy",
+    ),
+    Rule(
         "capacity[].placement must be a name from placements",
         {"spec.capacity": ABSENT, "spec.capacityProfile": {"configMapName": "measured"}},
         {"spec.capacity.0.placement": "gpu"},
@@ -187,6 +199,10 @@ BAD_INPUT = {
     "an accuracy in percent": ({"spec.variants.0.accuracy": "91"}, 'spec.variants[0].accuracy: Invalid value: \\"91\\"'),
     "no replicas at least": ({"spec.scaling.minReplicas": 0}, "spec.scaling.minReplicas: Invalid value: 0"),
     "a mode in lower case": ({"spec.scaling.mode": "auto"}, 'supported values: \\"Auto\\", \\"Recommend\\"'),
+    "a reflex that is on": ({"spec.scaling.reflex": "On"}, 'supported values: \\"Auto\\", \\"Off\\"'),
+    "a mean accuracy in percent": (
+        {"spec.slo.minMeanAccuracy": "90"}, 'spec.slo.minMeanAccuracy: Invalid value: \\"90\\"',
+    ),
     "a negative quantity": (
         {"spec.placements.0.resources.limits": {"cpu": -1}}, "spec.placements[0].resources.limits.cpu: Invalid value: -1",
     ),
@@ -210,6 +226,7 @@ def test_defaults_are_filled_in_by_the_server_when_left_out(model_deployments: A
     assert spec["slo"] == {"latency": {"percentile": 99, "targetMilliseconds": 200}, "minAccuracy": "0"}
     assert spec["scaling"] == {
         "mode": "Auto",
+        "reflex": "Auto",
         "minReplicas": 1,
         "maxReplicas": 10,
         "behavior": {"scaleUp": {"selectPolicy": "Max"}, "scaleDown": {"selectPolicy": "Max"}},

@@ -74,6 +74,14 @@ def test_field_is_named_when_its_value_breaks_the_schema(changes: dict[str, Any]
             "spec.capacity: got 'cpu-int8', expected an entry for a variant that reaches slo.minAccuracy 0.905 (full)",
         ),
         (
+            {"spec.slo.minMeanAccuracy": "0.95"},
+            "spec.slo.minMeanAccuracy: got '0.95', expected at most the accuracy of the best variant (full: 0.91)",
+        ),
+        (
+            {"spec.slo.minAccuracy": "0.9", "spec.slo.minMeanAccuracy": "0.89"},
+            "spec.slo.minMeanAccuracy: got '0.89', expected at least spec.slo.minAccuracy (0.9)",
+        ),
+        (
             {"spec.scaling.forecast": {"quantile": "0.000"}},
             "spec.scaling.forecast.quantile: got '0.000', expected more",
         ),

@@ -94,6 +94,18 @@ def test_modes_are_carried_over_when_set() -> None:
     assert made.paused
 
 
+def test_reflex_is_on_without_a_mean_of_its_own_when_the_spec_says_nothing() -> None:
+    made = workload_from(model_deployment(), None)
+    assert made.reflex
+    assert made.objective.min_mean_accuracy is None
+
+
+def test_reflex_and_mean_accuracy_are_the_spec_s_when_it_says_so() -> None:
+    made = workload_from(model_deployment({"spec.scaling.reflex": "Off", "spec.slo.minMeanAccuracy": "0.905"}), None)
+    assert not made.reflex
+    assert made.objective.min_mean_accuracy == 0.905
+
+
 GOOD = """
 apiVersion: v1
 kind: ConfigMap

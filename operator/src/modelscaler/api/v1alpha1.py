@@ -187,6 +187,21 @@ class Slo(ApiModel):
 
     latency: LatencyObjective = Field(description="The latency objective.")
     min_accuracy: Fraction = Field(default="0", description="No answer comes from a variant below this accuracy.")
+    min_mean_accuracy: Fraction | None = Field(
+        default=None,
+        description="What answers reach on average while the reflex answers bursts with cheaper variants; absent: minAccuracy.",
+    )
+
+    model_config = ConfigDict(
+        json_schema_extra=validations(
+            cel(
+                "!has(self.minMeanAccuracy) || double(self.minMeanAccuracy) >= double(self.minAccuracy)",
+                "minMeanAccuracy must not be below minAccuracy",
+                shown="self.minMeanAccuracy",
+                field=".minMeanAccuracy",
+            )
+        )
+    )
 
 
 class CapacityEntry(ApiModel):
@@ -306,6 +321,10 @@ class Scaling(ApiModel):
     mode: Literal["Auto", "Recommend"] = Field(
         default="Auto", description="Recommend writes the plan to status and changes nothing."
     )
+    reflex: Literal["Auto", "Off"] = Field(
+        default="Auto",
+        description="Auto lets replicas answer a burst with cheaper variants above the floors; Off keeps to the planned one.",
+    )
     min_replicas: int = Field(default=1, ge=1, le=1000, description="Fewest replicas.")
     max_replicas: int = Field(default=10, ge=1, le=1000, description="Most replicas.")
     max_hourly_cost: Decimal | None = Field(
@@ -395,6 +414,13 @@ class ModelDeploymentSpec(ApiModel):
                 "slo.minAccuracy must not be above the accuracy of every variant",
                 shown="self.slo.minAccuracy",
                 field=".slo.minAccuracy",
+            ),
+            cel(
+                "!has(self.slo.minMeanAccuracy)"
+                " || self.variants.exists(v, double(v.accuracy) >= double(self.slo.minMeanAccuracy))",
+                "slo.minMeanAccuracy must not be above the accuracy of every variant",
+                shown="self.slo.minMeanAccuracy",
+                field=".slo.minMeanAccuracy",
             ),
             cel(
                 "!has(self.capacity) || self.capacity.all(c, self.placements.exists(p, p.name == c.placement))",
@@ -569,6 +595,13 @@ class ModelDeploymentStatus(ApiModel):
         default_factory=list, max_length=64, description="Pools that could not start."
     )
     load: LoadStatus | None = Field(default=None, description="Load as last read.")
+    served_accuracy: ShortText | None = Field(
+        default=None, description="Mean accuracy of the answers given lately; absent when unknown or without traffic."
+    )
+    degraded_share: ShortText | None = Field(
+        default=None,
+        description="Share of the answers given lately that came from a variant below the serving pool's; absent when unknown.",
+    )
     forecast: ForecastStatus | None = Field(default=None, description="The forecast the plan was made on.")
     capacity: list[CapacityStatus] = Field(default_factory=list, max_length=64, description="What one replica carries.")
     last_decision: Decision | None = Field(default=None, description="The last decision, with what it was made on.")

@@ -38,9 +38,14 @@ def _duplicates(field: str, names: list[str], key: str) -> Iterator[InvalidSpec]
 
 def _accuracy(spec: ModelDeploymentSpec) -> Iterator[InvalidSpec]:
     best = max(spec.variants, key=lambda v: float(v.accuracy))
+    expected = f"at most the accuracy of the best variant ({best.name}: {best.accuracy})"
     if float(best.accuracy) < float(spec.slo.min_accuracy):
-        expected = f"at most the accuracy of the best variant ({best.name}: {best.accuracy})"
         yield InvalidSpec("spec.slo.minAccuracy", spec.slo.min_accuracy, expected)
+    mean = spec.slo.min_mean_accuracy
+    if mean is not None and float(best.accuracy) < float(mean):
+        yield InvalidSpec("spec.slo.minMeanAccuracy", mean, expected)
+    if mean is not None and float(mean) < float(spec.slo.min_accuracy):
+        yield InvalidSpec("spec.slo.minMeanAccuracy", mean, f"at least spec.slo.minAccuracy ({spec.slo.min_accuracy})")
 
 
 def _replicas(spec: ModelDeploymentSpec) -> Iterator[InvalidSpec]:

@@ -66,6 +66,7 @@ def workload_from(resource: ModelDeployment, profile: tuple[CapacityEntry, ...] 
         start_deadline_seconds=float(spec.serving.start_deadline_seconds),
         recommend_only=scaling.mode == "Recommend",
         paused=resource.paused,
+        reflex=scaling.reflex == "Auto",
     )
 
 
@@ -80,10 +81,12 @@ def _placement(placement: Placement) -> PlacementOption:
 
 
 def _objective(spec: ModelDeploymentSpec) -> Objective:
+    mean = spec.slo.min_mean_accuracy
     return Objective(
         percentile=spec.slo.latency.percentile / 100.0,
         latency_seconds=spec.slo.latency.target_milliseconds / 1000.0,
         min_accuracy=float(spec.slo.min_accuracy),
+        min_mean_accuracy=None if mean is None else float(mean),
     )
 
 
