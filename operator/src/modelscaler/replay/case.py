@@ -1,0 +1,92 @@
+"""What is replayed: a workload, its load, and how the simulated cluster behaves. Pure."""
+
+from dataclasses import dataclass, field
+
+from modelscaler.domain import PoolKey, ReplicaCapacity, Workload
+from modelscaler.replay.batching import Speed
+from modelscaler.replay.load import Load
+from modelscaler.replay.pool import PoolSettings, Rung
+
+
+@dataclass(frozen=True, slots=True)
+class StockOut:
+    """While it lasts, no new replica of a placement finds a node."""
+
+    placement: str
+    from_seconds: float
+    to_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    """How the simulated cluster behaves.
+
+    Attributes:
+        lag_seconds: Age of the newest sample: scrape and evaluation.
+        queue_seconds: Longest queue of a replica, in seconds of work.
+        start_spread: Start times vary by up to this share, uniformly, either way.
+        stock_outs: When what cannot be had.
+    """
+
+    lag_seconds: float = 5.0
+    queue_seconds: float = 5.0
+    start_spread: float = 0.1
+    stock_outs: tuple[StockOut, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One replay.
+
+    Attributes:
+        workload: What is scaled. `workload.reflex` gives every policy's replicas the ladder.
+        pool: The pool that policies scale which choose replicas only; also what runs at first.
+        load: What arrives.
+        cluster: How the cluster behaves.
+        seed: Of start times.
+    """
+
+    workload: Workload
+    pool: PoolKey
+    load: Load
+    cluster: Cluster = field(default_factory=Cluster)
+    seed: int = 0
+
+    def settings(self, pool: PoolKey) -> PoolSettings:
+        """Return what does not change of a pool."""
+        workload = self.workload
+        placement, planned = workload.placement(pool.placement), capacity_of(workload, pool)
+        fast = fastest_rung(workload, pool) if workload.reflex else None
+        return PoolSettings(
+            pool=pool,
+            planned=_rung(workload, planned),
+            fast=_rung(workload, fast) if fast else None,
+            floor=workload.objective.min_mean_accuracy,
+            target_seconds=workload.objective.latency_seconds,
+            queue_seconds=self.cluster.queue_seconds,
+            replica_hourly_cost=placement.hourly_cost,
+            start_seconds=placement.start_seconds,
+        )
+
+
+def capacity_of(workload: Workload, pool: PoolKey) -> ReplicaCapacity:
+    """Return the capacity of a pool's replica.
+
+    Raises:
+        KeyError: The workload has no entry for it.
+    """
+    return {capacity.pool: capacity for capacity in workload.capacities}[pool]
+
+
+def fastest_rung(workload: Workload, pool: PoolKey) -> ReplicaCapacity | None:
+    """Return the fastest variant that a pool's replicas may fall back to; None when none is faster than the planned one."""
+    floor = workload.objective.min_accuracy
+    allowed = {variant.name for variant in workload.variants if variant.accuracy >= floor}
+    own = capacity_of(workload, pool)
+    rivals = [c for c in workload.capacities if c.pool.placement == pool.placement and c.pool.variant in allowed]
+    best = max(rivals, key=lambda c: Speed.of(c).largest_rps, default=own)
+    return best if Speed.of(best).largest_rps > Speed.of(own).largest_rps else None
+
+
+def _rung(workload: Workload, capacity: ReplicaCapacity) -> Rung:
+    return Rung(Speed.of(capacity), workload.variant(capacity.pool.variant).accuracy)

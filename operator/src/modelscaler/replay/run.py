@@ -1,0 +1,174 @@
+"""Run one policy over one case: decide, start and stop replicas, let requests arrive, note what happened. Deterministic."""
+
+from collections.abc import Iterable
+from typing import Final
+
+import numpy as np
+
+from modelscaler.backtest.trace import Ints
+from modelscaler.domain import PoolKey
+from modelscaler.replay.case import Case
+from modelscaler.replay.metering import Metering
+from modelscaler.replay.pool import Arriving, Pool, Tally, refused
+from modelscaler.replay.sight import Policy, PolicyKind, PoolSight, Sight, Targets
+from modelscaler.replay.timeline import Timeline
+
+STEP_SECONDS: Final = 5.0
+"""Replicas change at steps of this length, shorter where a policy decides more often; requests arrive in far shorter slots."""
+
+
+def replay(case: Case, kind: PolicyKind, first_replicas: int) -> Timeline:
+    """Replay a case under a policy.
+
+    Args:
+        case: What is replayed.
+        kind: The policy with its settings.
+        first_replicas: Replicas of the case's pool that serve when the replay begins.
+    """
+    return _Run(case, kind.start(case.workload, case.pool), first_replicas).timeline()
+
+
+class _Run:
+    """The simulated cluster while one policy runs it."""
+
+    def __init__(self, case: Case, policy: Policy, first_replicas: int) -> None:
+        self._case, self._policy = case, policy
+        self._step_seconds = min(policy.interval_seconds, STEP_SECONDS)
+        self._slots = round(self._step_seconds / case.load.slot_seconds)
+        self._steps = len(case.load.counts) // self._slots
+        self._random = np.random.default_rng(case.seed)
+        self._pools = {case.pool: Pool(case.settings(case.pool), [0.0] * first_replicas)}
+        self._serving: PoolKey | None = case.pool
+        self._metering = Metering(self._steps, self._step_seconds, case.cluster.lag_seconds)
+        self._log = _Log(self._steps)
+
+    def timeline(self) -> Timeline:
+        counts = self._case.load.counts[: self._steps * self._slots].reshape(self._steps, self._slots)
+        next_decision = 0.0
+        for step in range(self._steps):
+            seconds = step * self._step_seconds
+            self._retry(seconds)
+            if seconds >= next_decision - 1e-9:
+                self._apply(self._policy.decide(self._sight(seconds)), seconds)
+                next_decision += self._policy.interval_seconds
+            self._advance(step, seconds, counts[step])
+        return self._log.timeline(self._step_seconds)
+
+    def _sight(self, seconds: float) -> Sight:
+        pools = tuple(
+            PoolSight(
+                key, len(pool.ready_at), ready := pool.ready(seconds), len(pool.ready_at) - ready, _unschedulable(pool)
+            )
+            for key, pool in self._pools.items()
+        )
+        return Sight(seconds, pools, self._serving, self._metering)
+
+    def _apply(self, targets: Targets, seconds: float) -> None:
+        for key, replicas in targets.replicas.items():
+            pool = self._pools.get(key)
+            if pool is None:
+                pool = self._pools[key] = Pool(self._case.settings(key))
+            if replicas != len(pool.ready_at):
+                pool.resize(replicas, seconds, self._startable(key, seconds), self._start_seconds(pool))
+        self._serving = targets.serving
+        self._remove([key for key in self._pools if key not in targets.replicas])
+
+    def _remove(self, keys: Iterable[PoolKey]) -> None:
+        """Take pools away; what still waits there is answered by whoever serves."""
+        for key in keys:
+            gone = self._pools.pop(key)
+            heir = self._pools.get(self._serving) if self._serving else next(iter(self._pools.values()), None)
+            if heir is not None:
+                heir.queued += gone.queued
+
+    def _retry(self, seconds: float) -> None:
+        """Start what could not be started, as soon as there is a node."""
+        for key, pool in self._pools.items():
+            if _unschedulable(pool) and self._startable(key, seconds):
+                at = seconds + self._start_seconds(pool)
+                pool.ready_at = sorted(min(ready, at) for ready in pool.ready_at)
+
+    def _startable(self, key: PoolKey, seconds: float) -> bool:
+        outs = self._case.cluster.stock_outs
+        return not any(o.placement == key.placement and o.from_seconds <= seconds < o.to_seconds for o in outs)
+
+    def _start_seconds(self, pool: Pool) -> float:
+        spread = self._case.cluster.start_spread
+        return pool.settings.start_seconds * float(self._random.uniform(1.0 - spread, 1.0 + spread))
+
+    def _advance(self, step: int, seconds: float, counts: Ints) -> None:
+        middle = seconds + self._step_seconds / 2.0
+        ready = {key: pool.ready(middle) for key, pool in self._pools.items()}
+        shares = self._shares(ready)
+        total = Tally() if shares else refused(counts)
+        for key, pool in self._pools.items():
+            share = shares.get(key, 0.0)
+            if ready[key] and (share or pool.queued > 0.0):
+                mine: Arriving = counts if share == 1.0 else counts * share
+                total.add(pool.advance(mine, ready[key], self._case.load.slot_seconds))
+        queued = sum(pool.queued for pool in self._pools.values())
+        self._metering.note(total, sum(ready.values()), queued)
+        self._log.note(step, total, queued, self._pools, ready, self._serving)
+
+    def _shares(self, ready: dict[PoolKey, int]) -> dict[PoolKey, float]:
+        """Return what share of the arrivals each pool gets; empty when nobody is there to take any."""
+        if self._serving is not None:
+            return {self._serving: 1.0} if ready.get(self._serving) else {}
+        able = {
+            key: count * self._pools[key].settings.planned.speed.largest_rps for key, count in ready.items() if count
+        }
+        return {key: rps / sum(able.values()) for key, rps in able.items()}
+
+
+def _unschedulable(pool: Pool) -> int:
+    return sum(at == float("inf") for at in pool.ready_at)
+
+
+class _Log:
+    """What happened, as it happens."""
+
+    def __init__(self, steps: int) -> None:
+        self._sums = np.zeros((6, steps))
+        self._queued, self._cost = np.zeros(steps), np.zeros(steps)
+        self._serving = np.full(steps, -1, dtype=np.int64)
+        self._steps = steps
+        self._pools: dict[PoolKey, tuple[Ints, Ints]] = {}
+
+    def note(
+        self,
+        step: int,
+        tally: Tally,
+        queued: float,
+        pools: dict[PoolKey, Pool],
+        ready: dict[PoolKey, int],
+        serving: PoolKey | None,
+    ) -> None:
+        sums = (tally.offered, tally.served, tally.late, tally.refused, tally.degraded, tally.accuracy)
+        self._sums[:, step] = sums
+        self._queued[step] = queued
+        for key, pool in pools.items():
+            if key not in self._pools:
+                self._pools[key] = (np.zeros(self._steps, dtype=np.int64), np.zeros(self._steps, dtype=np.int64))
+            serve, start = self._pools[key]
+            serve[step], start[step] = ready[key], len(pool.ready_at) - ready[key]
+            self._cost[step] += len(pool.ready_at) * pool.settings.replica_hourly_cost
+        if serving is not None:
+            self._serving[step] = list(self._pools).index(serving)
+
+    def timeline(self, step_seconds: float) -> Timeline:
+        offered, served, late, turned_away, degraded, accuracy = self._sums
+        return Timeline(
+            step_seconds=step_seconds,
+            offered=offered,
+            served=served,
+            late=late,
+            refused=turned_away,
+            degraded=degraded,
+            accuracy=accuracy,
+            queued=self._queued,
+            pools=tuple(self._pools),
+            ready=np.array([serve for serve, _ in self._pools.values()]),
+            starting=np.array([start for _, start in self._pools.values()]),
+            hourly_cost=self._cost,
+            serving=self._serving,
+        )
