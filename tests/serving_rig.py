@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 from prometheus_client.parser import text_string_to_metric_families
@@ -155,6 +156,7 @@ def make_rig(
     labels: Mapping[str, str] | None = None,
     place: Place | None = None,
     ladder_file: LadderFile | None = None,
+    told_by: Path | None = None,
     restarts: RestartSettings | None = None,
     start_errors: Sequence[Exception] = (),
     cache_bytes: int = 0,
@@ -170,6 +172,7 @@ def make_rig(
         labels: On every series.
         place: Of the front.
         ladder_file: That its siblings share.
+        told_by: The file that the settings say states the ladder.
         restarts: How lost workers are started again.
         start_errors: Raised by the first starts of each worker.
         cache_bytes: Of the result cache.
@@ -178,7 +181,7 @@ def make_rig(
     echo = model or EchoModel()
     loaded = tuple(loaded_variant(name, echo.accuracies.get(name), max_batch_rows=max_batch_rows) for name in variants)
     executors = [FakeExecutor(echo, loaded, start_errors=list(start_errors)) for _ in range(workers)]
-    settings, clock, watchers = replace(SETTINGS, **changes), FakeClock(), Watchers()
+    settings, clock, watchers = replace(SETTINGS, ladder_file=told_by, **changes), FakeClock(), Watchers()
     engine = Engine(
         executors,
         EngineSettings(

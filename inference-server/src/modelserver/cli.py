@@ -31,8 +31,9 @@ def _build(arguments: argparse.Namespace) -> int:
 
 def _serve(arguments: argparse.Namespace) -> NoReturn:
     from modelserver.serving.head_start import begin_first_worker  # noqa: PLC0415 - lazy: see the module's docstring
+    from modelserver.serving.ladder_file import told_by_file  # noqa: PLC0415 - ditto
 
-    settings = settings_of(arguments)
+    settings = told_by_file(settings_of(arguments))
     begun = begin_first_worker(settings)
     from modelserver.serving.server import serve  # noqa: PLC0415 - the worker loads meanwhile
 

@@ -135,6 +135,44 @@ async def test_other_fronts_follow_later_when_a_worker_of_theirs_is_starting(tmp
         await rig.engine.stop()
 
 
+async def follower_of(tmp_path: Path, document: object) -> Rig:
+    """Return a front that follows a file which states a ladder once the front has started."""
+    path = tmp_path / "told.json"
+    rig = await make_rig(EchoModel(), ladder_file=LadderFile(path)).start()
+    path.write_text(json.dumps(document))
+    rig.clock.advance(0.3)
+    rig.front.tick(0.0)
+    await until(lambda: not rig.front._changes)
+    await rig.engine.stop()
+    return rig
+
+
+async def test_file_is_followed_when_whoever_runs_the_server_writes_it(tmp_path: Path) -> None:
+    rig = await follower_of(tmp_path, LADDER)
+    assert rig.engine.variants == ["full", "int8"]
+    assert rig.front.ladder.document() == LADDER
+
+
+async def test_floor_and_objective_of_a_file_count_when_one_of_its_variants_does_not_load(tmp_path: Path) -> None:
+    rig = await follower_of(tmp_path, {**LADDER, "variants": ["full", "bf16"]})
+    assert rig.front.ladder.document() == {**LADDER, "variants": ["full"]}
+
+
+async def test_file_changes_nothing_when_none_of_its_variants_loads(tmp_path: Path) -> None:
+    rig = await follower_of(tmp_path, {"variants": ["bf16"]})
+    assert rig.front.ladder.document() == {"variants": ["full"]}
+
+
+async def test_admin_port_changes_nothing_when_a_file_states_the_ladder(tmp_path: Path) -> None:
+    path = tmp_path / "told.json"
+    rig = await make_rig(EchoModel(), told_by=path).start()
+    reply = await call(rig, "PUT", LADDER)
+    assert (reply.status, rig.front.ladder.variants) == (409, ("full",))
+    assert f"--ladder-file {path}" in reply.error
+    assert (await call(rig, "GET")).status == 200
+    await rig.engine.stop()
+
+
 def test_damaged_ladder_file_changes_nothing(tmp_path: Path) -> None:
     (tmp_path / "ladder.json").write_text('{"variants": 3}')
     file = LadderFile(tmp_path / "ladder.json")

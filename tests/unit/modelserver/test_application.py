@@ -103,6 +103,20 @@ async def test_request_is_answered_429_with_retry_after_when_the_queue_is_full(r
     assert counted["modelserver_rows_total{full}"] == 3
 
 
+@pytest.mark.parametrize(
+    ("attempt", "retried"), [(None, 0), (b"1", 0), (b"2", 1), (b"11", 1), (b"", 0), (b"-2", 0), (b"two", 0)]
+)
+async def test_request_counts_as_sent_again_only_when_its_attempt_is_above_one(
+    rigs: Any, attempt: bytes | None, retried: int
+) -> None:
+    rig = await rigs()
+    headers = [] if attempt is None else [(b"x-envoy-attempt-count", attempt)]
+    assert (await rig.ask("POST", INFER, numbers_body(1), headers=headers)).status == 200
+    counted = await rig.samples()
+    assert counted["modelserver_requests_offered_total{}"] == 1
+    assert counted["modelserver_requests_retried_total{}"] == retried
+
+
 async def test_row_is_never_computed_when_its_client_hangs_up(rigs: Any) -> None:
     rig, hangup = await rigs(), Hangup()
     rig.block()

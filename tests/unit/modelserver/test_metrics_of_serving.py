@@ -49,6 +49,7 @@ def test_every_outcome_is_there_from_the_start_so_that_rates_are_not_missing() -
     found = series(ServerMetrics({"pool": "p"}, "full").render())
     assert all(found["modelserver_requests_total", outcome, "p", "full"] == 0 for outcome in OUTCOMES)
     assert found["modelserver_requests_offered_total", "p"] == 0
+    assert found["modelserver_requests_retried_total", "p"] == 0
     assert found["modelserver_request_duration_seconds_count", "p", "full"] == 0
 
 

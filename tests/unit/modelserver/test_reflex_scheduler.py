@@ -371,3 +371,10 @@ def test_a_ladder_is_refused_when_none_of_it_is_loaded() -> None:
 
 def test_what_is_not_loaded_is_passed_over_when_the_rest_is() -> None:
     assert scheduler(Ladder(("full", "bf16", "int8"))).variants() == ["full", "int8"]
+
+
+@pytest.mark.parametrize("accuracy", ["0.9467", "0.9471", "0.1", "0.3"])
+def test_floor_is_kept_when_it_is_the_accuracy_of_the_first_to_the_last_digit(accuracy: str) -> None:
+    stated = {"full": Decimal(accuracy), "int8": Decimal("0.05")}
+    one = scheduler(Ladder(("full", "int8"), Decimal(accuracy), 100, stated))
+    assert one.ladder.min_mean_accuracy == Decimal(accuracy)

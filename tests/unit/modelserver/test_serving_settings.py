@@ -7,10 +7,12 @@ import pytest
 from modelserver.cgroups import CpuUse, cpu_limit_cores, cpu_use, memory_pressure, whole_cores
 from modelserver.cli import main, make_parser
 from modelserver.engine.answers import SilentObserver
+from modelserver.engine.process_executor import ProcessExecutor
 from modelserver.errors import LoadError
 from modelserver.serving.computing import first_ladder, make_executors
 from modelserver.serving.flags import settings_of, with_config
 from modelserver.serving.fronts import backoff_seconds
+from modelserver.serving.ladder_file import told_by_file
 from modelserver.serving.place import Place, share_of
 from modelserver.serving.settings import ServeSettings
 
@@ -43,6 +45,37 @@ def test_reflex_is_set_by_flags() -> None:
         parse("--model", "m", "--min-mean-accuracy", "0.93", "--latency-objective-milliseconds", "250")
     )
     assert ladder.document() == {"variants": ["full"], "minMeanAccuracy": "0.93", "latencyMilliseconds": 250}
+
+
+def test_ladder_file_wins_over_flags_when_it_is_there(tmp_path: Path) -> None:
+    path = tmp_path / "ladder.json"
+    document = {
+        "variants": ["full", "int8"],
+        "minMeanAccuracy": "0.945",
+        "latencyMilliseconds": 350,
+        "accuracies": {"full": "0.95", "int8": "0.94"},
+    }
+    path.write_text(json.dumps(document))
+    flags = ("--variant", "bf16", "--ladder", "pruned", "--min-mean-accuracy", "0.5")
+    told = told_by_file(parse("--model", "m", *flags, "--ladder-file", str(path)))
+    assert first_ladder(told).document() == document
+    assert told.variant == "full"
+
+
+@pytest.mark.parametrize("text", [None, "{", '{"variants": []}'])
+def test_flags_count_when_the_ladder_file_is_missing_or_damaged(tmp_path: Path, text: str | None) -> None:
+    path = tmp_path / "ladder.json"
+    if text is not None:
+        path.write_text(text)
+    told = told_by_file(parse("--model", "m", "--ladder", "int8", "--ladder-file", str(path)))
+    assert told.variants == ("full", "int8")
+
+
+def test_workers_leave_out_what_does_not_load_only_when_a_file_states_the_ladder() -> None:
+    for file, lenient in ((None, False), (Path("/nowhere"), True)):
+        (executor,) = make_executors(settings_with(ladder_file=file), ("full", "int8"), SilentObserver().on_stage_lost)
+        assert isinstance(executor, ProcessExecutor)
+        assert executor._lenient is lenient
 
 
 @pytest.mark.parametrize(

@@ -163,6 +163,20 @@ def test_loading_fails_when_a_variant_is_not_there_and_goes_on_with_the_others()
     assert list(ladder.networks) == ["a"]
 
 
+def test_a_further_variant_that_is_not_there_ends_the_start_unless_that_may_be() -> None:
+    ladder, _ = make_ladder({"a": MIB, "c": MIB}, 1000 * MIB)
+    with pytest.raises(LoadError, match="not there"):
+        ladder.load_all(["a", "b", "c"])
+    loaded, left_out = make_ladder({"a": MIB, "c": MIB}, 1000 * MIB)[0].load_all(["a", "b", "c"], lenient=True)
+    assert [one.variant for one in loaded] == ["a", "c"]
+    assert left_out == {"b": "variant 'b': not there"}
+
+
+def test_the_first_variant_must_be_there_whatever_may_be_left_out() -> None:
+    with pytest.raises(LoadError, match="not there"):
+        make_ladder({"a": MIB}, 1000 * MIB)[0].load_all(["b", "a"], lenient=True)
+
+
 def test_adding_is_refused_when_memory_does_not_allow_it() -> None:
     ladder, _ = make_ladder({"a": MIB, "b": 900 * MIB}, 1000 * MIB)
     ladder.load_all(["a"])

@@ -82,6 +82,7 @@ class ProcessExecutor:
         threads: Of the worker's libraries.
         load_within_seconds: A model that is not ready by then is given up.
         begun: A worker that has been told to do just this, for the first start; None to begin one then.
+        lenient: Leave out a variant after the first that does not load, whatever the reason.
     """
 
     concurrency = 1
@@ -99,6 +100,7 @@ class ProcessExecutor:
         threads: int = 1,
         load_within_seconds: float = LOAD_WITHIN_SECONDS,
         begun: Begun | None = None,
+        lenient: bool = False,
     ) -> None:
         self._open = Open(uri, device, sorted(executables), stage)
         self._variants = list(variants)
@@ -106,6 +108,7 @@ class ProcessExecutor:
         self._threads = threads
         self._load_within_seconds = load_within_seconds
         self._begun = begun
+        self._lenient = lenient
         self._worker: WorkerProcess | None = None
         self._arenas: Arenas | None = None
 
@@ -131,7 +134,8 @@ class ProcessExecutor:
 
     def _take_begun(self) -> Begun:
         """Return a worker that does what is to be done: the one there is, once, else a new one."""
-        orders = Orders(self._open, Start(list(self._variants), self._limits.memory_limit_bytes), self._threads)
+        start = Start(list(self._variants), self._limits.memory_limit_bytes, lenient=self._lenient)
+        orders = Orders(self._open, start, self._threads)
         begun, self._begun = self._begun, None
         if begun is None:
             return begin(orders)

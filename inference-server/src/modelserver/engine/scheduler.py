@@ -346,7 +346,7 @@ class Scheduler:
                     f"field 'accuracies': {variant!r} is missing, expected its accuracy, for the floor"
                 )
         best = self._accuracy(ladder, known[0])
-        if best is not None and best < ladder.min_mean_accuracy:
+        if best is not None and best < float(ladder.min_mean_accuracy):
             raise InvalidRequestError(
                 f"field 'minMeanAccuracy': {ladder.min_mean_accuracy}, expected at most {best:g}, that of {known[0]!r}"
             )

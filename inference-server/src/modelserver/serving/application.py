@@ -24,7 +24,16 @@ from modelserver.protocol import documents
 from modelserver.protocol.openapi import openapi_document
 from modelserver.serving.bottleneck import Verdict
 from modelserver.serving.health import Facts, why_not_live, why_not_ready
-from modelserver.serving.http import Receive, Response, Scope, Send, error_response, json_response, send_response
+from modelserver.serving.http import (
+    Receive,
+    Response,
+    Scope,
+    Send,
+    error_response,
+    is_sent_again,
+    json_response,
+    send_response,
+)
 from modelserver.serving.inference import Inference
 from modelserver.serving.metrics import ServerMetrics
 from modelserver.serving.routes import PATHS, Route, Subject, parse_path
@@ -125,6 +134,8 @@ class Application:
     async def _counted_infer(self, scope: Scope, receive: Receive, send: Send, route: Route) -> None:
         start = time.perf_counter()
         self._metrics.offered.pending += 1
+        if is_sent_again(scope["headers"]):
+            self._metrics.retried.pending += 1
         self.inflight += 1
         self.idle.clear()
         try:

@@ -43,6 +43,7 @@ def make_executors(
             executables=settings.executables,
             stage=settings.stage,
             begun=begun if index == 0 else None,
+            lenient=settings.ladder_file is not None,
         )
         for index in range(settings.workers or 1)
     ]
@@ -72,6 +73,7 @@ def first_ladder(settings: ServeSettings) -> Ladder:
         settings.variants,
         None if floor is None else Decimal(str(floor)),
         settings.latency_objective_milliseconds,
+        settings.accuracies,
     )
 
 

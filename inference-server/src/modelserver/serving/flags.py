@@ -122,6 +122,11 @@ def _add_batching_flags(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--latency-objective-milliseconds", type=positive, help="that lesser variants are used to keep under load"
     )
+    group.add_argument(
+        "--ladder-file",
+        type=Path,
+        help="JSON as PUT /admin/ladder takes it; wins over the flags, and is followed while the server runs",
+    )
     group.add_argument("--cache-megabytes", type=natural, default=0, help="of results; 0 for no cache")
     group.add_argument("--cache-seconds", type=_not_negative, default=60.0, help="longest life of a cached result")
     group.add_argument("--hot-items", type=Path, help="JSON lines of v2 requests to cache before ready")
@@ -235,6 +240,7 @@ def settings_of(arguments: argparse.Namespace) -> ServeSettings:
         ladder=arguments.ladder,
         min_mean_accuracy=arguments.min_mean_accuracy,
         latency_objective_milliseconds=objective,
+        ladder_file=arguments.ladder_file,
         max_delay_seconds=arguments.max_delay_milliseconds / 1e3,
         max_queue_seconds=arguments.max_queue_seconds,
         max_queue=arguments.max_queue,

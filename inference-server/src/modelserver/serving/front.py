@@ -5,6 +5,7 @@ import gc
 import logging
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 from modelserver.cgroups import cpu_use, memory_limit_bytes, memory_pressure
 from modelserver.compute.executor import Loaded
@@ -43,7 +44,7 @@ class Front:
         engine: Not started, watched by `watchers`.
         watchers: Told what the engine does.
         metrics: Of this front.
-        ladder_file: Where siblings look; None when there are none.
+        ladder_file: Where siblings look, or whoever runs the server writes; None when nobody does.
         clock: Monotonic seconds.
 
     Attributes:
@@ -130,9 +131,11 @@ class Front:
         """Put a ladder in force here and in the other fronts.
 
         Raises:
-            LoadError: When a variant does not load; the ladder stays as it was.
+            LoadError: When a variant does not load, or a file states the ladder; the ladder stays as it was.
             RequestError: When it cannot be kept; ditto.
         """
+        if self._settings.ladder_file is not None:
+            raise LoadError(f"--ladder-file {self._settings.ladder_file}: expected the ladder to be changed there")
         await self._engine.set_ladder(ladder)
         if self._ladder_file is not None:
             self._ladder_file.write(ladder)
@@ -213,7 +216,7 @@ class Front:
         return Surroundings(cpu_use(), time.process_time(), min(1.0, share), memory_pressure())
 
     def _follow_ladder(self) -> None:
-        """Put the ladder in force that another front was told."""
+        """Put the ladder in force that is on disk."""
         if self._ladder_file is None or not self.is_started:
             return
         ladder = self._ladder_file.changed()
@@ -225,9 +228,20 @@ class Front:
 
     async def _follow(self, ladder: Ladder, file: LadderFile) -> None:
         try:
-            await self._engine.set_ladder(ladder)
+            await self._set_what_loads(ladder)
         except UnavailableError as error:  # a worker is starting
-            log.info("the ladder that another front was told waits: %s", error)
+            log.info("the ladder on disk waits: %s", error)
             file.forget()
         except Exception:
-            log.exception("the ladder that another front was told cannot be put in force")
+            log.exception("the ladder on disk cannot be put in force")
+
+    async def _set_what_loads(self, ladder: Ladder) -> None:
+        """Put a ladder in force; without the variants that are not here yet when one of them does not load."""
+        try:
+            await self._engine.set_ladder(ladder)
+        except LoadError as error:
+            here = tuple(variant for variant in ladder.variants if variant in self._engine.variants)
+            if not here or here == ladder.variants:
+                raise
+            log.warning("of the ladder on disk only %s: %s", ", ".join(here), error)
+            await self._engine.set_ladder(replace(ladder, variants=here))

@@ -28,4 +28,5 @@ def begin_first_worker(settings: ServeSettings) -> Begun | None:
         return None
     share = own_share(settings, Place())
     opening = Open(share.model_uri, share.device, sorted(share.executables), share.stage)
-    return begin(Orders(opening, Start(list(share.variants), share.worker_memory_limit_bytes)))
+    lenient = share.ladder_file is not None
+    return begin(Orders(opening, Start(list(share.variants), share.worker_memory_limit_bytes, lenient=lenient)))

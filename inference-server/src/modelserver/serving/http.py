@@ -15,6 +15,7 @@ Send: TypeAlias = Callable[[dict[str, Any]], Awaitable[None]]
 Headers: TypeAlias = Iterable[tuple[bytes, bytes]]
 
 JSON = b"application/json"
+ATTEMPT_HEADER = b"x-envoy-attempt-count"
 _MAX_LENGTH_DIGITS = 18
 
 
@@ -75,6 +76,18 @@ def _length(value: bytes) -> int:
     if not value.isdigit() or len(value) > _MAX_LENGTH_DIGITS:
         raise InvalidRequestError(f"content-length: {value[:40].decode('latin-1')!r}, expected a whole number")
     return int(value)
+
+
+def is_sent_again(headers: Headers) -> bool:
+    """Say whether whoever sends a request has sent it before, by Envoy's count of attempts, which is 1 at first.
+
+    Args:
+        headers: Names in lower case; `x-envoy-attempt-count` is what Envoy and Istio add, and clients of any kind may.
+    """
+    for name, value in headers:
+        if name == ATTEMPT_HEADER:
+            return value.isdigit() and len(value) <= _MAX_LENGTH_DIGITS and int(value) > 1
+    return False
 
 
 def body_headers(headers: Headers) -> BodyHeaders:

@@ -1,20 +1,22 @@
-"""The ladder that is in force, on disk: for the other fronts, and for a front that is started again."""
+"""The ladder on disk: for the other fronts, for one that is started again, or from whoever runs the server."""
 
 import logging
 import os
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import orjson
 
 from modelserver.engine.ladder import Ladder, parse_ladder
 from modelserver.errors import InvalidRequestError
+from modelserver.serving.settings import ServeSettings
 
 log = logging.getLogger("modelserver")
 
 
 class LadderFile:
-    """A file that fronts share.
+    """A file that fronts share, or that whoever runs the server writes.
 
     Args:
         path: Of it.
@@ -51,6 +53,26 @@ class LadderFile:
     def _stamp(self) -> tuple[int, int] | None:
         try:
             found = self._path.stat()
-        except FileNotFoundError:
+        except OSError:
             return None
         return found.st_mtime_ns, found.st_ino
+
+
+def told_by_file(settings: ServeSettings) -> ServeSettings:
+    """Return settings with what their ladder file states; as they are when it is missing or damaged.
+
+    A server starts all the same: it serves the planned variant, and follows the file once there is something to follow.
+    """
+    told = None if settings.ladder_file is None else LadderFile(settings.ladder_file).changed()
+    if told is None:
+        return settings
+    first, *others = told.variants
+    floor = told.min_mean_accuracy
+    return replace(
+        settings,
+        variant=first,
+        ladder=tuple(others),
+        min_mean_accuracy=None if floor is None else float(floor),
+        latency_objective_milliseconds=told.latency_milliseconds,
+        accuracies=told.accuracies,
+    )

@@ -172,6 +172,7 @@ class ServerMetrics:
 
     def _make_request_metrics(self, family: _Family) -> None:
         self.offered = family.counter("modelserver_requests_offered", "Infer requests that arrived.")[()]
+        self.retried = family.counter("modelserver_requests_retried", "Of them, those that were sent before.")[()]
         self._requests = family.counter(
             "modelserver_requests", "Infer requests by how they ended.", "variant", "outcome"
         )

@@ -75,8 +75,12 @@ async def _run(
 ) -> Exception | None:
     """Serve until told to end; return why that was not possible."""
     file = None if place.directory is None else LadderFile(place.directory / LADDER_FILE)
+    told = file and file.changed()
+    if settings.ladder_file is not None:
+        # The first worker loads what the file stated when the flags were read; what changed since is followed.
+        file, told = LadderFile(settings.ladder_file), None
     watchers = Watchers()
-    engine = make_engine(settings, (file and file.changed()) or first_ladder(settings), watchers, begun)
+    engine = make_engine(settings, told or first_ladder(settings), watchers, begun)
     started = None if begun else await _spawned(engine)
     from modelserver.serving.lame_duck import serve_http  # noqa: PLC0415 - the workers load meanwhile
 

@@ -1,6 +1,8 @@
 """How a server is set up."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from decimal import Decimal
 from pathlib import Path
 
 
@@ -16,6 +18,8 @@ class ServeSettings:
         ladder: Variants to hold, most wanted first; empty for the planned one alone.
         min_mean_accuracy: What answers keep on average, 0 to 1; None for whatever the ladder gives.
         latency_objective_milliseconds: What the reflex keeps; None for no objective.
+        accuracies: Variant -> accuracy, 0 to 1, where the model's own figure is to be overruled.
+        ladder_file: That states ladder, floor and objective, and is followed while the server runs; None for none.
         max_delay_seconds: Longest wait for a batch to fill; 0 for none.
         max_queue_seconds: What waits may take to compute, as predicted; a request beyond that is answered 429.
         max_queue: Rows that may wait, however quick; ditto.
@@ -49,6 +53,8 @@ class ServeSettings:
     ladder: tuple[str, ...] = ()
     min_mean_accuracy: float | None = None
     latency_objective_milliseconds: int | None = None
+    accuracies: Mapping[str, Decimal] = field(default_factory=dict)
+    ladder_file: Path | None = None
     max_delay_seconds: float = 0.0
     max_queue_seconds: float = 5.0
     max_queue: int = 8192

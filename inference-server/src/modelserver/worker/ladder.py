@@ -48,19 +48,23 @@ class Ladder:
         self._plan = MemoryPlan(limit_bytes)
         self._steps = steps
 
-    def load_all(self, variants: Sequence[str]) -> tuple[list[LoadedVariant], dict[str, str]]:
+    def load_all(self, variants: Sequence[str], lenient: bool = False) -> tuple[list[LoadedVariant], dict[str, str]]:
         """Load variants, most wanted first. The first is loaded whatever it takes.
+
+        Args:
+            variants: Their names.
+            lenient: Leave out a variant after the first that does not load, whatever the reason.
 
         Returns:
             Those that are loaded, and why the others are not.
 
         Raises:
-            LoadError: When one does not load for another reason than memory.
+            LoadError: When one does not load for another reason than memory, unless that may be.
         """
         loaded: list[LoadedVariant] = []
         left_out: dict[str, str] = {}
         for variant in variants:
-            outcome = self._load(variant, must=not loaded)
+            outcome = self._tried(variant) if lenient and loaded else self._load(variant, must=not loaded)
             if isinstance(outcome, str):
                 left_out[variant] = outcome
             else:
@@ -82,6 +86,12 @@ class Ladder:
         """Give up a variant."""
         self.networks.pop(variant, None)
         gc.collect()
+
+    def _tried(self, variant: str) -> LoadedVariant | str:
+        try:
+            return self._load(variant, must=False)
+        except LoadError as error:
+            return str(error)
 
     def _load(self, variant: str, must: bool) -> LoadedVariant | str:
         """Load a variant, or say why there is no memory for it; `must` overrides that."""

@@ -150,7 +150,7 @@ class Worker:
             self._part = PartRunner(model, part, self._arenas)
         steps = Steps(*_steps(model, part), self._resident.read)
         self._ladder = Ladder(model, served.found.directory, asked.memory_limit_bytes, steps)
-        loaded, left_out = self._ladder.load_all(asked.variants or model.variants()[:1])
+        loaded, left_out = self._ladder.load_all(asked.variants or model.variants()[:1], asked.lenient)
         example = None
         if asked.example:
             self._arenas.writes[0].reset()

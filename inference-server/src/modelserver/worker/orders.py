@@ -57,6 +57,7 @@ class Start:
         memory_limit_bytes: Of resident memory, beyond which no further variant is loaded; None for no limit.
         part: Of a split model; None for the whole.
         example: Whether to give the model's example back, in the first slot's memory, which no batch may then have.
+        lenient: Whether a variant after the first that does not load is left out, whatever the reason.
     """
 
     op: ClassVar[str] = "start"
@@ -64,6 +65,7 @@ class Start:
     memory_limit_bytes: int | None = None
     part: Part | None = None
     example: bool = False
+    lenient: bool = False
 
 
 def framed(op: str, body: object) -> bytes:
