@@ -22,6 +22,8 @@ def explain(name: str, status: ModelDeploymentStatus) -> str:
     if status.desired:
         want = status.desired
         rows.append(("wanted", f"{want.placement}-{want.variant} x {want.replicas} at {want.hourly_cost} per hour"))
+    if status.served_accuracy is not None:
+        rows.append(("answers", _answers(status)))
     if decision.runner_up:
         second = decision.runner_up
         rows.append(
@@ -33,6 +35,13 @@ def explain(name: str, status: ModelDeploymentStatus) -> str:
     rows += [(f"{c.type}={c.status}", f"{c.reason}: {c.message}") for c in status.conditions]
     width = max(len(label) for label, _ in rows)
     return "\n".join([f"{name}: {decision.message}", "", *(f"  {label:<{width}}  {text}" for label, text in rows)])
+
+
+def _answers(status: ModelDeploymentStatus) -> str:
+    mean = f"{status.served_accuracy} accurate on average"
+    if status.degraded_share is None or float(status.degraded_share) == 0.0:
+        return f"{mean}, all by the planned variant or better"
+    return f"{mean}, {float(status.degraded_share) * 100:.3g} % of them by a cheaper variant than planned"
 
 
 def _rps(text: str | None) -> str:

@@ -25,6 +25,7 @@ BUSY, IDLE, BROKEN, SILENT, MORTAL = (
     WorkloadKey("shop", name) for name in ("busy", "idle", "broken", "silent", "mortal")
 )
 BUSY_RPS = 40.0
+STORMY, PATIENT = WorkloadKey("shop", "stormy"), WorkloadKey("shop", "patient")
 
 
 def labels(key: WorkloadKey, **more: str) -> str:
@@ -42,9 +43,28 @@ def histogram(key: WorkloadKey, requests_seen: float) -> str:
     return "".join(f"{name}{labels(key, le=le)} {share * requests_seen}\n" for le, share in shares.items())
 
 
+def retrying(key: WorkloadKey, seconds: float, retried_rps: float, refused_rps: float) -> str:
+    """Return the counters of a server that is offered 40 requests/s, of which so many were sent before."""
+    refused = {"rejected": refused_rps, "expired": 0.0, "ok": 40.0 - refused_rps}
+    ended = "".join(
+        f"modelserver_requests_total{labels(key, variant='full', outcome=outcome)} {rate * seconds}\n"
+        for outcome, rate in refused.items()
+    )
+    retried = f"modelserver_requests_retried_total{labels(key)} {retried_rps * seconds}\n"
+    return counter(key, 40.0 * seconds) + retried + ended
+
+
+def rows(key: WorkloadKey, variant: str, value: float) -> str:
+    return f"modelserver_rows_total{labels(key, variant=variant)} {value}\n"
+
+
 def fleet(seconds: float) -> str:
     return "".join(
         [
+            retrying(STORMY, seconds, retried_rps=25.0, refused_rps=15.0),
+            retrying(PATIENT, seconds, retried_rps=5.0, refused_rps=15.0),
+            rows(BUSY, "full", 30.0 * seconds),
+            rows(BUSY, "int8", 10.0 * seconds),
             counter(BUSY, BUSY_RPS * seconds),
             f"modelserver_queue_depth{labels(BUSY)} 3\n",
             histogram(BUSY, BUSY_RPS * seconds),
@@ -97,6 +117,26 @@ def test_demand_of_all_replicas_is_added_up_when_they_report(url: str) -> None:
     assert known(source(url).read(now()).reporting(BUSY)) == 2.0
 
 
+@pytest.mark.parametrize(("key", "wanted_rps"), [(STORMY, 25.0), (PATIENT, 35.0)])
+def test_demand_leaves_out_retries_as_far_as_replicas_turned_requests_away(
+    url: str, key: WorkloadKey, wanted_rps: float
+) -> None:
+    read = eventually(
+        lambda: source(url).read(now()).offered(key), lambda r: abs((known(r) or 0) - wanted_rps) < 0.05 * wanted_rps
+    )
+    assert known(read) == pytest.approx(wanted_rps, rel=0.1)
+    end = now().replace(microsecond=0)
+    window = source(url).history(end - timedelta(seconds=2), end, 1.0).windows[key]
+    assert window.rps[-1] == pytest.approx(wanted_rps, rel=0.1)
+
+
+def test_who_answers_is_read_per_variant(url: str) -> None:
+    eventually(lambda: source(url).read(now()).offered(BUSY), lambda r: abs((known(r) or 0) - 80) < 8)
+    served = source(url).read(now()).served(BUSY)
+    assert served == pytest.approx({"full": 30.0, "int8": 10.0}, rel=0.1)
+    assert source(url).read(now()).served(SILENT) == {}
+
+
 def test_demand_is_a_true_zero_when_a_fresh_counter_stands_still(url: str) -> None:
     reading = eventually(lambda: source(url).read(now()).offered(IDLE), lambda r: isinstance(r, Zero))
     assert isinstance(reading, Zero)
@@ -142,11 +182,11 @@ def test_latency_is_what_prometheus_would_say_when_asked_for_any_percentile(
     assert known(reading) == pytest.approx(float(answer["data"]["result"][0]["value"][1]), rel=0.01)
 
 
-def test_five_queries_are_sent_when_the_fleet_is_read(url: str) -> None:
+def test_six_queries_are_sent_when_the_fleet_is_read(url: str) -> None:
     sent: list[None] = []
     settings = PrometheusSettings(url, RATE_WINDOW_SECONDS, STALE_AFTER_SECONDS)
     PrometheusSource(settings, on_query=lambda: sent.append(None)).read(now())
-    assert len(sent) == 5
+    assert len(sent) == 6
 
 
 def test_reading_goes_stale_and_in_the_end_absent_when_the_exporter_dies(program: Path, tmp_path: Path) -> None:

@@ -68,6 +68,17 @@ def test_reading_is_the_error_when_its_own_freshness_is_bad() -> None:
     assert judged(Newest({KEY: BROKEN}, NOW, 60.0), Sample(3.0, EVALUATED)) == BROKEN
 
 
+RATES = {"full": 30.0, "int8": 10.0}
+
+
+def test_who_answers_is_known_only_while_samples_are_fresh_and_sound() -> None:
+    assert FleetMetrics(served_rows=newest(5.0).served({KEY: RATES})).served(KEY) == RATES
+    assert newest(99.0).served({KEY: RATES}) == {}
+    assert FleetMetrics(served_rows=newest(5.0).served({KEY: BROKEN})).served(KEY) == {}
+    assert newest(5.0).served(BROKEN) == {}
+    assert Newest(BROKEN, NOW, 60.0).served({KEY: RATES}) == {}
+
+
 BUCKETS = ((0.1, 90.0), (0.2, 100.0), (math.inf, 100.0))
 
 

@@ -90,6 +90,15 @@ def test_only_the_ladder_in_force_has_its_info_at_1() -> None:
     assert found["modelserver_ladder_info", "b", "full,int8"] == 1
 
 
+def test_series_of_a_lesser_variant_are_there_before_it_answers_so_that_rates_miss_nothing() -> None:
+    metrics = ServerMetrics({}, "full")
+    metrics.on_loaded(0, Loaded(echo_contract(), (loaded_variant(), loaded_variant("int8"))))
+    found = series(metrics.render())
+    assert found["modelserver_rows_total", "int8"] == 0
+    assert found["modelserver_requests_total", "ok", "int8"] == 0
+    assert found["modelserver_request_duration_seconds_count", "int8"] == 0
+
+
 def test_load_and_build_are_told_when_a_worker_is_ready() -> None:
     metrics = ServerMetrics({}, "full")
     metrics.on_loaded(0, Loaded(echo_contract(), (loaded_variant(),), device_memory_bytes=5))

@@ -1,8 +1,12 @@
+from dataclasses import replace
+
 import pytest
 
 import builders
+from modelscaler.api.v1alpha1 import ModelDeploymentStatus
 from modelscaler.api.words import Binding, DecisionReason
-from modelscaler.domain import Demand, Plan, PolicyState, PoolTarget, Step
+from modelscaler.domain import Demand, Plan, PolicyState, PoolKey, PoolTarget, Step
+from modelscaler.explain import explain
 from modelscaler.status import next_status, status_body
 from modelscaler.status.wording import decimal
 from status_scenes import plan, rejected, scene, step
@@ -44,6 +48,37 @@ def test_status_tells_what_serves_what_is_wanted_and_why_when_a_decision_was_mad
             "whyNot": "costs 2.5 times as much",
         },
     }
+
+
+def served_by(*served: tuple[str, float], pool: PoolKey = builders.GPU_FULL) -> ModelDeploymentStatus:
+    """Return the status of a ModelDeployment whose full variant is 0.92 accurate and whose int8 variant 0.91."""
+    seen = scene().observation
+    assert seen is not None
+    return next_status(scene(observation=replace(seen, served=served), step=step(PolicyState(active=pool), pool=pool)))
+
+
+def test_status_tells_how_accurate_answers_are_when_a_burst_is_answered_by_a_cheaper_variant() -> None:
+    status = served_by(("full", 75.0), ("int8", 25.0))
+    assert (status.served_accuracy, status.degraded_share) == ("0.9175", "0.25")
+    told = explain("ranker", status)
+    assert "0.9175 accurate on average, 25 % of them by a cheaper variant than planned" in told
+
+
+def test_no_answer_is_degraded_when_it_is_more_accurate_than_planned() -> None:
+    status = served_by(("full", 75.0), ("int8", 25.0), pool=builders.GPU_INT8)
+    assert (status.served_accuracy, status.degraded_share) == ("0.9175", "0")
+    assert "all by the planned variant or better" in explain("ranker", status)
+
+
+def test_accuracy_of_answers_is_absent_when_nobody_knows_who_answers() -> None:
+    body = status_body(served_by())
+    assert {"servedAccuracy", "degradedShare"}.isdisjoint(body)
+    assert "accurate on average" not in explain("ranker", served_by())
+
+
+def test_answers_of_a_variant_that_left_the_spec_are_passed_over() -> None:
+    status = served_by(("full", 50.0), ("gone", 50.0))
+    assert (status.served_accuracy, status.degraded_share) == ("0.92", "0")
 
 
 def test_status_tells_who_has_which_share_in_the_forecast_and_why() -> None:

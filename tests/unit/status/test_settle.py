@@ -8,7 +8,7 @@ import pytest
 import builders
 from modelscaler.api.v1alpha1 import ModelDeploymentStatus
 from modelscaler.api.words import Binding, DecisionReason
-from modelscaler.domain import PolicyState, PoolKey, Switch, Value
+from modelscaler.domain import PolicyState, PoolKey, Switch, Value, VariantOption
 from modelscaler.planner.behavior import remember
 from modelscaler.status import StatusInputs, next_status, policy_state, settle
 from status_scenes import plan, scene, step
@@ -49,6 +49,30 @@ def test_latency_is_refreshed_when_it_doubles_or_goes_away(latency_seconds: floa
     assert seen is not None
     changed = replace(seen, latency=builders.reading(latency_seconds))
     assert (written(scene(BEFORE, LATER, observation=changed)) is not None) == refreshed
+
+
+@pytest.mark.parametrize(
+    ("served", "refreshed"),
+    [
+        ((("int8", 90.0), ("tiny", 10.0)), True),
+        ((("int8", 99.5), ("tiny", 0.5)), False),
+        ((("int8", 80.0),), False),
+        ((), True),
+    ],
+)
+def test_degraded_answers_are_told_when_their_share_moves_noticeably(
+    served: tuple[tuple[str, float], ...], refreshed: bool
+) -> None:
+    variants = (*builders.workload().variants, VariantOption("tiny", 0.8))
+    shared: dict[str, Any] = {"workload": builders.workload(variants=variants)}
+
+    def inputs(at: datetime, before: ModelDeploymentStatus, by: tuple[tuple[str, float], ...]) -> StatusInputs:
+        seen = scene(before, at).observation
+        assert seen is not None
+        return scene(before, at, observation=replace(seen, served=by), **shared)
+
+    before = next_status(inputs(builders.NOW, ModelDeploymentStatus(), (("int8", 100.0),)))
+    assert (written(inputs(LATER, before, served), before) is not None) == refreshed
 
 
 def test_nothing_is_written_when_only_the_queue_flickers() -> None:

@@ -163,7 +163,7 @@ class ServerMetrics:
         self._begin(variant)
 
     def _begin(self, variant: str) -> None:
-        """Have the series of the planned variant there from the start, so that rates over them are not missing."""
+        """Have the series of a variant there before it answers, so that rates over them miss nothing."""
         for outcome in OUTCOMES:
             self._requests[variant, outcome]
         for reason in RESTART_REASONS:
@@ -250,6 +250,7 @@ class ServerMetrics:
     def on_loaded(self, worker: int, loaded: Loaded) -> None:
         """See `Observer`."""
         for variant in loaded.variants:
+            self._begin(variant.variant)
             self._load_seconds[(variant.variant,)].set(variant.load_seconds + variant.warm_up_seconds)
             self._warm_up_seconds[(variant.variant,)].set(variant.warm_up_seconds)
         self._info[self._variant, __version__, loaded.contract.name].set(1)

@@ -105,6 +105,7 @@ class Fleet:
             ),
             selected=self._selected(entry.key),
             new_readings=new_readings,
+            served=self._served(entry),
         )
 
     def forecast(self, key: WorkloadKey) -> tuple[QuantileForecast | None, ForecastHealth]:
@@ -117,6 +118,14 @@ class Fleet:
         measured = [s for pool in self._pools(entry) for s in self._mirror.starts_seconds(entry.key, pool)]
         seconds = max([longest, *measured]) + self._lead_seconds
         return math.ceil(seconds / self._step_seconds) * self._step_seconds
+
+    def _served(self, entry: Entry) -> tuple[tuple[str, float], ...]:
+        """Return who answers, by the names that the spec gives; what other artefacts still answer is passed over."""
+        assert self._metrics is not None  # noqa: S101 - the loop reads first
+        rates = self._metrics.served(entry.key)
+        variants = entry.resource.spec.variants if entry.resource else ()
+        named = ((variant.name, rates.get(variant.artifact or variant.name, 0.0)) for variant in variants)
+        return tuple((name, rate) for name, rate in named if rate > 0.0)
 
     def _selected(self, key: WorkloadKey) -> PoolKey | None:
         service = self._mirror.service(key)

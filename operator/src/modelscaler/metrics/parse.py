@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
 from modelscaler.domain import SourceError, WorkloadKey
-from modelscaler.metrics.queries import BOUND_LABEL, NAME_LABEL, NAMESPACE_LABEL
+from modelscaler.metrics.queries import BOUND_LABEL, NAME_LABEL, NAMESPACE_LABEL, VARIANT_LABEL
 
 LONGEST_SHOWN_CHARACTERS: Final = 80
 
@@ -30,6 +30,7 @@ class Sample:
 Samples: TypeAlias = dict[WorkloadKey, Sample | SourceError]
 Buckets: TypeAlias = tuple[tuple[float, float], ...]
 Histograms: TypeAlias = dict[WorkloadKey, Buckets | SourceError]
+ByVariant: TypeAlias = dict[WorkloadKey, dict[str, float] | SourceError]
 
 
 def samples(answer: object, query: str) -> Samples | SourceError:
@@ -61,6 +62,21 @@ def histograms(answer: object, query: str) -> Histograms | SourceError:
     except Unreadable as error:
         return SourceError(f"{query}: {error}")
     return {key: tuple(sorted(mine.items())) for key, mine in counts.items()} | broken
+
+
+def by_variant(answer: object, query: str) -> ByVariant | SourceError:
+    """Read one number per ModelDeployment and variant."""
+    numbers: dict[WorkloadKey, dict[str, float]] = {}
+    broken: dict[WorkloadKey, dict[str, float] | SourceError] = {}
+    try:
+        for key, row in rows(answer):
+            try:
+                numbers.setdefault(key, {})[str(row["metric"].get(VARIANT_LABEL))] = _sample(row).number
+            except Unreadable as error:
+                broken[key] = SourceError(f"{query} of {key}: {error}")
+    except Unreadable as error:
+        return SourceError(f"{query}: {error}")
+    return {**numbers, **broken}
 
 
 def rows(answer: object) -> Iterator[tuple[WorkloadKey, Mapping[str, Any]]]:

@@ -19,7 +19,7 @@ from modelscaler.domain import SourceError
 from modelscaler.metrics import queries
 from modelscaler.metrics.bounded import BadAnswer, BoundedSession
 from modelscaler.metrics.judge import Newest
-from modelscaler.metrics.parse import Samples, Unreadable, histograms, samples, shown
+from modelscaler.metrics.parse import Samples, Unreadable, by_variant, histograms, samples, shown
 from modelscaler.metrics.past import Past
 from modelscaler.metrics.source import FleetMetrics, HistoryRead
 
@@ -100,7 +100,7 @@ class PrometheusSource:
             else:
                 answers[name] = unreachable
         newest = Newest(_numbers(answers, queries.FRESHNESS), now, self._settings.stale_after_seconds)
-        latency = answers[queries.LATENCY]
+        latency, served = answers[queries.LATENCY], answers[queries.SERVED]
         return FleetMetrics(
             offered_rps=newest.readings(_numbers(answers, queries.OFFERED)),
             queued_requests=newest.readings(_numbers(answers, queries.QUEUED)),
@@ -108,6 +108,9 @@ class PrometheusSource:
                 latency if isinstance(latency, SourceError) else histograms(latency, queries.LATENCY)
             ),
             reporting_replicas=newest.readings(_numbers(answers, queries.REPORTING)),
+            served_rows=newest.served(
+                served if isinstance(served, SourceError) else by_variant(served, queries.SERVED)
+            ),
         )
 
     def history(self, start: datetime, end: datetime, step_seconds: float) -> HistoryRead:

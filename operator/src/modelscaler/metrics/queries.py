@@ -3,6 +3,10 @@
 Each groups by the labels that the server puts on its series (`MODELSERVER_METRIC_LABELS`), so nothing depends on how the user's
 Prometheus relabels. None names a time: Prometheus answers for its own now, so that its clock and ours need not agree.
 
+Demand is what was offered, less what was sent again after a refusal: a request that is refused and retried is wanted once. A
+retry is left out only as far as replicas themselves turned requests away: one that follows a try that no replica saw is the
+first that is counted. Where nobody says which requests were sent before, all count.
+
 What `rate` cannot see: requests that a replica answered before it was first scraped. The server exports its counters, at zero,
 from before it is ready, so only a scrape interval longer than its start loses any; and during the first rate window of
 a ModelDeployment's very first replica the rate is averaged over the whole window, so it reads low.
@@ -13,16 +17,20 @@ from typing import Final
 NAMESPACE_LABEL: Final = "modeldeployment_namespace"
 NAME_LABEL: Final = "modeldeployment"
 BOUND_LABEL: Final = "le"
+VARIANT_LABEL: Final = "variant"
 
 OFFERED: Final = "offered load"
 QUEUED: Final = "queued requests"
 LATENCY: Final = "request latency"
 FRESHNESS: Final = "newest samples"
 REPORTING: Final = "reporting replicas"
+SERVED: Final = "rows served"
 
 _OURS: Final = f'{{{NAME_LABEL}!=""}}'
 _GROUP: Final = f"{NAMESPACE_LABEL}, {NAME_LABEL}"
 _COUNTER: Final = f"modelserver_requests_offered_total{_OURS}"
+_RETRIED: Final = f"modelserver_requests_retried_total{_OURS}"
+_TURNED_AWAY: Final = f'modelserver_requests_total{{{NAME_LABEL}!="",outcome=~"rejected|failed|expired|cancelled"}}'
 
 # A series that ended is looked for this many times `stale_after_seconds` back, in steps of this share of it: long enough to
 # tell it from one that never was, at a cost that does not depend on the setting.
@@ -47,6 +55,7 @@ def current(rate_window_seconds: float, stale_after_seconds: float) -> dict[str,
             f"sum by ({_GROUP}, {BOUND_LABEL}) (rate(modelserver_request_duration_seconds_bucket{_OURS}[{window}]))"
         ),
         REPORTING: f"count by ({_GROUP}) ({_COUNTER})",
+        SERVED: f"sum by ({_GROUP}, {VARIANT_LABEL}) (rate(modelserver_rows_total{_OURS}[{window}]))",
     }
 
 
@@ -56,7 +65,14 @@ def past(step_seconds: float, rate_window_seconds: float) -> str:
 
 
 def _offered(window: str) -> str:
-    return f"sum by ({_GROUP}) (rate({_COUNTER}[{window}]))"
+    """Return offered - min(retried, turned away), or offered alone where one of the two is not there."""
+    offered, retried, turned_away = (_rate(counter, window) for counter in (_COUNTER, _RETRIED, _TURNED_AWAY))
+    sent_again = f"({retried} < {turned_away} or {turned_away} <= {retried})"
+    return f"clamp_min({offered} - {sent_again}, 0) or {offered}"
+
+
+def _rate(counter: str, window: str) -> str:
+    return f"sum by ({_GROUP}) (rate({counter}[{window}]))"
 
 
 def _duration(seconds: float) -> str:

@@ -34,6 +34,7 @@ class FleetMetrics:
     queued_requests: Mapping[WorkloadKey, Reading] | SourceError = field(default_factory=dict)
     latencies: Mapping[WorkloadKey, LatencyReading] | SourceError = field(default_factory=dict)
     reporting_replicas: Mapping[WorkloadKey, Reading] | SourceError = field(default_factory=dict)
+    served_rows: Mapping[WorkloadKey, Mapping[str, float]] = field(default_factory=dict)
 
     def offered(self, key: WorkloadKey) -> Reading:
         """Return the offered load in requests per second."""
@@ -53,6 +54,10 @@ class FleetMetrics:
         except ValueError as error:
             return SourceError(f"the latency histogram of {key} cannot be read: {error}")
         return Absent() if seconds is None else Value(seconds, found.at)
+
+    def served(self, key: WorkloadKey) -> Mapping[str, float]:
+        """Return rows answered per second by artefact of a variant; empty when that is not known."""
+        return self.served_rows.get(key, {})
 
     def reporting(self, key: WorkloadKey) -> Reading:
         """Return how many replicas report; fewer than are ready means that some are not scraped."""

@@ -18,8 +18,9 @@ from modelscaler.domain import Choice, Observation, Plan, PoolKey, QuantileForec
 from modelscaler.status.conditions import conditions
 from modelscaler.status.inputs import StatusInputs
 from modelscaler.status.memory import policy_status, transition_status, unavailable_status
+from modelscaler.status.reflex import degraded_share, served_accuracy
 from modelscaler.status.settling import EXCEPTIONAL
-from modelscaler.status.wording import clipped, decimal, exact, optional_decimal, to_the_second
+from modelscaler.status.wording import clipped, decimal, exact, optional_decimal, optional_share, to_the_second
 
 LOWER_QUANTILE: Final = 0.1
 MEDIAN: Final = 0.5
@@ -58,6 +59,8 @@ def _decided(inputs: StatusInputs, workload: Workload, plan: Plan, step: Step) -
         unavailable=unavailable_status(state.outages),
         load=_load(seen) if seen else None,
         forecast=_forecast(inputs.forecast, plan, workload.forecast.quantile),
+        served_accuracy=optional_share(served_accuracy(workload, seen)) if seen else None,
+        degraded_share=optional_share(degraded_share(workload, seen, state.active)) if seen else None,
         capacity=_capacity(inputs),
         last_decision=_decision(inputs, plan, desired),
         policy=policy_status(state, workload.fallback.failure_threshold if workload.fallback else 1),

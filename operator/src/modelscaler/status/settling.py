@@ -15,6 +15,8 @@ from modelscaler.status.wording import moment
 # What share of itself a figure must move by to be refreshed for its own sake. A tail latency flickers by tens of percent and a
 # queue by all of it: the one must double, the other only goes along. (Missing the objective is a condition, and told at once.)
 NOTICEABLE_SHARES: Final = {"offered": 0.1, "planned": 0.1, "latency": 0.5}
+# How accurate answers are goes along with it.
+NOTICEABLE_DEGRADED_SHARE: Final = 0.01
 
 # These change what people do next, so neither their coming nor their going waits for a refresh.
 EXCEPTIONAL: Final = frozenset(
@@ -40,7 +42,8 @@ def settle(
 
 def _urgent(status: ModelDeploymentStatus) -> dict[str, Any]:
     """Return what is written at once when it changes."""
-    calm = status.model_copy(update={"load": None, "forecast": None, "last_decision": None, "policy": None})
+    moving = ("load", "forecast", "last_decision", "policy", "served_accuracy", "degraded_share")
+    calm = status.model_copy(update=dict.fromkeys(moving))
     policy = status.policy or PolicyStatus()
     return {
         **calm.model_dump(),
@@ -76,8 +79,16 @@ def _refresh_due(load: LoadStatus | None, now: datetime, refresh_seconds: float)
 def _moved(old: ModelDeploymentStatus, new: ModelDeploymentStatus) -> bool:
     if _words(old) != _words(new):
         return True
+    if _degrades_otherwise(_number(old.degraded_share), _number(new.degraded_share)):
+        return True
     before, after = _figures(old), _figures(new)
     return any(_noticeable(before[name], after[name], share) for name, share in NOTICEABLE_SHARES.items())
+
+
+def _degrades_otherwise(before: float | None, after: float | None) -> bool:
+    if before is None or after is None:
+        return before is not after
+    return abs(after - before) >= NOTICEABLE_DEGRADED_SHARE
 
 
 def _words(status: ModelDeploymentStatus) -> tuple[str | None, ...]:

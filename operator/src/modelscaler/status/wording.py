@@ -7,6 +7,7 @@ from typing import Any, Final
 from modelscaler.api.v1alpha1 import ModelDeploymentStatus
 
 SIGNIFICANT_DIGITS: Final = 3
+SHARE_PLACES: Final = 4
 LONGEST_MESSAGE_CHARACTERS: Final = 1024
 LONGEST_WORD_CHARACTERS: Final = 253
 
@@ -21,6 +22,11 @@ def decimal(value: float) -> str:
 def optional_decimal(value: float | None) -> str | None:
     """Write a figure that may be unknown."""
     return None if value is None else decimal(value)
+
+
+def optional_share(value: float | None) -> str | None:
+    """Write a share or an accuracy between 0 and 1, which may be unknown, as a decimal of four places."""
+    return None if value is None else f"{value:.{SHARE_PLACES}f}".rstrip("0").rstrip(".")
 
 
 def to_the_second(moment: datetime) -> str:
