@@ -25,9 +25,11 @@ class FakeReplica:
     def __init__(self, misbehaviour: str = "", bad: int = 10**9, retry_after: str = "0") -> None:
         self.misbehaviour, self.bad, self.retry_after = misbehaviour, bad, retry_after
         self.bodies: list[dict[str, Any]] = []
+        self.attempts: list[str] = []
 
     async def infer(self, request: web.Request) -> web.Response:
         self.bodies.append(await request.json())
+        self.attempts.append(request.headers["x-envoy-attempt-count"])
         if self.misbehaviour and len(self.bodies) <= self.bad:
             if self.misbehaviour == "reset":
                 assert request.transport is not None
@@ -94,6 +96,14 @@ async def test_another_replica_answers_when_one_drains(cluster: Start) -> None:
 async def test_request_is_answered_after_a_pause_when_the_replica_was_full(cluster: Start) -> None:
     outcome = await send(await cluster(FakeReplica("429", bad=2)))
     assert (outcome.ok, outcome.rejections, outcome.retries) == (True, 2, 2)
+
+
+async def test_servers_are_told_which_attempt_it_is_when_a_request_is_sent_again(cluster: Start) -> None:
+    fake = FakeReplica("429", bad=2)
+    gateway = await cluster(fake)
+    await send(gateway)
+    await send(gateway)
+    assert fake.attempts == ["1", "2", "3", "1"]
 
 
 async def test_one_replica_is_asked_before_a_pause_when_all_are_full(cluster: Start) -> None:

@@ -18,6 +18,8 @@ NO_REPLICA_PAUSE_SECONDS = 0.1
 DEFAULT_RETRY_AFTER_SECONDS = 0.5
 MOST_PAUSE_SECONDS = 5.0
 FULL = 429
+ATTEMPT_HEADER = "x-envoy-attempt-count"
+"""As Envoy counts attempts: 1 at first. A server that knows does not take a retry for more demand."""
 CONNECT_SECONDS = 2.0
 # uvicorn, gunicorn and most proxies close idle connections after 5 s; reusing one as it closes looks like a reset.
 KEEPALIVE_SECONDS = 4.0
@@ -91,7 +93,8 @@ class Gateway:
         replica.outstanding += 1
         outcome.reason = ""
         try:
-            async with self.session.post(replica.base_url + self.path, data=body) as answer:
+            attempt = {ATTEMPT_HEADER: str(outcome.retries + 1)}
+            async with self.session.post(replica.base_url + self.path, data=body, headers=attempt) as answer:
                 content = await answer.read()
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError):
             outcome.refused += 1
