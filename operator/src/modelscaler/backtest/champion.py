@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeAlias
 
 import numpy as np
 
@@ -15,6 +15,9 @@ from modelscaler.forecast.networks import Networks
 from modelscaler.forecast.online import Online, memory_of
 from modelscaler.forecast.panel import Floats32, Ints, Panel
 from modelscaler.forecast.pipeline import PRETRAINED, TUNED, Said, said
+
+Networked: TypeAlias = Sequence[tuple[float, Mapping[str, Network]]]
+"""Networks by name, and the share of a trace from which on there are those."""
 
 ZERO_SHOT: Final = f"{CHAMPION} zero-shot"
 WARM_UP_SECONDS: Final = 2 * 86_400.0
@@ -73,19 +76,32 @@ def panel_of(case: Case) -> Panel:
     return Panel.of(trace.rps[None], trace.step_seconds, round(trace.start.timestamp() / trace.step_seconds))
 
 
-def _one(case: Case, panel: Panel, ahead: int, networks: Sequence[tuple[float, Mapping[str, Network]]]) -> Floats32:
+def _one(case: Case, panel: Panel, ahead: int, networks: Networked) -> Floats32:
     """Return quantiles for one horizon, (2, origins, quantiles)."""
     warm_up = min(panel.steps(WARM_UP_SECONDS), case.split // 2)
-    dense = np.arange(case.split - warm_up, panel.columns)
+    first = case.split - warm_up
+    return served_from(panel, first, ahead, networks)[:, case.origins - first]
+
+
+def served_from(panel: Panel, first: int, ahead: int, networks: Networked) -> Floats32:
+    """Forecast from every column on, as the operator would: members are mixed and corrected by what has come of them so far.
+
+    Args:
+        panel: One series.
+        first: The first column to forecast from; the mix begins there, so the first days of forecasts are a warm-up.
+        ahead: The horizon in steps.
+        networks: Which there are, from which share of the panel on.
+
+    Returns:
+        Quantiles of the value and of the peak, shape (2, columns - first, quantiles).
+    """
+    dense = np.arange(first, panel.columns)
     record = judged(panel, ahead, np.arange(0, panel.columns, judge_stride(panel.step_seconds)), None)
     heard = _heard(panel, dense, ahead, record, networks)
-    served = _served(panel, dense, ahead, heard)
-    return served[:, case.origins - dense[0]]
+    return _served(panel, dense, ahead, heard)
 
 
-def _heard(
-    panel: Panel, origins: Ints, ahead: int, record: Judgements, networks: Sequence[tuple[float, Mapping[str, Network]]]
-) -> Said:
+def _heard(panel: Panel, origins: Ints, ahead: int, record: Judgements, networks: Networked) -> Said:
     """Ask every member at each origin, with the networks that there were then."""
     calendar, parts = Calendar.utc(panel.series), []
     ends = [share * panel.columns for share, _ in networks[1:]] + [float(panel.columns)]

@@ -104,7 +104,7 @@ class _Run:
         for key, pool in self._pools.items():
             share = shares.get(key, 0.0)
             if ready[key] and (share or pool.queued > 0.0):
-                mine: Arriving = counts if share == 1.0 else counts * share
+                mine: Arriving = counts if share == 1.0 else np.multiply(counts, share, dtype=np.float64)
                 total.add(pool.advance(mine, ready[key], self._case.load.slot_seconds))
         queued = sum(pool.queued for pool in self._pools.values())
         self._metering.note(total, sum(ready.values()), queued)

@@ -51,5 +51,5 @@ class Timeline:
     @property
     def seconds(self) -> Floats:
         """When each step begins."""
-        begins: Floats = np.arange(len(self.offered)) * self.step_seconds
+        begins: Floats = np.arange(len(self.offered), dtype=np.float64) * self.step_seconds
         return begins

@@ -30,5 +30,5 @@ class _Fixed:
     replicas: int
     interval_seconds: float = 15.0
 
-    def decide(self, sight: Sight) -> Targets:
+    def decide(self, sight: Sight) -> Targets:  # noqa: ARG002 - a policy that looks at nothing
         return Targets({self.pool: self.replicas}, self.pool)

@@ -1,0 +1,154 @@
+"""The forecasts of a replay: the operator's own, made from every step of the recorded load with what was known by then.
+
+They are made once for a load, not in each run: no policy can change what arrives.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+import numpy as np
+
+from modelscaler.backtest.champion import WARM_UP_SECONDS, Networked, Tuner, served_from
+from modelscaler.backtest.trace import DAY_SECONDS, Trace
+from modelscaler.domain import Floats, QuantileForecast
+from modelscaler.forecast.assembling import between
+from modelscaler.forecast.base import QUANTILES, coherent
+from modelscaler.forecast.network import Network
+from modelscaler.forecast.panel import Floats32, Panel
+from modelscaler.forecast.pipeline import PRETRAINED, TUNED, rungs_to
+from modelscaler.replay.load import Load
+
+HISTORY_STEP_SECONDS: Final = 60.0
+LEAST_HISTORY_DAYS: Final = 3.0  # less is not worth retuning on
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """Load as a monitoring system recorded it, before a replay and during it.
+
+    Attributes:
+        start: Of the first step, UTC.
+        step_seconds: Length of a step.
+        rps: Mean rate of each step, shape (steps,).
+        first: The step with which the replay begins.
+    """
+
+    start: datetime
+    step_seconds: float
+    rps: Floats
+    first: int
+
+    @property
+    def panel(self) -> Panel:
+        """The same as a panel of one series."""
+        return Panel.of(self.rps[None], self.step_seconds, round(self.start.timestamp() / self.step_seconds))
+
+
+def history_of(trace: Trace, load: Load, lookback_days: float, seed: int) -> History:
+    """Return what was recorded by the end of a load: its own arrivals, and before them those of the trace.
+
+    Args:
+        trace: The trace that the load is a part of.
+        load: The load.
+        lookback_days: How far back from its beginning; the trace's beginning at most.
+        seed: Of the arrivals before the load.
+    """
+    step, known = HISTORY_STEP_SECONDS, np.isfinite(trace.rps)
+    begins = (load.start - trace.start).total_seconds()
+    before = int(min(lookback_days * DAY_SECONDS, begins) // step)
+    at = begins + (np.arange(-before, 0) + 0.5) * step
+    middles = (np.arange(len(trace.rps))[known] + 0.5) * trace.step_seconds
+    expected = np.maximum(np.interp(at, middles, trace.rps[known]), 0.0) * _scale(trace, load)
+    drawn = np.random.default_rng(seed).poisson(expected * step) / step
+    return History(
+        start=load.start - timedelta(seconds=before * step),
+        step_seconds=step,
+        rps=np.concatenate([drawn, load.measured_rps(step)]),
+        first=before,
+    )
+
+
+def _scale(trace: Trace, load: Load) -> float:
+    """Return by what the load was scaled against its trace."""
+    known = np.isfinite(trace.rps)
+    middles = (np.arange(len(trace.rps))[known] + 0.5) * trace.step_seconds
+    at = (load.start - trace.start).total_seconds() + (np.arange(len(load.expected_rps)) + 0.5) * load.slot_seconds
+    was = float(np.interp(at, middles, trace.rps[known]).mean())
+    return float(load.expected_rps.mean()) / was if was > 0.0 else 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Foresight:
+    """Forecasts from the end of every step.
+
+    Attributes:
+        start: When the first forecast is made.
+        wait_seconds: From the replay's beginning until then.
+        step_seconds: Between forecasts, and the step they are made for.
+        rungs: Horizons in steps.
+        quantiles: Shape (rungs, 2, forecasts, quantiles): of the value and of the peak.
+    """
+
+    start: datetime
+    wait_seconds: float
+    step_seconds: float
+    rungs: tuple[int, ...]
+    quantiles: Floats32
+
+    def at(self, seconds: float, lag_seconds: float) -> QuantileForecast | None:
+        """Return the newest forecast at a time of the replay; None before there is one.
+
+        Args:
+            seconds: Since the replay began.
+            lag_seconds: How long it takes until a sample is there to forecast from.
+        """
+        row = int((seconds - self.wait_seconds - lag_seconds) // self.step_seconds)
+        row = min(row, self.quantiles.shape[2] - 1)
+        if row < 0:
+            return None
+        every = coherent(between(self.quantiles[:, :, row : row + 1], self.rungs, 1, self.rungs[-1]))
+        value, peak = every[:, 0]
+        made_at = self.start + timedelta(seconds=row * self.step_seconds)
+        return QuantileForecast(made_at, self.step_seconds, QUANTILES, value, peak, "replayed", True)
+
+
+def foresee(history: History, horizon_seconds: float, networks: Mapping[str, Network]) -> Foresight:
+    """Forecast from every step of a replay.
+
+    Args:
+        history: What was recorded.
+        horizon_seconds: How far ahead is asked at most.
+        networks: The networks that serve throughout.
+    """
+    panel = history.panel
+    warm_up = min(panel.steps(WARM_UP_SECONDS), history.first // 2)
+    first = history.first - warm_up
+    rungs = rungs_to(int(np.ceil(horizon_seconds / history.step_seconds)))
+    known: Networked = [(0.0, networks)]
+    kept = slice(max(warm_up - 1, 0), None)
+    rows = [served_from(panel, first, ahead, known)[:, kept] for ahead in rungs]
+    wait_seconds = 0.0 if warm_up else history.step_seconds  # without history the first forecast is from the first step
+    start = history.start + timedelta(seconds=history.first * history.step_seconds + wait_seconds)
+    return Foresight(start, wait_seconds, history.step_seconds, rungs, np.stack(rows))
+
+
+def retuned(
+    histories: Sequence[History], shipped: Network | None, tuner: Tuner, horizon_seconds: float
+) -> dict[str, Network]:
+    """Return the networks that serve in a replay: the shipped one, and one retuned on what came before the replays.
+
+    Args:
+        histories: Of the load; only what lies before each replay is learnt from.
+        shipped: The network that ships with the package.
+        tuner: Who learns.
+        horizon_seconds: How far ahead is asked at most.
+    """
+    known = {} if shipped is None else {PRETRAINED: shipped}
+    old = [h for h in histories if h.first * h.step_seconds >= LEAST_HISTORY_DAYS * DAY_SECONDS]
+    if not old:
+        return known
+    rungs = [rungs_to(int(np.ceil(horizon_seconds / h.step_seconds))) for h in old]
+    network = tuner.tuned([h.panel for h in old], [h.first - 1 for h in old], rungs)
+    return known if network is None else {**known, TUNED: network}
