@@ -130,13 +130,17 @@ class Objective:
 
 @dataclass(frozen=True, slots=True)
 class ReplicaCapacity:
-    """Speed of one replica: a batch of n takes `overhead_seconds + n * per_request_seconds`, n up to `max_batch`."""
+    """Speed of one replica: a batch of n takes `overhead_seconds + n * per_request_seconds`, n up to `max_batch`.
+
+    `reflex_only`: the pair may answer bursts as a rung of the reflex's ladder, but is never planned.
+    """
 
     pool: PoolKey
     per_request_seconds: float
     overhead_seconds: float
     max_batch: int
     source: Literal["Spec", "Profile"]
+    reflex_only: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -94,6 +94,18 @@ def test_modes_are_carried_over_when_set() -> None:
     assert made.paused
 
 
+def test_pair_answers_bursts_only_when_the_spec_says_so() -> None:
+    entry = {"placement": "cpu", "variant": "int8", "perRequestMilliseconds": "4", "reflexOnly": True}
+    made = workload_from(model_deployment({"spec.capacity.1": entry}), None)
+    assert [(c.pool.variant, c.reflex_only) for c in made.capacities] == [("full", False), ("int8", True)]
+
+
+def test_spec_is_refused_when_all_its_pairs_answer_bursts_only() -> None:
+    resource = model_deployment({"spec.capacity.0.reflexOnly": True})
+    with pytest.raises(InvalidSpec, match=r"spec.capacity: missing, expected an entry for a variant"):
+        workload_from(resource, None)
+
+
 def test_reflex_is_on_without_a_mean_of_its_own_when_the_spec_says_nothing() -> None:
     made = workload_from(model_deployment(), None)
     assert made.reflex

@@ -212,6 +212,10 @@ class CapacityEntry(ApiModel):
     per_request_milliseconds: Decimal = Field(description='Time each request adds to a batch, for example "8.2".')
     overhead_milliseconds: Decimal = Field(default="0", description='Fixed time per batch, for example "1.5".')
     max_batch: int = Field(default=32, ge=1, le=4096, description="Largest batch the server forms.")
+    reflex_only: bool = Field(
+        default=False,
+        description="Let the pair answer bursts only, as a rung below a more accurate variant; it is never planned.",
+    )
 
     model_config = ConfigDict(
         json_schema_extra=validations(

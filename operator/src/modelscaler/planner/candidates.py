@@ -108,7 +108,8 @@ def candidates(workload: Workload, observation: Observation, state: PolicyState)
     """
     placements = {p.name: p for p in workload.placements}
     variants = {v.name: v for v in workload.variants if v.accuracy >= workload.objective.min_accuracy}
-    usable = {c.pool: c for c in workload.capacities if c.pool.placement in placements and c.pool.variant in variants}
+    planned = [c for c in workload.capacities if not c.reflex_only]
+    usable = {c.pool: c for c in planned if c.pool.placement in placements and c.pool.variant in variants}
     if not usable:
         raise NoCandidateError(
             f"no pair of placement and variant may be used: none of the {len(workload.capacities)} capacity entries is for "

@@ -115,7 +115,7 @@ def coverage_problem(spec: ModelDeploymentSpec, pairs: Iterable[tuple[str, str]]
 
     Args:
         spec: A spec.
-        pairs: The pairs with a capacity entry, in the spec or the profile.
+        pairs: The pairs with a capacity entry, in the spec or the profile, that may be planned.
     """
     good = {v.name for v in spec.variants if float(v.accuracy) >= float(spec.slo.min_accuracy)}
     known = sorted(set(pairs))

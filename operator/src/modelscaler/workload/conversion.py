@@ -100,7 +100,8 @@ def _capacities(spec: ModelDeploymentSpec, profile: tuple[CapacityEntry, ...]) -
             found[PoolKey(entry.placement, entry.variant)] = _capacity(entry, from_profile=True)
     for entry in spec.capacity:
         found[PoolKey(entry.placement, entry.variant)] = _capacity(entry, from_profile=False)
-    if uncovered := coverage_problem(spec, ((pool.placement, pool.variant) for pool in found)):
+    planned = ((c.pool.placement, c.pool.variant) for c in found.values() if not c.reflex_only)
+    if uncovered := coverage_problem(spec, planned):
         raise uncovered
     return tuple(found[pool] for pool in sorted(found))
 
@@ -112,6 +113,7 @@ def _capacity(entry: CapacityEntry, *, from_profile: bool) -> ReplicaCapacity:
         overhead_seconds=float(entry.overhead_milliseconds) / 1000.0,
         max_batch=entry.max_batch,
         source="Profile" if from_profile else "Spec",
+        reflex_only=entry.reflex_only,
     )
 
 

@@ -45,7 +45,7 @@ def _check(document: Mapping[str, Any]) -> Iterator[InvalidSpec]:
     yield from found
     spec = resource.spec
     if not found and spec.capacity_profile is None:
-        missing = coverage_problem(spec, ((entry.placement, entry.variant) for entry in spec.capacity))
+        missing = coverage_problem(spec, ((e.placement, e.variant) for e in spec.capacity if not e.reflex_only))
         yield from [missing] if missing else []
 
 
