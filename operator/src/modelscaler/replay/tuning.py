@@ -1,0 +1,106 @@
+"""Which settings a replay of the past recommends: ours in the operator, and the rivals' by the same rule in comparisons. Pure.
+
+The cheapest settings that keep the objective, else those that miss it least. What was chosen on an older part of the history is
+adopted only if it also holds on the newer part: the best of many on one part is partly luck (docs/designs/005-replay.md).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, Generic, TypeVar
+
+import numpy as np
+
+from modelscaler.domain import Floats, PolicySettings
+from modelscaler.replay.outcome import Outcome
+
+Settings = TypeVar("Settings")
+
+VIOLATING_SHARE: Final = 0.001
+"""Share of requests that may be late or refused."""
+
+LEAST_GAIN: Final = 0.03
+"""Settings that save less are no reason to change."""
+
+STANDARD_ERRORS: Final = 2.0
+"""By so many standard errors, from day to day, a saving must differ from none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tried(Generic[Settings]):
+    """Settings, and what a replay with them came to."""
+
+    settings: Settings
+    outcome: Outcome
+
+
+def best_of(
+    tried: Sequence[Tried[Settings]], floor: float | None, most_violating: float = VIOLATING_SHARE
+) -> Tried[Settings]:
+    """Return the cheapest that keep objective and mean accuracy; else the one that misses the objective least.
+
+    Args:
+        tried: One at least; of equals the first.
+        floor: Mean accuracy to keep; None: none.
+        most_violating: Share of requests that may be late or refused.
+    """
+    kept = [one for one in tried if one.outcome.violating_share <= most_violating and _accurate(one.outcome, floor)]
+    if kept:
+        return min(kept, key=lambda one: one.outcome.mean_hourly_cost)
+    return min(tried, key=lambda one: (not _accurate(one.outcome, floor), one.outcome.violating_share))
+
+
+def _accurate(outcome: Outcome, floor: float | None) -> bool:
+    return floor is None or np.isnan(outcome.mean_accuracy) or outcome.mean_accuracy >= floor - 1e-9
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """What settings came to on the part of the history that they were not chosen on.
+
+    Attributes:
+        outcome: Over all of it.
+        daily_costs: Mean hourly cost of each day, shape (days,).
+    """
+
+    outcome: Outcome
+    daily_costs: Floats
+
+
+def is_worth_adopting(new: Trial, current: Trial, most_violating: float = VIOLATING_SHARE) -> bool:
+    """Tell whether new settings are better than the current ones beyond luck, on the same days.
+
+    They are when the current ones miss the objective and the new ones miss it less; or when they miss it no more than the
+    current ones, or not at all, and save at least LEAST_GAIN and two standard errors of the difference between days.
+
+    Args:
+        new: Of the settings that would be adopted.
+        current: Of those in use.
+        most_violating: Share of requests that may be late or refused.
+    """
+    if current.outcome.violating_share > most_violating:
+        return new.outcome.violating_share < current.outcome.violating_share
+    if new.outcome.violating_share > most_violating:
+        return False
+    savings = current.daily_costs - new.daily_costs
+    error = float(savings.std(ddof=1) / np.sqrt(len(savings))) if len(savings) > 1 else 0.0
+    needed = max(LEAST_GAIN * float(current.daily_costs.mean()), STANDARD_ERRORS * error)
+    return float(savings.mean()) > needed
+
+
+def _grid() -> tuple[PolicySettings, ...]:
+    reactive = [
+        PolicySettings(headroom=headroom, forecaster="Reactive", scale_down_seconds=seconds)
+        for headroom in (0.0, 0.15, 0.35, 0.7, 1.2)
+        for seconds in (60.0, 300.0)
+    ]
+    forecast = [
+        PolicySettings(quantile=quantile, recourse_quantile=recourse, headroom=headroom, scale_down_seconds=seconds)
+        for quantile, recourse in ((0.5, 0.1), (0.9, 0.5), (0.99, 0.5), (0.99, 0.9))
+        for headroom in (-0.1, 0.0, 0.15, 0.4)
+        for seconds in (60.0, 300.0)
+    ]
+    return (*forecast, *reactive)
+
+
+GRID: Final = _grid()
+"""What self-tuning tries: few enough that the best of them is not luck (at most 50), the plain reactive rule among them."""
