@@ -64,10 +64,10 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 - apiGroups: [""]
   resources: [pods]
   verbs: [get, list, watch]
-# Capacity profiles, each read by the name a ModelDeployment gives.
+# Capacity profiles, each read by the name a ModelDeployment gives; and the ladders that servers read, applied and never read back.
 - apiGroups: [""]
   resources: [configmaps]
-  verbs: [get]
+  verbs: [get, create, patch]
 # To refuse a workload that somebody else already scales.
 - apiGroups: [autoscaling]
   resources: [horizontalpodautoscalers]

@@ -64,6 +64,8 @@ NEEDED: list[Call] = [
     ("list", "pods"),
     ("watch", "pods"),
     ("get", "configmaps/profile"),
+    ("create", "configmaps"),
+    ("patch", "configmaps"),
     ("list", "horizontalpodautoscalers.autoscaling"),
     ("create", "events.events.k8s.io"),
 ]
@@ -72,6 +74,7 @@ FORBIDDEN: list[Call] = [
     ("get", "secrets"),
     ("list", "secrets"),
     ("list", "configmaps"),
+    ("delete", "configmaps"),
     ("delete", "pods"),
     ("create", "pods"),
     ("patch", "modeldeployments.modelscaler.dev"),

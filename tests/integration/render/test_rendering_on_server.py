@@ -16,7 +16,7 @@ from modelscaler.cluster.connection import connect
 from modelscaler.domain import PolicyState, PoolKey, PoolTarget, Step, Switch
 from modelscaler.render import TEMPLATE_MANAGER, RenderDefaults, Rendering, render
 from modelscaler.status import next_status, status_body
-from modelscaler.workload import parse_status
+from modelscaler.workload import parse_status, workload_from
 from resources import model_deployment
 from status_scenes import scene, step
 
@@ -66,13 +66,12 @@ def calls(api: client.ApiClient) -> Iterator[ClusterCalls]:
 
 def rendering(changes: dict[str, Any] | None = None) -> Rendering:
     wanted = Step((PoolTarget(CPU, 3), PoolTarget(GPU, 2)), CPU, PolicyState())
-    return render(
-        model_deployment(EVERYTHING | (changes or {})), wanted, RenderDefaults("registry.example/modelserver:1")
-    )
+    resource = model_deployment(EVERYTHING | (changes or {}))
+    return render(resource, workload_from(resource, None), wanted, RenderDefaults("registry.example/modelserver:1"))
 
 
 def apply(calls: ClusterCalls, rendered: Rendering) -> list[dict[str, Any]]:
-    for manifest in rendered.templates:
+    for manifest in (*rendered.ladders, *rendered.templates):
         calls.apply(manifest, TEMPLATE_MANAGER)
     return [calls.apply(scale.manifest(NAMESPACE), "modelscaler-scale") for scale in rendered.scales]
 
@@ -99,10 +98,20 @@ def test_nothing_changes_when_the_same_template_is_applied_twice(calls: ClusterC
     assert [d["metadata"]["resourceVersion"] for d in first] == [d["metadata"]["resourceVersion"] for d in second]
 
 
+def test_no_pod_is_replaced_when_only_the_ladder_changes(calls: ClusterCalls) -> None:
+    apply(calls, rendering())
+    changed = rendering({"spec.slo.latency.targetMilliseconds": 300})
+    ladder = calls.apply(changed.ladders[0], TEMPLATE_MANAGER)
+    assert json.loads(ladder["data"]["ladder.json"])["latencyMilliseconds"] == 300
+    before, after = rendering().templates[0], calls.apply(changed.templates[0], TEMPLATE_MANAGER)
+    assert calls.apply(before, TEMPLATE_MANAGER)["metadata"]["generation"] == after["metadata"]["generation"]
+
+
 def test_service_is_taken_and_switches_when_another_pool_serves(calls: ClusterCalls) -> None:
     for pool in (CPU, GPU):
         switched = Step((), pool, PolicyState())
-        service = render(model_deployment(EVERYTHING), switched, RenderDefaults("x")).service
+        resource = model_deployment(EVERYTHING)
+        service = render(resource, workload_from(resource, None), switched, RenderDefaults("x")).service
         assert service is not None
         stored = calls.apply(service, TEMPLATE_MANAGER)
         assert stored["spec"]["selector"]["modelscaler.dev/pool"] == str(pool)

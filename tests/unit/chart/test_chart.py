@@ -58,7 +58,7 @@ def test_operator_writes_only_what_it_owns(defaults: list[dict[str, Any]]) -> No
         for resource in rule["resources"]
     }
 
-    assert written == {"modeldeployments/status", "deployments", "services", "events", "leases"}
+    assert written == {"modeldeployments/status", "deployments", "services", "configmaps", "events", "leases"}
 
 
 def test_lease_may_be_changed_only_by_its_name_in_the_releases_namespace(defaults: list[dict[str, Any]]) -> None:

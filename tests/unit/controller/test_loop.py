@@ -51,6 +51,8 @@ class FakeCluster:
         old = self.objects.get((kind, name), {})
         if manager == "modelscaler-scale":
             return self.put(old | {"spec": old["spec"] | manifest["spec"]})
+        if kind == "ConfigMap":
+            return self.put(manifest)
         replicas = old.get("spec", {}).get("replicas", 1)
         extra = {"replicas": replicas} if kind == "Deployment" else {}
         return self.put(manifest | {"spec": manifest["spec"] | extra, "status": old.get("status", {})})
@@ -162,7 +164,7 @@ async def test_pool_and_service_are_created_and_scaled_when_a_modeldeployment_ap
         harness.deploy(**{"spec.scaling": {"minReplicas": 2, "maxReplicas": 5}})
         await harness.tick()
         kinds = sorted(kind for kind, _ in harness.cluster.objects)
-        assert kinds == ["Deployment", "ModelDeployment", "Service"]
+        assert kinds == ["ConfigMap", "Deployment", "ModelDeployment", "Service"]
         deployment = next(b for (kind, _), b in harness.cluster.objects.items() if kind == "Deployment")
         assert deployment["spec"]["replicas"] == 2
         assert [event["reason"] for event in harness.cluster.events] == ["FirstPlan"]
@@ -177,6 +179,24 @@ async def test_nothing_is_written_when_nothing_changes() -> None:
         for _ in range(10):
             await harness.tick()
         assert harness.cluster.writes[before:] == []
+
+
+async def test_ladder_is_there_before_the_pods_that_read_it_when_a_pool_is_created() -> None:
+    async with running(Harness()) as harness:
+        harness.deploy()
+        await harness.tick()
+        applied = [name for manager, name in harness.cluster.writes if manager == "modelscaler"]
+        assert applied.index("ranker-cpu-full-ladder") < applied.index("ranker-cpu-full")
+
+
+async def test_ladder_is_written_again_when_the_objective_changes() -> None:
+    async with running(Harness()) as harness:
+        harness.deploy()
+        await harness.tick()
+        harness.deploy(**{"metadata.generation": 2, "spec.slo.latency.targetMilliseconds": 300})
+        await harness.settled()
+        ladder = harness.cluster.objects["ConfigMap", "ranker-cpu-full-ladder"]["data"]["ladder.json"]
+        assert '"latencyMilliseconds": 300' in ladder
 
 
 async def test_early_pass_asks_no_metrics_when_something_changes() -> None:

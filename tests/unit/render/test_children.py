@@ -3,8 +3,8 @@ from typing import Any
 
 import pytest
 
-from modelscaler.api.v1alpha1 import ModelDeployment
-from modelscaler.domain import PolicyState, PoolKey, PoolTarget, Step
+from modelscaler.api.v1alpha1 import CapacityEntry, ModelDeployment
+from modelscaler.domain import PolicyState, PoolKey, PoolTarget, Step, Workload
 from modelscaler.render import (
     TEMPLATE_DIGEST_ANNOTATION,
     RenderDefaults,
@@ -15,10 +15,12 @@ from modelscaler.render import (
     pool_names,
     render,
 )
+from modelscaler.workload import workload_from
 from resources import UID, model_deployment
 
 CPU, GPU = PoolKey("cpu", "full"), PoolKey("gpu", "int8")
 DEFAULTS = RenderDefaults(server_image="modelserver:0.1.0")
+FASTEST = {"placement": "p" * 20, "variant": "v" * 20, "perRequestMilliseconds": "1"}
 GPU_PLACEMENT = {
     "name": "gpu",
     "hourlyCost": "1",
@@ -31,7 +33,12 @@ GPU_PLACEMENT = {
 
 
 def rendering(resource: ModelDeployment, *pools: PoolTarget, serving: PoolKey | None = None) -> Rendering:
-    return render(resource, Step(pools, serving, PolicyState()), DEFAULTS)
+    return render(resource, workload_of(resource), Step(pools, serving, PolicyState()), DEFAULTS)
+
+
+def workload_of(resource: ModelDeployment) -> Workload:
+    profile = None if resource.spec.capacity else (CapacityEntry.model_validate(FASTEST),)
+    return workload_from(resource, profile)
 
 
 def template(changes: dict[str, Any] | None = None, pool: PoolKey = CPU, replicas: int = 2) -> Any:
@@ -58,7 +65,7 @@ def test_replicas_have_a_document_of_their_own_when_a_pool_is_rendered() -> None
 
 def test_children_are_owned_by_the_modeldeployment_when_rendered() -> None:
     made = rendering(model_deployment(), PoolTarget(CPU, 1), serving=CPU)
-    for manifest in (*made.templates, made.service):
+    for manifest in (*made.templates, *made.ladders, made.service):
         assert manifest is not None
         (owner,) = manifest["metadata"]["ownerReferences"]
         assert owner["uid"] == UID
@@ -113,7 +120,8 @@ def test_command_is_explicit_and_takes_the_variant_s_artefact_when_it_has_one() 
     changes = {"spec.variants.0.artifact": "ranker-v7", "spec.serving.args": ["--threads", "2"]}
     assert container(changes)["command"] == [
         *("modelserver", "serve", "--model", "builtin://search-ranker", "--variant", "ranker-v7"),
-        *("--host", "$(POD_IP)", "--port", "8080", "--threads", "2"),
+        *("--host", "$(POD_IP)", "--port", "8080", "--ladder-file", "/run/modelscaler/ladder.json"),
+        *("--threads", "2"),
     ]
     assert "full" in container()["command"]
 
@@ -181,6 +189,73 @@ def test_image_is_the_spec_s_when_it_names_one_and_the_default_otherwise() -> No
     assert container({"spec.serving.image": "mine:2"})["image"] == "mine:2"
 
 
+BOTH = [
+    {"placement": "cpu", "variant": "full", "perRequestMilliseconds": "8"},
+    {"placement": "cpu", "variant": "int8", "perRequestMilliseconds": "4"},
+]
+
+
+def ladder(changes: dict[str, Any] | None = None, pool: PoolKey = CPU) -> Any:
+    (manifest,) = rendering(model_deployment({"spec.capacity": BOTH} | (changes or {})), PoolTarget(pool, 1)).ladders
+    return json.loads(manifest["data"]["ladder.json"])
+
+
+def test_ladder_names_artefacts_accuracies_floor_and_objective_when_the_reflex_is_on() -> None:
+    assert ladder({"spec.variants.1.artifact": "ranker-int8", "spec.slo.minMeanAccuracy": "0.905"}) == {
+        "variants": ["full", "ranker-int8"],
+        "accuracies": {"full": "0.91", "ranker-int8": "0.9"},
+        "latencyMilliseconds": 200,
+        "minMeanAccuracy": "0.905",
+    }
+
+
+def test_ladder_has_no_floor_when_the_spec_asks_for_no_mean() -> None:
+    assert "minMeanAccuracy" not in ladder()
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"spec.scaling.reflex": "Off"},
+        {"spec.slo.minAccuracy": "0.905"},
+        {"spec.capacity": BOTH[:1]},
+        {"spec.variants.1.artifact": "full"},
+    ],
+)
+def test_ladder_is_the_planned_variant_alone_when_no_other_may_help(changes: dict[str, Any]) -> None:
+    assert ladder(changes)["variants"] == ["full"]
+
+
+def test_floor_is_the_planned_variant_s_accuracy_when_it_does_not_reach_the_mean_itself() -> None:
+    assert ladder({"spec.slo.minMeanAccuracy": "0.905"}, PoolKey("cpu", "int8"))["minMeanAccuracy"] == "0.9"
+
+
+def test_pods_are_not_restarted_when_ladder_floor_or_objective_change() -> None:
+    def rendered(changes: dict[str, Any]) -> Any:
+        return template({"spec.capacity": BOTH} | changes)
+
+    before = rendered({})
+    for changes in (
+        {"spec.scaling.reflex": "Off"},
+        {"spec.slo.minMeanAccuracy": "0.905"},
+        {"spec.slo.latency.targetMilliseconds": 300},
+        {"spec.capacity": BOTH[:1]},
+    ):
+        after = rendered(changes)
+        assert after["spec"] == before["spec"]
+        digests = [d["metadata"]["annotations"][TEMPLATE_DIGEST_ANNOTATION] for d in (before, after)]
+        assert digests[0] != digests[1], "the operator must notice that there is something to apply"
+
+
+def test_pod_reads_the_ladder_of_its_own_pool_and_starts_without_when_it_is_missing() -> None:
+    made = rendering(model_deployment(), PoolTarget(CPU, 1))
+    pod = made.templates[0]["spec"]["template"]["spec"]
+    volume = next(volume for volume in pod["volumes"] if volume["name"] == "ladder")
+    assert volume["configMap"] == {"name": made.ladders[0]["metadata"]["name"], "optional": True}
+    mount = next(mount for mount in pod["containers"][0]["volumeMounts"] if mount["name"] == "ladder")
+    assert mount == {"name": "ladder", "mountPath": "/run/modelscaler", "readOnly": True}
+
+
 def test_digest_changes_exactly_when_the_template_does() -> None:
     def digest_with(changes: dict[str, Any] | None = None) -> str:
         return str(template(changes)["metadata"]["annotations"][TEMPLATE_DIGEST_ANNOTATION])
@@ -211,5 +286,5 @@ def test_names_stay_within_kubernetes_limits_when_all_are_as_long_as_allowed() -
 
 def test_manifests_are_plain_json_when_rendered() -> None:
     made = rendering(model_deployment({"spec.placements.1": GPU_PLACEMENT}), PoolTarget(GPU, 1), serving=GPU)
-    for manifest in (*made.templates, made.service):
+    for manifest in (*made.templates, *made.ladders, made.service):
         assert json.loads(json.dumps(manifest)) == manifest

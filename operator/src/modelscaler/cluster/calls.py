@@ -45,11 +45,12 @@ class ClusterCalls:
         self._autoscaling = client.AutoscalingV2Api(api)
 
     def apply(self, manifest: Body, manager: str) -> Body:
-        """Apply a Deployment or a Service server-side and return it as stored."""
+        """Apply a Deployment, a Service or a ConfigMap server-side and return it as stored."""
         name, namespace = manifest["metadata"]["name"], manifest["metadata"]["namespace"]
         patch = {
             "Deployment": self._apps.patch_namespaced_deployment,
             "Service": self._core.patch_namespaced_service,
+            "ConfigMap": self._core.patch_namespaced_config_map,
         }[manifest["kind"]]
         return _answer(
             f"apply {manifest['kind']} {namespace}/{name}",

@@ -26,10 +26,10 @@ class Applier:
         """Return the writes that bring the children of a ModelDeployment in line."""
         live = {d.name: d for d in self._mirror.deployments(key)}
         writes = []
-        for manifest in rendering.templates:
+        for manifest, ladder in zip(rendering.templates, rendering.ladders, strict=True):
             name = manifest["metadata"]["name"]
             if name not in live or live[name].template_digest != digest_of(manifest):
-                writes.append(self._apply(manifest, TEMPLATE_MANAGER, Priority.CREATE))
+                writes.append(self._apply(manifest, TEMPLATE_MANAGER, Priority.CREATE, before=(ladder,)))
         for scale in rendering.scales:
             # A Deployment that is just being created is scaled by the pass that its creation triggers.
             if scale.name in live and live[scale.name].replicas != scale.replicas:
@@ -59,12 +59,19 @@ class Applier:
             call=partial(self._calls.post_event, body),
         )
 
-    def _apply(self, manifest: Body, manager: str, priority: Priority) -> Write:
+    def _apply(self, manifest: Body, manager: str, priority: Priority, before: tuple[Body, ...] = ()) -> Write:
+        """Return the write of a manifest, and of what must be there before it: its digest vouches for both."""
+
+        def in_turn() -> Result:
+            for needed in before:
+                self._calls.apply(needed, manager)
+            return self._calls.apply(manifest, manager)
+
         meta = manifest["metadata"]
         return Write(
             slot=(manifest["kind"], meta["namespace"], meta["name"], manager),
             priority=priority,
-            call=partial(self._calls.apply, manifest, manager),
+            call=in_turn,
             done=self._absorb(manifest["kind"]),
         )
 

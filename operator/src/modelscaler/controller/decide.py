@@ -87,7 +87,7 @@ def _planned(inputs: Inputs, settings: Settings, resource: ModelDeployment, work
         step, rendering = _hands_off(seen, before, state), None
     else:
         step = next_step(workload, seen, wanted, state)
-        rendering = render(resource, step, settings.defaults)
+        rendering = render(resource, workload, step, settings.defaults)
     if workload.paused:
         message = f"paused; would have: {wanted.message}"
         wanted = replace(wanted, reason=DecisionReason.PAUSED, binding=Binding.PAUSED, message=message)

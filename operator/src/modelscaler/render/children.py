@@ -1,4 +1,4 @@
-"""The child objects of a ModelDeployment: a Deployment per pool, and one Service."""
+"""The child objects of a ModelDeployment: a Deployment per pool with a ConfigMap for its ladder, and one Service."""
 
 import hashlib
 import json
@@ -8,13 +8,15 @@ from typing import Any, TypeAlias
 
 from modelscaler.api import DEPLOYMENT_LABEL, GROUP, KIND, MANAGED_BY, MANAGED_BY_LABEL, POOL_LABEL
 from modelscaler.api.v1alpha1 import ModelDeployment
-from modelscaler.domain import PoolKey, PoolTarget, Step
+from modelscaler.domain import PoolKey, PoolTarget, Step, Workload
+from modelscaler.render.ladder import LADDER_KEY, ladder_text
 from modelscaler.render.pod import SERVER_PORT, SERVER_PORT_NAME, Image, pod_spec
 
 Manifest: TypeAlias = dict[str, Any]
 
 TEMPLATE_MANAGER = "modelscaler"
 TEMPLATE_DIGEST_ANNOTATION = f"{GROUP}/template-digest"
+LADDER_DIGEST_ANNOTATION = f"{GROUP}/ladder-digest"
 SERVICE_PORT = 80
 REVISIONS_KEPT = 2
 
@@ -49,24 +51,28 @@ class Scale:
 class Rendering:
     """The children a step wants.
 
-    `templates` are Deployments without `spec.replicas`; `service` None: leave the Service as it is; `deletions` are names
-    of Deployments.
+    `templates` are Deployments without `spec.replicas`; `ladders` are the ConfigMaps that their pods read, one each in the same
+    order, to be applied before them; `service` None: leave the Service as it is; `deletions` are names of Deployments.
     """
 
     templates: tuple[Manifest, ...] = ()
+    ladders: tuple[Manifest, ...] = ()
     scales: tuple[Scale, ...] = ()
     service: Manifest | None = None
     deletions: tuple[str, ...] = ()
 
 
-def render(resource: ModelDeployment, step: Step, defaults: RenderDefaults) -> Rendering:
+def render(resource: ModelDeployment, workload: Workload, step: Step, defaults: RenderDefaults) -> Rendering:
     """Return the children that a step wants.
 
     A pool whose placement or variant has left the spec gets no template: it keeps running as it is until it is drained.
     """
     kept = [target for target in step.pools if not target.delete]
+    known = [target for target in kept if _in_spec(resource, target.pool)]
+    ladders = [_ladder(resource, workload, target.pool) for target in known]
     return Rendering(
-        templates=tuple(_deployment(resource, t, defaults) for t in kept if _in_spec(resource, t.pool)),
+        templates=tuple(_deployment(resource, t, defaults, m) for t, m in zip(known, ladders, strict=True)),
+        ladders=tuple(ladders),
         scales=tuple(Scale(pool_name(resource, t.pool), t.replicas) for t in kept),
         service=_service(resource, step.serving) if step.serving else None,
         deletions=tuple(pool_name(resource, t.pool) for t in step.pools if t.delete),
@@ -94,7 +100,16 @@ def _in_spec(resource: ModelDeployment, pool: PoolKey) -> bool:
     return any(p.name == pool.placement for p in spec.placements) and any(v.name == pool.variant for v in spec.variants)
 
 
-def _deployment(resource: ModelDeployment, target: PoolTarget, defaults: RenderDefaults) -> Manifest:
+def _ladder(resource: ModelDeployment, workload: Workload, pool: PoolKey) -> Manifest:
+    return {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": _metadata(resource, f"{pool_name(resource, pool)}-ladder", _labels(resource, pool)),
+        "data": {LADDER_KEY: ladder_text(resource, workload, pool)},
+    }
+
+
+def _deployment(resource: ModelDeployment, target: PoolTarget, defaults: RenderDefaults, ladder: Manifest) -> Manifest:
     placement = next(p for p in resource.spec.placements if p.name == target.pool.placement)
     variant = next(v for v in resource.spec.variants if v.name == target.pool.variant)
     labels, selector = _labels(resource, target.pool), _selector(resource, target.pool)
@@ -112,11 +127,12 @@ def _deployment(resource: ModelDeployment, target: PoolTarget, defaults: RenderD
             "strategy": _strategy(accelerated=placement.accelerator is not None, replicas=target.replicas),
             "template": {
                 "metadata": {"labels": labels, "annotations": _scrape_annotations()},
-                "spec": pod_spec(resource, placement, variant, image, selector),
+                "spec": pod_spec(resource, placement, variant, image, selector, ladder["metadata"]["name"]),
             },
         },
     }
-    return _digested(manifest)
+    # Not in the pods' template, so that another ladder makes the operator write and the Deployment roll nothing.
+    return _digested(manifest, {LADDER_DIGEST_ANNOTATION: digest(ladder["data"])})
 
 
 def _service(resource: ModelDeployment, serving: PoolKey) -> Manifest:
@@ -131,7 +147,7 @@ def _service(resource: ModelDeployment, serving: PoolKey) -> Manifest:
             "ports": [{"name": "http", "port": SERVICE_PORT, "targetPort": SERVER_PORT_NAME, "protocol": "TCP"}],
         },
     }
-    return _digested(manifest)
+    return _digested(manifest, {})
 
 
 def _strategy(*, accelerated: bool, replicas: int) -> Manifest:
@@ -188,6 +204,7 @@ def _scrape_annotations() -> dict[str, str]:
     }
 
 
-def _digested(manifest: Manifest) -> Manifest:
-    annotated = {**manifest["metadata"], "annotations": {TEMPLATE_DIGEST_ANNOTATION: digest(manifest)}}
-    return {**manifest, "metadata": annotated}
+def _digested(manifest: Manifest, annotations: Mapping[str, str]) -> Manifest:
+    noted = {**manifest, "metadata": {**manifest["metadata"], "annotations": dict(annotations)}}
+    stamped = {**annotations, TEMPLATE_DIGEST_ANNOTATION: digest(noted)}
+    return {**noted, "metadata": {**manifest["metadata"], "annotations": stamped}}

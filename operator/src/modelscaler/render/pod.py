@@ -7,6 +7,7 @@ from typing import Any, TypeAlias
 from modelscaler.api import METRIC_LABELS_VARIABLE, POD_IP_VARIABLE
 from modelscaler.api.v1alpha1 import ModelDeployment, Placement, Serving, Toleration, Variant
 from modelscaler.domain import PoolKey
+from modelscaler.render.ladder import LADDER_DIRECTORY, LADDER_KEY, LADDER_VOLUME, artifact_of, ladder_volume
 
 Fields: TypeAlias = dict[str, Any]
 
@@ -28,9 +29,23 @@ class Image:
 
 
 def pod_spec(
-    resource: ModelDeployment, placement: Placement, variant: Variant, image: Image, spread_over: Mapping[str, str]
+    resource: ModelDeployment,
+    placement: Placement,
+    variant: Variant,
+    image: Image,
+    spread_over: Mapping[str, str],
+    ladder: str,
 ) -> Fields:
-    """Return the pod spec of a replica that runs `variant` on `placement`, spread over nodes among `spread_over`."""
+    """Return the pod spec of a replica.
+
+    Args:
+        resource: The ModelDeployment.
+        placement: Where the replica runs.
+        variant: The planned one.
+        image: Of the server.
+        spread_over: Labels of the pods among which it is spread over nodes.
+        ladder: Name of the ConfigMap with the pool's ladder.
+    """
     serving = resource.spec.serving
     optional = {
         "serviceAccountName": serving.service_account_name,
@@ -50,7 +65,7 @@ def pod_spec(
         },
         "topologySpreadConstraints": [_soft_spread(spread_over)],
         "containers": [_container(resource, placement, variant, image)],
-        "volumes": [{"name": "tmp", "emptyDir": {}}],
+        "volumes": [{"name": "tmp", "emptyDir": {}}, ladder_volume(ladder)],
         **{field: value for field, value in optional.items() if value},
     }
 
@@ -70,7 +85,10 @@ def _container(resource: ModelDeployment, placement: Placement, variant: Variant
             "readOnlyRootFilesystem": True,
             "capabilities": {"drop": ["ALL"]},
         },
-        "volumeMounts": [{"name": "tmp", "mountPath": "/tmp"}],  # noqa: S108 - the mount makes it the pod's own
+        "volumeMounts": [
+            {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108 - the mount makes it the pod's own
+            {"name": LADDER_VOLUME, "mountPath": LADDER_DIRECTORY, "readOnly": True},
+        ],
         **_probes(serving),
     }
 
@@ -80,9 +98,10 @@ def _command(resource: ModelDeployment, variant: Variant) -> list[str]:
     return [
         *("modelserver", "serve"),
         *("--model", resource.spec.model.uri),
-        *("--variant", variant.artifact or variant.name),
+        *("--variant", artifact_of(variant)),
         *("--host", f"$({POD_IP_VARIABLE})"),
         *("--port", str(SERVER_PORT)),
+        *("--ladder-file", f"{LADDER_DIRECTORY}/{LADDER_KEY}"),
         *resource.spec.serving.args,
     ]
 
