@@ -77,7 +77,8 @@ def _start(
     installation.install_operator()
     say(f"kubectl apply: ModelDeployment {example.namespace}/{example.name}")
     manifest = compressed(example, scenario.shape, HISTORY_DAYS, prepared.accuracies)
-    installation.apply(example, manifest, entries(prepared.speeds, example.pairs, example.cpu_limits))
+    profile = entries(prepared.speeds, example.pairs, example.cpu_limits, example.bursts_only)
+    installation.apply(example, manifest, profile)
     return Started(prepared, scenario, installation, began, midnight.timestamp())
 
 

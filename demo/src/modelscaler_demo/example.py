@@ -59,6 +59,12 @@ class Example:
         return [(entry["placement"], entry["variant"]) for entry in self.manifest["spec"]["capacity"]]
 
     @property
+    def bursts_only(self) -> set[tuple[str, str]]:
+        """Those of them that answer bursts only, as a rung of the reflex's ladder."""
+        entries = self.manifest["spec"]["capacity"]
+        return {(entry["placement"], entry["variant"]) for entry in entries if entry.get("reflexOnly")}
+
+    @property
     def _placements(self) -> list[dict[str, Any]]:
         placements: list[dict[str, Any]] = self.manifest["spec"]["placements"]
         return placements

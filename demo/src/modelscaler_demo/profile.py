@@ -2,7 +2,7 @@
 
 import json
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -42,7 +42,10 @@ def measured_speeds(modelserver: Path, model: Path, cache: Path) -> tuple[Varian
 
 
 def entries(
-    speeds: Sequence[VariantSpeed], pairs: Sequence[tuple[str, str]], cpu_limits: Mapping[str, Decimal]
+    speeds: Sequence[VariantSpeed],
+    pairs: Sequence[tuple[str, str]],
+    cpu_limits: Mapping[str, Decimal],
+    bursts_only: Set[tuple[str, str]] = frozenset(),
 ) -> list[dict[str, Any]]:
     """Return capacity entries as a profile ConfigMap holds them.
 
@@ -50,10 +53,12 @@ def entries(
         speeds: Of each variant, on one whole core.
         pairs: (placement, variant) to write entries for.
         cpu_limits: Cores that a replica may use, per placement; more than one core is no faster, a server has one thread.
+        bursts_only: Those of the pairs that are never planned.
     """
     by_variant = {speed.variant: speed for speed in speeds}
     return [
         _entry(placement, by_variant[variant], min(cpu_limits[placement], Decimal(1)))
+        | ({"reflexOnly": True} if (placement, variant) in bursts_only else {})
         for placement, variant in pairs
         if variant in by_variant
     ]

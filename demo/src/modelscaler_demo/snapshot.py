@@ -49,6 +49,8 @@ class Told:
     message: str = ""
     decided_at: str = ""
     sustainable_rps: Mapping[tuple[str, str], float] = field(default_factory=dict)
+    """What a replica carries of each pair of placement and variant that may be planned."""
+    degraded_share: float | None = None
     unavailable: tuple[str, ...] = ()
 
 
@@ -138,8 +140,11 @@ def told_from(resource: Mapping[str, Any] | None) -> Told:
         message=decision.get("message", ""),
         decided_at=decision.get("time", ""),
         sustainable_rps={
-            (row["placement"], row["variant"]): float(row["sustainableRps"]) for row in status.get("capacity", ())
+            (row["placement"], row["variant"]): float(row["sustainableRps"])
+            for row in status.get("capacity", ())
+            if not row.get("reflexOnly")
         },
+        degraded_share=float(status["degradedShare"]) if "degradedShare" in status else None,
         unavailable=tuple(f"{_name(row)}: {row['reason']}" for row in status.get("unavailable", ())),
     )
 

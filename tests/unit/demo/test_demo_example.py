@@ -39,9 +39,10 @@ def test_season_is_the_day_and_accuracies_are_measured_when_compressed() -> None
 
 
 def test_profile_is_accepted_by_the_operator_when_made_for_the_example() -> None:
-    profile = entries(SPEEDS, EXAMPLE.pairs, EXAMPLE.cpu_limits)
+    profile = entries(SPEEDS, EXAMPLE.pairs, EXAMPLE.cpu_limits, EXAMPLE.bursts_only)
     parsed = parse_profile(json.dumps({"entries": profile}))
     assert {(entry.placement, entry.variant) for entry in parsed} == set(EXAMPLE.pairs)
+    assert {(e.placement, e.variant) for e in parsed if e.reflex_only} == EXAMPLE.bursts_only == {("gpu", "int8")}
 
 
 @pytest.mark.parametrize(("limit", "expected"), [("0.25", "20.000"), ("1", "5.000"), ("2", "5.000")])

@@ -84,6 +84,8 @@ class Screen:
         table.add_row(f"p{scene.percentile}", latency, "price", cost)
         lost = Text(str(served.lost), style="bold red" if served.lost else "green")
         table.add_row("lost", lost, "not available", ", ".join(told.unavailable) or "-")
+        degraded = "-" if told.degraded_share is None else f"{told.degraded_share:.0%} of answers"
+        table.add_row("reflex", degraded)
         return table
 
     @staticmethod

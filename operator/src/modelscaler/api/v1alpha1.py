@@ -514,6 +514,9 @@ class CapacityStatus(ApiModel):
         description="Requests per second one replica sustains within the latency objective."
     )
     source: Literal["Spec", "Profile"] = Field(description="Where the figure came from.")
+    reflex_only: bool | None = Field(
+        default=None, description="True where the pair answers bursts only; absent where it may be planned."
+    )
 
 
 class RunnerUp(ApiModel):

@@ -115,6 +115,7 @@ def _capacity(inputs: StatusInputs) -> list[CapacityStatus]:
             variant=capacity.pool.variant,
             sustainable_rps=decimal(rps),
             source=capacity.source,
+            reflex_only=True if capacity.reflex_only else None,
         )
         for capacity, rps in inputs.capacities
     ]
