@@ -21,6 +21,7 @@ from modelscaler_benchmarks.server.workloads import SEED, prepare
 from modelscaler_benchmarks.serving_process import ServingProcess
 from modelscaler_benchmarks.soak import plot
 from modelscaler_benchmarks.soak.capacity import READING_SECONDS, READINGS, Capacity, drift_sentence, read_capacity
+from modelscaler_benchmarks.soak.control import bare_loop
 from modelscaler_benchmarks.soak.soaking import soak
 from modelscaler_benchmarks.soak.verdict import (
     MAX_GROWTH,
@@ -35,6 +36,9 @@ from modelscaler_benchmarks.soak.verdict import (
 PACKAGES = ("modelserver", "torch", "numpy", "uvicorn", "uvloop", "orjson")
 WARM_SHARE = 0.1
 """Of the soak: before it, allocators still fill; nothing counts but errors."""
+
+CONTROL_SHARE = 0.1
+"""Of the soak's time: for so long after it a bare loop is measured, for comparison."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +78,8 @@ def main() -> int:
         f"{drift_sentence(soaked.rate_rps, soaked.before, soaked.after)} The first {warm_seconds:g} s are warm-up; latency "
         f"counts from when a request was due. {machine.sentence()}"
     )
-    text = f"{how}\n\n{table(verdict, given.load)}"
+    control = bare_loop(given.load, CONTROL_SHARE * seconds)
+    text = f"{how}\n\n{table(verdict, control, given.load)}"
     print(text)
     for failure in soaked.failures:
         print(failure, file=sys.stderr)
@@ -83,6 +88,7 @@ def main() -> int:
         settings |= {"rateRps": soaked.rate_rps, "readingSeconds": reading_seconds, "generator": generator.name}
         capacity = {"beforeRps": soaked.before.readings_rps, "afterRps": soaked.after.readings_rps}
         found = {**dataclasses.asdict(verdict), "met": verdict.met, "failures": soaked.failures}
+        found |= {"bareLoop": dataclasses.asdict(control)}
         write_json(given.json, {"machine": machine.as_json(), "settings": settings, "capacity": capacity, **found})
     if not given.quick and not given.no_document:
         plot.draw(soaked.memory, soaked.samples, warm_seconds, IMAGES / "bench-soak.png")
@@ -132,7 +138,7 @@ def _arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def table(verdict: Verdict, load: float) -> str:
+def table(verdict: Verdict, control: Tail, load: float) -> str:
     """Return the verdict as a table."""
     each = ", ".join(f"{growth:+.2%}" for growth in verdict.process_growth)
     ideal = f"a server without overhead or batches, M/D/1: {ideal_poisson_ratio(load):.1f}"
@@ -141,6 +147,7 @@ def table(verdict: Verdict, load: float) -> str:
         ["errors", f"{verdict.errors}", "0"],
         ["growth of resident memory (front, workers)", f"{verdict.growth:+.2%} ({each})", f"< {MAX_GROWTH:.0%}"],
         ["p99 ÷ p50, evenly spaced arrivals", tail(verdict.even), f"≤ {MAX_TAIL_RATIO:g}"],
+        ["the same of a bare loop, no server, no network", tail(control), "what the machine does to any tail"],
         ["p99 ÷ p50, Poisson arrivals", tail(verdict.poisson), ideal],
         ["p99 of the generator's own lateness", f"{verdict.late_p99_milliseconds:.1f} ms", ""],
         ["all bounds", "met" if verdict.met else "**not met**", ""],
