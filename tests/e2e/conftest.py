@@ -52,7 +52,12 @@ def cluster(tmp_path_factory: pytest.TempPathFactory, history: Path) -> Iterator
                 "modelscaler/modelserver:0.1.0", path=(str(BIN),), keep=KEPT, env={"MODELSERVER_MODELS": str(MODELS)}
             ),
         ),
-        timing=Timing(node_monitor_grace_seconds=8.0, unreachable_toleration_seconds=2, crash_backoff_seconds=1.0),
+        timing=Timing(
+            node_monitor_grace_seconds=8.0,
+            unreachable_toleration_seconds=2,
+            crash_backoff_seconds=1.0,
+            volume_refresh_seconds=2.0,
+        ),
     )
     with Cluster.start(spec) as running:
         yield running

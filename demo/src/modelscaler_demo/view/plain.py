@@ -31,9 +31,10 @@ class PlainView:
             self._reason = told.reason
 
     def _line(self, clock: str, snapshot: Snapshot) -> str:
-        served, scene = snapshot.served, self._scene
+        served, scene, degraded = snapshot.served, self._scene, snapshot.told.degraded_share
+        reflex = f"; {degraded:.0%} of answers by the rung" if degraded else ""
         return (
             f"{clock}  {scene.phase(snapshot.seconds)}: offered {served.offered_rps:.1f} rps, forecast "
             f"{band_text(snapshot)}; {pools_text(snapshot)}; p{scene.percentile} "
-            f"{milliseconds(served.p99_ms)} of {scene.target_ms:.0f}; lost {served.lost}"
+            f"{milliseconds(served.p99_ms)} of {scene.target_ms:.0f}; lost {served.lost}{reflex}"
         )
