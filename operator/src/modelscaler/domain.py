@@ -4,6 +4,7 @@ Nothing here reads a clock or a network. Rates are requests per second, duration
 currency, times UTC-aware.
 """
 
+import math
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from enum import Enum
@@ -279,8 +280,13 @@ class QuantileForecast:
 
     def peak(self, quantile: float, horizon_seconds: float) -> float:
         """Return the `quantile` of the peak within `horizon_seconds`, interpolated between the quantiles at hand."""
-        row = min(max(int(np.ceil(horizon_seconds / self.step_seconds)) - 1, 0), len(self.peak_rps) - 1)
-        return float(np.interp(quantile, self.quantiles, self.peak_rps[row]))
+        return float(np.interp(quantile, self.quantiles, self.peak_row(horizon_seconds)))
+
+    def peak_row(self, horizon_seconds: float) -> Floats:
+        """Return the quantiles of the peak within `horizon_seconds`, shape (quantiles,)."""
+        index = min(max(math.ceil(horizon_seconds / self.step_seconds) - 1, 0), len(self.peak_rps) - 1)
+        row: Floats = self.peak_rps[index]
+        return row
 
 
 @dataclass(frozen=True, slots=True)
@@ -392,12 +398,22 @@ class Choice:
 
 @dataclass(frozen=True, slots=True)
 class Demand:
-    """What the plan is for: `planned_rps`. `measured_rps` None: unknown; `forecast_rps` None: no forecast."""
+    """What the plan is for: `planned_rps`. `measured_rps` None: unknown; `forecast_rps` None: no forecast.
+
+    `base_rps` is the part that the planned variant must carry itself; cheaper variants of the ladder may answer what is
+    above it. None: there is no ladder, and the planned variant carries everything.
+    """
 
     measured_rps: float | None
     forecast_rps: float | None
     planned_rps: float
     horizon_seconds: float
+    base_rps: float | None = None
+
+    @property
+    def own_rps(self) -> float:
+        """What the planned variant must carry itself."""
+        return self.planned_rps if self.base_rps is None else self.base_rps
 
 
 @dataclass(frozen=True, slots=True)

@@ -78,6 +78,7 @@ class Binding(StrEnum):
     MAX_REPLICAS = "MaxReplicas"
     MAX_HOURLY_COST = "MaxHourlyCost"
     OBJECTIVE = "LatencyObjective"
+    MEAN_ACCURACY = "MeanAccuracy"
     AVAILABILITY = "Availability"
     STABILIZATION = "StabilizationWindow"
     SCALE_UP_RATE = "ScaleUpRate"

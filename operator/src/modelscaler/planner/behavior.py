@@ -56,7 +56,13 @@ def remember(history: History, entry: tuple[datetime, int], now: datetime, keep_
 
 def longest_window_seconds(workload: Workload) -> float:
     """Return how long recommendations must be remembered."""
-    return max(workload.scale_up.stabilization_seconds, workload.scale_down.stabilization_seconds)
+    return max(workload.scale_up.stabilization_seconds, scale_down_window_seconds(workload))
+
+
+def scale_down_window_seconds(workload: Workload) -> float:
+    """Return how long the largest recommendation holds: as the policy settings say, else as the spec's behaviour does."""
+    chosen = workload.policy.scale_down_seconds
+    return workload.scale_down.stabilization_seconds if chosen is None else chosen
 
 
 def longest_period_seconds(workload: Workload) -> float:
@@ -67,7 +73,7 @@ def longest_period_seconds(workload: Workload) -> float:
 
 def _stabilized(workload: Workload, current: int, wanted: int, recommendations: History, now: datetime) -> int:
     up = [r for _, r in since(recommendations, now, workload.scale_up.stabilization_seconds)]
-    down = [r for _, r in since(recommendations, now, workload.scale_down.stabilization_seconds)]
+    down = [r for _, r in since(recommendations, now, scale_down_window_seconds(workload))]
     lower, upper = min([wanted, *up]), max([wanted, *down])
     return min(max(current, lower), upper)
 

@@ -17,6 +17,8 @@ from modelscaler.domain import (
     is_out,
 )
 from modelscaler.planner.health import stuck_replicas
+from modelscaler.planner.ladder import ladder_of
+from modelscaler.planner.recourse import Rung, allowed_share
 
 STABLE_SHARE = 0.8
 """Where no replica meets the objective, not even idle, replicas are sized to be this busy: late answers, but no pile-up."""
@@ -42,6 +44,8 @@ class Candidate:
         rps_per_replica: Load that one replica carries within the objective; where it cannot, even idle, what it carries
             without a pile-up.
         meets_objective: Whether an idle replica answers in time.
+        keeps_mean_accuracy: Whether the variant reaches what answers must reach on average.
+        rung: The cheaper variant that answers bursts; None when its replicas hold none that carries more.
         fewest: Fewest replicas.
         most: Most replicas; the limits and the budget are in it, and `fewest` wins over both.
         most_because: Which limit that is.
@@ -58,6 +62,8 @@ class Candidate:
     start_seconds: float
     rps_per_replica: float
     meets_objective: bool
+    keeps_mean_accuracy: bool
+    rung: Rung | None
     fewest: int
     most: int
     most_because: Binding
@@ -71,13 +77,15 @@ class Candidate:
         """The pool's name."""
         return self.capacity.pool
 
-    def needed(self, rps: float) -> int:
-        """Return the replicas that carry a load, whatever the limits."""
-        return math.ceil(rps / self.rps_per_replica - ROUNDING)
+    @property
+    def rung_rps_per_replica(self) -> float:
+        """Load that one replica carries with the help of its ladder; without one, what it carries anyway."""
+        return self.rps_per_replica * self.rung.speedup if self.rung else self.rps_per_replica
 
-    def replicas_for(self, rps: float) -> int:
-        """Return the replicas for a load, within the limits."""
-        return self.clipped(self.needed(rps))
+    def needed(self, rps: float, own_rps: float) -> int:
+        """Return the replicas that carry a load, `own_rps` of it by the planned variant itself, whatever the limits."""
+        replicas = max(own_rps / self.rps_per_replica, rps / self.rung_rps_per_replica)
+        return math.ceil(replicas - ROUNDING)
 
     def clipped(self, replicas: int) -> int:
         """Return `replicas`, within the limits."""
@@ -88,16 +96,30 @@ class Candidate:
         """Whether some of its replicas are there but cannot run."""
         return self.running is not None
 
+    @property
+    def obtainable(self) -> int:
+        """The replicas it may have and can have."""
+        return self.most if self.running is None else min(self.most, self.running)
+
     def carried_rps(self, rps: float) -> float:
-        """Return how much of a load the pool can carry with all the replicas it may have and can have."""
-        replicas = self.most if self.running is None else min(self.most, self.running)
-        return min(rps, replicas * self.rps_per_replica * (1.0 + ROUNDING))
+        """Return how much of a load the pool can carry at its largest, with the help of the ladder."""
+        return min(rps, self.obtainable * self.rung_rps_per_replica * (1.0 + ROUNDING))
+
+    def own_carried_rps(self, rps: float) -> float:
+        """Return how much of a load the pool can carry at its largest with the planned variant."""
+        return min(rps, self.obtainable * self.rps_per_replica * (1.0 + ROUNDING))
 
     def latency_seconds(self, rps: float, replicas: int) -> float:
-        """Return the latency at the objective's percentile when so many replicas share a load."""
+        """Return the latency at the objective's percentile when so many replicas share a load.
+
+        With a ladder the servers keep the objective, by cheaper answers, up to what the ladder carries.
+        """
         if not replicas:
             return math.inf if rps else 0.0
-        return latency_seconds(self.capacity, rps / replicas, self.objective.percentile)
+        own = latency_seconds(self.capacity, rps / replicas, self.objective.percentile)
+        if self.rung and rps <= replicas * self.rung_rps_per_replica * (1.0 + ROUNDING):
+            return min(own, self.objective.latency_seconds)
+        return own
 
 
 def candidates(workload: Workload, observation: Observation, state: PolicyState) -> tuple[Candidate, ...]:
@@ -136,6 +158,7 @@ def _candidate(
     fewest = min(workload.min_replicas, placement.max_replicas or workload.min_replicas)
     running = _running(workload, observation, state, capacity.pool)
     serves = capacity.pool == state.active
+    floor = workload.objective.min_mean_accuracy
     return Candidate(
         capacity=capacity,
         objective=workload.objective,
@@ -144,6 +167,8 @@ def _candidate(
         start_seconds=placement.start_seconds if seen.start_seconds is None else seen.start_seconds,
         rps_per_replica=sustainable or STABLE_SHARE * largest_rps(capacity),
         meets_objective=sustainable > 0.0,
+        keeps_mean_accuracy=floor is None or variant.accuracy >= floor,
+        rung=_rung(workload, variant, capacity.pool, sustainable) if workload.reflex else None,
         fewest=fewest,
         most=max(most, fewest),
         most_because=because,
@@ -152,6 +177,24 @@ def _candidate(
         running=running,
         available=running != 0 if serves else not is_out(state, capacity.pool, observation.now),
     )
+
+
+def _rung(workload: Workload, planned: VariantOption, pool: PoolKey, own_rps: float) -> Rung | None:
+    """Return the variant of the pool's ladder that carries most within the objective, if that is more than `own_rps`."""
+    if own_rps <= 0.0:
+        return None
+    names = ladder_of(workload, pool)[1:]
+    speeds = {
+        c.pool.variant: sustainable_rps(c, workload.objective)
+        for c in workload.capacities
+        if c.pool.placement == pool.placement and c.pool.variant in names
+    }
+    name = max(names, key=lambda name: speeds[name], default=None)
+    if name is None or speeds[name] <= own_rps:
+        return None
+    cheaper = workload.variant(name).accuracy
+    share = allowed_share(planned.accuracy, cheaper, workload.objective.min_mean_accuracy)
+    return Rung(name, speeds[name] / own_rps, share)
 
 
 def _most(workload: Workload, placement: PlacementOption) -> tuple[int, Binding]:

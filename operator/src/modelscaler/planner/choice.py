@@ -5,13 +5,17 @@ A wish is dropped only when no candidate grants it, the last one first:
 1. never below the accuracy floor (such candidates are not even listed);
 2. a pool that is not known to be unable to start;
 3. the latency objective met by an idle replica at least;
-4. the workload's minimum of replicas within the placement's maximum;
-5. that minimum within the budget;
-6. as much of the demand carried as possible, all of it if any can;
-7. cheap: among candidates within 5 % of the cheapest the more accurate, then the one with fewer replicas.
+4. a planned variant that reaches the mean accuracy asked for;
+5. the workload's minimum of replicas within the placement's maximum;
+6. that minimum within the budget;
+7. as much of the demand carried as possible, all of it if any can, bursts by the cheaper variants of the ladder;
+8. as much as possible of what is lasting carried by the planned variant itself;
+9. cheap: among candidates within 5 % of the cheapest the more accurate, then the one with fewer replicas.
 
-The budget is therefore hard except against the minimum of replicas, and when nothing carries the whole demand latency gives
-way, never accuracy: the plan is as large as the limits allow and says which limit gave way.
+The budget is therefore hard except against the minimum of replicas. When limits keep a pool from carrying all of the lasting
+load with its planned variant, the ladder answers the rest: the plan is degraded, not infeasible, and says which limit it was.
+That is also what happens while replicas start, without the plan's doing. When nothing carries the whole demand even so,
+latency gives way, not accuracy: the plan is as large as the limits allow and says which limit gave way.
 """
 
 from collections.abc import Sequence
@@ -20,9 +24,14 @@ from dataclasses import dataclass
 from modelscaler.domain import Choice, Demand, PoolKey
 from modelscaler.planner.candidates import Candidate
 from modelscaler.planner.demand import Load
+from modelscaler.planner.recourse import replicas_within
 
 NEAR_EQUAL_COST = 0.05
 """Costs this close count as equal, and accuracy decides."""
+
+SCALE_DOWN_HEADROOM = 0.05
+"""Replicas are removed only when the rest would carry this much more than the demand: a demand that flickers around what n
+replicas carry must not make the number flicker between n and n + 1."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +52,8 @@ class Option:
     """A candidate with the replicas for its demand.
 
     `far` is the demand within the longest horizon of all candidates: whoever cannot carry that has to make room for another
-    pool in time, although its own replicas start sooner. `needed` ignores the limits.
+    pool in time, although its own replicas start sooner. `needed` ignores the limits. A serving
+    pool that is larger is made smaller down to `roomy` replicas.
     """
 
     candidate: Candidate
@@ -51,6 +61,7 @@ class Option:
     far: Demand
     needed: int
     replicas: int
+    roomy: int
 
     @property
     def hourly_cost(self) -> float:
@@ -63,6 +74,11 @@ class Option:
         return self.candidate.carried_rps(self.far.planned_rps)
 
     @property
+    def own_carried_rps(self) -> float:
+        """How much of what is lasting in the far demand the pool can carry with its planned variant."""
+        return self.candidate.own_carried_rps(self.far.own_rps)
+
+    @property
     def shortfall_rps(self) -> float:
         """How much of the far demand the pool cannot carry within the objective."""
         if not self.candidate.meets_objective:
@@ -70,15 +86,25 @@ class Option:
         return self.far.planned_rps - self.carried_rps
 
     @property
-    def wishes(self) -> tuple[bool, bool, bool, bool]:
+    def degraded_rps(self) -> float:
+        """How much of what is lasting the pool can carry only by cheaper answers."""
+        return self.far.own_rps - self.own_carried_rps if self.feasible else 0.0
+
+    @property
+    def wishes(self) -> tuple[bool, bool, bool, bool, bool]:
         """The wishes it grants besides carrying the demand, the most important first."""
         c = self.candidate
-        return (c.available, c.meets_objective, c.keeps_minimum, c.within_budget)
+        return (c.available, c.meets_objective, c.keeps_mean_accuracy, c.keeps_minimum, c.within_budget)
 
     @property
     def feasible(self) -> bool:
         """Whether the pool can carry the far demand within the objective."""
         return self.shortfall_rps <= 0.0
+
+    @property
+    def for_mean_accuracy(self) -> bool:
+        """Whether it is larger than the demand asks for, so that not too many answers are cheaper ones."""
+        return self.needed > self.candidate.needed(self.demand.planned_rps, self.demand.own_rps)
 
     def choice(self, replicas: int) -> Choice:
         """Return the candidate with so many replicas, as part of a plan."""
@@ -102,16 +128,35 @@ def options(candidates: Sequence[Candidate], load: Load, interval_seconds: float
         past: What another pool than the serving one must be up to besides.
     """
     escapes = [c for c in candidates if c.available] or candidates
-    far = load.within(max(c.start_seconds for c in escapes) + interval_seconds)
-    return tuple(_option(c, load.within(c.start_seconds + interval_seconds), far, past) for c in candidates)
+    horizons = {c.start_seconds + interval_seconds for c in candidates}
+    farthest = max(c.start_seconds for c in escapes) + interval_seconds
+    within = {horizon: load.within(horizon) for horizon in horizons}
+    return tuple(
+        _option(c, load, within[c.start_seconds + interval_seconds], within[farthest], past) for c in candidates
+    )
 
 
-def _option(candidate: Candidate, demand: Demand, far: Demand, past: Past) -> Option:
-    needed = candidate.needed(demand.planned_rps)
-    replicas = needed
-    if candidate.pool != past.serving:
-        replicas = max(needed, candidate.needed(past.recent_rps), past.at_least)
-    return Option(candidate, demand, far, needed, candidate.clipped(replicas))
+def _option(candidate: Candidate, load: Load, demand: Demand, far: Demand, past: Past) -> Option:
+    needed = _needed(candidate, load, demand)
+    if candidate.pool == past.serving:
+        roomy = _needed(candidate, load, demand, 1.0 + SCALE_DOWN_HEADROOM)
+        return Option(candidate, demand, far, needed, candidate.clipped(needed), candidate.clipped(roomy))
+    replicas = candidate.clipped(max(needed, candidate.needed(past.recent_rps, past.recent_rps), past.at_least))
+    return Option(candidate, demand, far, needed, replicas, replicas)
+
+
+def _needed(candidate: Candidate, load: Load, demand: Demand, growth: float = 1.0) -> int:
+    """Return the replicas that carry a demand with no more cheaper answers than the mean accuracy allows.
+
+    Never more than the planned variant needs to carry all of the demand: what is beyond is beyond the planned quantile.
+    """
+    rps, own_rps = demand.planned_rps * growth, demand.own_rps * growth
+    needed, rung = candidate.needed(rps, own_rps), candidate.rung
+    alone = candidate.needed(rps, rps)
+    if rung is None or rung.allowed_share >= 1.0 or needed >= alone:
+        return needed
+    peaks_rps = load.peaks(demand.horizon_seconds) * growth
+    return replicas_within(rung, peaks_rps, candidate.rps_per_replica, needed, alone)
 
 
 def best(listed: Sequence[Option]) -> Option:
@@ -120,6 +165,8 @@ def best(listed: Sequence[Option]) -> Option:
     listed = [option for option in listed if option.wishes == granted]
     carried = max(option.carried_rps for option in listed)
     listed = [option for option in listed if option.carried_rps >= carried * (1.0 - 1e-9)]
+    own = max(option.own_carried_rps for option in listed)
+    listed = [option for option in listed if option.own_carried_rps >= own * (1.0 - 1e-9)]
     enough = min(option.hourly_cost for option in listed) * (1.0 + NEAR_EQUAL_COST)
     return min((option for option in listed if option.hourly_cost <= enough), key=_taste)
 

@@ -2,11 +2,43 @@
 
 The reactive guard is the measured load plus what it takes to work off the queue, so a forecast that is too low cannot starve
 a workload. A reading that is not knowledge (absent, stale, error) never lowers anything: what runs is then assumed needed.
+
+With a reflex there are two demands. What is measured, and the peak that is more likely than not, must be carried by the
+planned variant itself: a share of cheaper answers that lasts is demand for capacity. The peak at the planned quantile, and a
+backlog, may be answered by the cheaper variants of the ladder (`recourse.py`).
 """
 
 from dataclasses import dataclass
 
-from modelscaler.domain import Demand, Observation, QuantileForecast, known
+import numpy as np
+
+from modelscaler.domain import Demand, Floats, Observation, QuantileForecast, Workload, known
+
+LIKELY = 0.5
+"""Quantile of the peak that the planned variant carries itself, where the settings say nothing."""
+
+LEVELS: Floats = (np.arange(40, dtype=np.float64) + 0.5) / 40.0
+"""Quantiles at which the distribution of the peak is read, each standing for the same probability."""
+
+
+@dataclass(frozen=True, slots=True)
+class Aim:
+    """What is to be carried: `quantile` of the demand, `own_quantile` of it by the planned variant, `growth` times both.
+
+    `own_quantile` None: there is no ladder, and the planned variant carries everything.
+    """
+
+    quantile: float
+    own_quantile: float | None = None
+    growth: float = 1.0
+
+
+def aim_of(workload: Workload) -> Aim:
+    """Return what a workload's settings aim at; the quantile of its forecast settings where the policy has none."""
+    policy = workload.policy
+    quantile = workload.forecast.quantile if policy.quantile is None else policy.quantile
+    own = LIKELY if policy.recourse_quantile is None else policy.recourse_quantile
+    return Aim(quantile, min(own, quantile) if workload.reflex else None, 1.0 + policy.headroom)
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,36 +53,58 @@ class Load:
     assumed_rps: float
     forecast: QuantileForecast | None
     forecast_age_seconds: float
-    quantile: float
+    aim: Aim
 
     def within(self, horizon_seconds: float) -> Demand:
         """Return the demand to plan for: the larger of the forecast's peak within the horizon and what is there now.
 
-        A backlog is to be gone by the horizon, when the capacity that is planned now serves.
+        A backlog is to be gone by the horizon, when the capacity that is planned now serves. Headroom is added to what is
+        known, not to what running replicas are assumed to carry: else they would grow with every tick without metrics.
         """
-        present_rps, ahead_rps = self.assumed_rps, None
+        present_rps = own_rps = self.assumed_rps
         if self.measured_rps is not None:
-            present_rps = self.measured_rps + self.queued_requests / horizon_seconds
-        if self.forecast is not None:
-            ahead_rps = self.forecast.peak(self.quantile, horizon_seconds + self.forecast_age_seconds)
-        return Demand(self.measured_rps, ahead_rps, max(present_rps, ahead_rps or 0.0), horizon_seconds)
+            own_rps = self.measured_rps * self.aim.growth
+            present_rps = own_rps + self.queued_requests / horizon_seconds * self.aim.growth
+        ahead_rps = self._peak(self.aim.quantile, horizon_seconds)
+        planned_rps = max(present_rps, (ahead_rps or 0.0) * self.aim.growth)
+        base_rps = None
+        if self.aim.own_quantile is not None:
+            likely_rps = self._peak(self.aim.own_quantile, horizon_seconds) or 0.0
+            base_rps = max(own_rps, likely_rps * self.aim.growth)
+        return Demand(self.measured_rps, ahead_rps, planned_rps, horizon_seconds, base_rps)
+
+    def peaks(self, horizon_seconds: float) -> Floats:
+        """Return the forecast's peak within the horizon at each of LEVELS, with headroom; empty without a forecast."""
+        if self.forecast is None:
+            return np.empty(0)
+        row = self.forecast.peak_row(horizon_seconds + self.forecast_age_seconds)
+        peaks: Floats = np.interp(LEVELS, self.forecast.quantiles, row) * self.aim.growth
+        return peaks
+
+    def _peak(self, quantile: float, horizon_seconds: float) -> float | None:
+        if self.forecast is None:
+            return None
+        return self.forecast.peak(quantile, horizon_seconds + self.forecast_age_seconds)
 
 
-def load_from(observation: Observation, forecast: QuantileForecast | None, quantile: float, assumed_rps: float) -> Load:
+def load_from(
+    workload: Workload, observation: Observation, forecast: QuantileForecast | None, assumed_rps: float
+) -> Load:
     """Return what is known about the load.
 
     Args:
+        workload: Whose load; a reactive policy leaves the forecast out of account.
         observation: What is seen now. An unknown queue does not count: the offered load is known without it.
         forecast: The forecast, None when there is none.
-        quantile: Quantile of the peak to plan for.
         assumed_rps: Load to assume when it is not known.
     """
-    age = (observation.now - forecast.made_at).total_seconds() if forecast is not None else 0.0
+    heeded = forecast if workload.policy.forecaster == "Forecast" else None
+    age = (observation.now - heeded.made_at).total_seconds() if heeded is not None else 0.0
     return Load(
         measured_rps=known(observation.offered),
         queued_requests=known(observation.queued) or 0.0,
         assumed_rps=assumed_rps,
-        forecast=forecast,
+        forecast=heeded,
         forecast_age_seconds=max(age, 0.0),
-        quantile=quantile,
+        aim=aim_of(workload),
     )

@@ -6,16 +6,19 @@ from dataclasses import dataclass, replace
 from modelscaler.api.words import Binding, DecisionReason
 from modelscaler.domain import Observation, Plan, PolicyState, QuantileForecast, Workload, known
 from modelscaler.planner import wording
-from modelscaler.planner.behavior import limit_change, longest_window_seconds, remember, since
+from modelscaler.planner.behavior import (
+    limit_change,
+    longest_window_seconds,
+    remember,
+    scale_down_window_seconds,
+    since,
+)
 from modelscaler.planner.candidates import Candidate, candidates
 from modelscaler.planner.choice import Option, Past, best, options
 from modelscaler.planner.demand import load_from
 from modelscaler.planner.memory import recalled
+from modelscaler.planner.recourse import degraded_share
 from modelscaler.planner.switching import Selection, demand_reason, option_of, select, why_leave
-
-SCALE_DOWN_HEADROOM = 0.05
-"""Replicas are removed only when the rest would carry this much more than the demand: a demand that flickers around what n
-replicas carry must not make the number flicker between n and n + 1."""
 
 
 def plan(
@@ -44,7 +47,7 @@ def plan(
     state = recalled(observation, state)
     listed = _options(workload, observation, forecast, state, interval_seconds)
     load_is_known = known(observation.offered) is not None
-    window_seconds = workload.scale_down.stabilization_seconds
+    window_seconds = scale_down_window_seconds(workload)
     selection = select(listed, state, observation.now, window_seconds, load_is_known)
     size = _size(workload, observation, selection.option, state)
     made = _plan(workload, observation, state, listed, selection, size)
@@ -73,14 +76,14 @@ def _options(
     if known(observation.offered) is None:
         held = max(_current(observation, state), _fallback_replicas(workload, state))
     assumed_rps = serving.clipped(held) * serving.rps_per_replica if serving and held else 0.0
-    load = load_from(observation, forecast, workload.forecast.quantile, assumed_rps)
+    load = load_from(workload, observation, forecast, assumed_rps)
     past = Past(state.active, _recent_rps(workload, observation, state, serving), at_least=0 if serving else held)
     return options(found, load, interval_seconds, past)
 
 
 def _recent_rps(workload: Workload, observation: Observation, state: PolicyState, serving: Candidate | None) -> float:
     """Return the load that the scale-down window proves: what one replica fewer than recommended would not have carried."""
-    window_seconds = workload.scale_down.stabilization_seconds
+    window_seconds = scale_down_window_seconds(workload)
     recommended = [r for _, r in since(state.recommendations, observation.now, window_seconds)]
     if serving is None or not recommended:
         return 0.0
@@ -107,22 +110,27 @@ def _size(workload: Workload, observation: Observation, option: Option, state: P
     wanted = _wanted(option, current)
     now = observation.now
     replicas, held_by = limit_change(workload, current, wanted, state.recommendations, state.changes, now)
-    if replicas < current and option.feasible and _objective_is_missed(observation, option.candidate):
-        replicas, held_by = current, Binding.OBJECTIVE
+    if replicas < current and option.feasible:
+        trouble = _trouble(workload, observation, option.candidate)
+        replicas, held_by = (current, trouble) if trouble else (replicas, held_by)
     return Size(current, option.candidate.clipped(replicas), held_by)
 
 
 def _wanted(option: Option, current: int) -> int:
     if option.replicas >= current:
         return option.replicas
-    roomy = option.candidate.replicas_for(option.demand.planned_rps * (1.0 + SCALE_DOWN_HEADROOM))
-    return min(max(roomy, option.replicas), current)
+    return min(max(option.roomy, option.replicas), current)
 
 
-def _objective_is_missed(observation: Observation, candidate: Candidate) -> bool:
-    """Whether users wait too long now, whatever the model of a replica promises: then nothing is taken away."""
+def _trouble(workload: Workload, observation: Observation, candidate: Candidate) -> Binding | None:
+    """Return what users miss now, whatever the model of a replica promises; then nothing is taken away."""
     seconds = known(observation.latency)
-    return seconds is not None and seconds > candidate.objective.latency_seconds
+    if seconds is not None and seconds > candidate.objective.latency_seconds:
+        return Binding.OBJECTIVE
+    share = degraded_share(workload, observation, candidate.pool)
+    if share is not None and candidate.rung is not None and share > candidate.rung.allowed_share:
+        return Binding.MEAN_ACCURACY
+    return None
 
 
 def _plan(
@@ -174,7 +182,7 @@ def _reason(
 
 def _binding(observation: Observation, selection: Selection, size: Size) -> Binding:
     option, candidate = selection.option, selection.option.candidate
-    if not option.feasible:
+    if not option.feasible or option.degraded_rps > 0.0:
         return _why_short(candidate)
     if size.held_by is not None:
         return size.held_by
@@ -182,6 +190,8 @@ def _binding(observation: Observation, selection: Selection, size: Size) -> Bind
         return Binding.METRICS
     if selection.waiting is not None:
         return Binding.SWITCH_COST
+    if option.for_mean_accuracy:
+        return Binding.MEAN_ACCURACY
     return Binding.MIN_REPLICAS if size.replicas == candidate.fewest > option.needed else Binding.DEMAND
 
 

@@ -80,11 +80,13 @@ def option_of(listed: Sequence[Option], pool: PoolKey | None) -> Option | None:
 
 
 def must_leave(incumbent: Option, first: Option) -> bool:
-    """Tell whether the incumbent fails where the first does not."""
+    """Tell whether the incumbent fails, or must give cheaper answers for good, where the first need not."""
     if first.wishes > incumbent.wishes:
         return True
     relief = first.feasible or first.carried_rps >= incumbent.carried_rps * (1.0 + WORTHWHILE_RELIEF)
-    return not incumbent.feasible and relief and first.carried_rps > incumbent.carried_rps
+    if not incumbent.feasible and relief and first.carried_rps > incumbent.carried_rps:
+        return True
+    return first.feasible and _degrades_less(first, incumbent)
 
 
 def why_leave(active: Option | None, target: Option, state: PolicyState) -> DecisionReason:
@@ -97,7 +99,7 @@ def why_leave(active: Option | None, target: Option, state: PolicyState) -> Deci
         return DecisionReason.FAILBACK
     if target.wishes > active.wishes:
         return DecisionReason.SPEC_CHANGED
-    if not active.feasible:
+    if not active.feasible or active.degraded_rps > target.degraded_rps:
         return demand_reason(active)
     return DecisionReason.CHEAPER_CHOICE
 
@@ -109,10 +111,20 @@ def demand_reason(option: Option) -> DecisionReason:
     return DecisionReason.FORECAST_DEMAND if led else DecisionReason.MEASURED_DEMAND
 
 
+def _degrades_less(first: Option, incumbent: Option) -> bool:
+    """Tell whether the incumbent would have to give cheaper answers for good, and the first fewer or none."""
+    if incumbent.degraded_rps <= 0.0 or first.own_carried_rps <= incumbent.own_carried_rps:
+        return False
+    return first.degraded_rps <= 0.0 or (first.own_carried_rps >= incumbent.own_carried_rps * (1.0 + WORTHWHILE_RELIEF))
+
+
 def _calls_off(listed: Sequence[Option], state: PolicyState, first: Option) -> bool:
     """Tell whether the serving pool, left for a reason that is gone, is the best again: its pods were only silent a while."""
+    if first is not option_of(listed, state.active):
+        return False
     ample_rps = first.far.planned_rps * (1.0 + CALL_OFF_MARGIN)
-    return first is option_of(listed, state.active) and first.candidate.carried_rps(ample_rps) >= ample_rps
+    own_rps = first.far.own_rps * (1.0 + CALL_OFF_MARGIN)
+    return first.candidate.carried_rps(ample_rps) >= ample_rps and first.candidate.own_carried_rps(own_rps) >= own_rps
 
 
 def _is_better(first: Option, incumbent: Option) -> bool:

@@ -84,17 +84,20 @@ class _Scene:
     def needed_now(self, pool: PoolKey) -> int:
         """Replicas of a pool that carry the load; one at least, and no more than the plan wants of it."""
         candidate = self.candidate(pool)
-        needed = candidate.replicas_for(self.load_rps) if candidate else 1
+        needed = candidate.clipped(candidate.needed(self.load_rps, self.load_rps)) if candidate else 1
         if pool == self.plan.target.pool:
             needed = min(needed, self.plan.target.replicas)
         return max(needed, 1)
 
     def ready_rps(self, pool: PoolKey) -> float:
-        """Load that a pool's ready replicas carry; a pool whose speed is not known is trusted with what it has."""
+        """Load that a pool's ready replicas carry, with the help of their ladder.
+
+        A pool whose speed is not known is trusted with what it has.
+        """
         ready, candidate = self.seen(pool).ready, self.candidate(pool)
         if candidate is None:
             return self.load_rps if ready else 0.0
-        return ready * candidate.rps_per_replica
+        return ready * candidate.rung_rps_per_replica
 
 
 def _first(scene: _Scene) -> Step:
@@ -203,7 +206,8 @@ def _kept(scene: _Scene, active: PoolKey) -> int:
     seen, candidate = scene.seen(active), scene.candidate(active)
     if candidate is None or candidate.stuck or not seen.replicas:
         return seen.replicas
-    return max(seen.replicas, candidate.replicas_for(scene.plan.demand.planned_rps))
+    demand = scene.plan.demand
+    return max(seen.replicas, candidate.clipped(candidate.needed(demand.planned_rps, demand.own_rps)))
 
 
 def _with_change(scene: _Scene, state: PolicyState, active: PoolKey, replicas: int) -> PolicyState:

@@ -5,6 +5,7 @@ from datetime import datetime
 from modelscaler.api.words import Binding, DecisionReason
 from modelscaler.domain import Absent, Observation, PolicyState, SourceError, Stale, Workload, is_out
 from modelscaler.planner.choice import NEAR_EQUAL_COST, Option
+from modelscaler.planner.demand import aim_of
 from modelscaler.planner.switching import Selection
 
 HELD = {
@@ -12,6 +13,7 @@ HELD = {
     Binding.SCALE_UP_RATE: "held by the scale-up policies",
     Binding.SCALE_DOWN_RATE: "held by the scale-down policies",
     Binding.OBJECTIVE: "held while the latency objective is missed",
+    Binding.MEAN_ACCURACY: "for minMeanAccuracy",
     Binding.MIN_REPLICAS: "the minimum",
 }
 
@@ -55,6 +57,8 @@ def message(
     parts = [f"{_demand(workload, observation, option)}; {_speed(workload, option)}: {_count(replicas)}"]
     if not option.feasible:
         parts.append(f"{rps(option.shortfall_rps)} rps short, {SHORT.get(binding, 'nothing carries more')}")
+    elif option.degraded_rps > 0.0:
+        parts.append(f"{rps(option.degraded_rps)} rps of it by cheaper answers, {SHORT.get(binding, 'no more is had')}")
     elif binding in HELD:
         parts.append(HELD[binding])
     if state.active not in (None, option.candidate.pool):
@@ -73,6 +77,8 @@ def why_not(second: Option, selection: Selection, state: PolicyState, now: datet
         return _missing_wish(second, chosen)
     if second.shortfall_rps > chosen.shortfall_rps:
         return f"it would be {rps(second.shortfall_rps)} of {rps(second.far.planned_rps)} rps short"
+    if second.degraded_rps > chosen.degraded_rps:
+        return f"{rps(second.degraded_rps)} of {rps(second.far.own_rps)} rps could only get cheaper answers for good"
     if selection.waiting is second:
         return f"better, but only once that has lasted {selection.patience_seconds:.0f} s does it pay for a switch"
     return _cost(second, chosen)
@@ -96,7 +102,7 @@ def _demand(workload: Workload, observation: Observation, option: Option) -> str
             present = f"measured {rps(demand.measured_rps or 0.0)} rps"
     if demand.forecast_rps is None:
         return present
-    ahead = f"forecast {rps(demand.forecast_rps)} rps at {workload.forecast.quantile:g}"
+    ahead = f"forecast {rps(demand.forecast_rps)} rps at {aim_of(workload).quantile:g}"
     return f"{ahead} within {demand.horizon_seconds:.0f} s, {present}"
 
 
@@ -104,7 +110,8 @@ def _speed(workload: Workload, option: Option) -> str:
     objective, candidate = workload.objective, option.candidate
     promise = f"{objective.latency_seconds * 1000:g} ms p{objective.percentile * 100:g}"
     how = f"within {promise}" if candidate.meets_objective else f"although not within {promise}"
-    return f"{candidate.pool} carries {rps(candidate.rps_per_replica)} rps per replica {how}"
+    text = f"{candidate.pool} carries {rps(candidate.rps_per_replica)} rps per replica {how}"
+    return f"{text} ({rps(candidate.rung_rps_per_replica)} by {candidate.rung.variant})" if candidate.rung else text
 
 
 def _count(replicas: int) -> str:
@@ -121,6 +128,8 @@ def _why_out(second: Option, state: PolicyState, now: datetime) -> str:
 def _missing_wish(second: Option, chosen: Option) -> str:
     if chosen.candidate.meets_objective and not second.candidate.meets_objective:
         return "even an idle replica is slower than the objective"
+    if chosen.candidate.keeps_mean_accuracy and not second.candidate.keeps_mean_accuracy:
+        return f"accuracy {second.candidate.accuracy:g} is below minMeanAccuracy"
     if chosen.candidate.keeps_minimum and not second.candidate.keeps_minimum:
         return f"its placement allows only {second.candidate.most} replicas"
     return f"its fewest replicas cost more than maxHourlyCost: {second.hourly_cost:g}"

@@ -15,10 +15,11 @@ from modelscaler.api.v1alpha1 import (
 )
 from modelscaler.api.words import Binding, DecisionReason
 from modelscaler.domain import Choice, Observation, Plan, PoolKey, QuantileForecast, Step, Value, Workload, known
+from modelscaler.planner.recourse import degraded_share
 from modelscaler.status.conditions import conditions
 from modelscaler.status.inputs import StatusInputs
 from modelscaler.status.memory import policy_status, transition_status, unavailable_status
-from modelscaler.status.reflex import degraded_share, served_accuracy
+from modelscaler.status.reflex import served_accuracy
 from modelscaler.status.settling import EXCEPTIONAL
 from modelscaler.status.wording import clipped, decimal, exact, optional_decimal, optional_share, to_the_second
 

@@ -1,0 +1,89 @@
+"""How many answers cheaper variants of a ladder give, are expected to give, and may. Pure.
+
+A replica that takes the cheaper variant for a part of the time carries up to `speedup` times what it carries otherwise. At a
+load X above its own capacity C the cheaper variant must answer (X - C) speedup / (speedup - 1) requests per second: with the
+share t of the time spent on it, C (1 - t) + speedup C t = X, and it answers speedup C t.
+"""
+
+from bisect import bisect_left
+from dataclasses import dataclass
+
+import numpy as np
+
+from modelscaler.domain import Floats, Observation, PoolKey, Workload
+
+
+@dataclass(frozen=True, slots=True)
+class Rung:
+    """The variant of a ladder that carries most, beside the planned one.
+
+    Attributes:
+        variant: Its name.
+        speedup: What it carries per replica, in multiples of what the planned one does; above 1.
+        allowed_share: Largest share of all answers that may be its own, in [0, 1].
+    """
+
+    variant: str
+    speedup: float
+    allowed_share: float
+
+
+def allowed_share(accuracy: float, cheaper: float, floor: float | None) -> float:
+    """Return the share of answers that may come from a cheaper variant.
+
+    Args:
+        accuracy: Of the planned variant, in [0, 1].
+        cheaper: Accuracy of the other, below that.
+        floor: What answers must reach on average; None: nothing is asked.
+    """
+    if floor is None:
+        return 1.0
+    return min(max((accuracy - floor) / (accuracy - cheaper), 0.0), 1.0)
+
+
+def expected_share(peaks_rps: Floats, own_rps: float, speedup: float) -> float:
+    """Return the expected share of answers by the cheaper variant.
+
+    Args:
+        peaks_rps: Equally likely peaks of the load, shape (n,). The peak of a window is taken for all of it, so the share is
+            rather over- than underestimated.
+        own_rps: What the replicas carry with the planned variant, above 0.
+        speedup: Above 1.
+    """
+    if not len(peaks_rps):
+        return 0.0
+    above = 1.0 - own_rps / np.maximum(peaks_rps, own_rps)
+    return float(np.minimum(above * (speedup / (speedup - 1.0)), 1.0).mean())
+
+
+def replicas_within(rung: Rung, peaks_rps: Floats, rps_per_replica: float, fewest: int, most: int) -> int:
+    """Return the fewest replicas, from `fewest` to `most`, whose cheaper answers are expected to be no more than allowed.
+
+    Args:
+        rung: The cheaper variant.
+        peaks_rps: Equally likely peaks of the load.
+        rps_per_replica: What one replica carries with the planned variant.
+        fewest: Returned when it suffices; at least 0.
+        most: Returned when nothing less suffices: with so many the planned variant carries all that is planned for.
+    """
+    if fewest >= most or rung.allowed_share >= 1.0:
+        return fewest
+
+    def is_allowed(replicas: int) -> bool:
+        return expected_share(peaks_rps, max(replicas, 1e-9) * rps_per_replica, rung.speedup) <= rung.allowed_share
+
+    return fewest + bisect_left(range(fewest, most), True, key=is_allowed)
+
+
+def degraded_share(workload: Workload, seen: Observation, serving: PoolKey | None) -> float | None:
+    """Return the share of the answers given lately that are less accurate than the serving pool's variant promises.
+
+    None when there were none, it is not known who answers, or nothing serves. For a moment after a switch to a more accurate
+    pool the answers of the one before count.
+    """
+    accuracies = {variant.name: variant.accuracy for variant in workload.variants}
+    rates = [(rate, accuracies[name]) for name, rate in seen.served if name in accuracies]
+    total = sum(rate for rate, _ in rates)
+    if serving is None or serving.variant not in accuracies or total <= 0.0:
+        return None
+    return sum(rate for rate, accuracy in rates if accuracy < accuracies[serving.variant]) / total

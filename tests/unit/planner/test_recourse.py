@@ -1,0 +1,250 @@
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from builders import (
+    CPU_FULL,
+    CPU_INT8,
+    GPU_FULL,
+    NOW,
+    capacity,
+    forecast,
+    objective,
+    observation,
+    placement,
+    pool,
+    rules,
+    workload,
+)
+from modelscaler.api.words import Binding, DecisionReason
+from modelscaler.domain import Plan, PolicySettings, PolicyState, PoolObservation, QuantileForecast, Value, Workload
+from modelscaler.planner.candidates import candidates
+from modelscaler.planner.plan import plan
+from modelscaler.planner.recourse import Rung, allowed_share, expected_share, replicas_within
+from modelscaler.planner.transition import next_step
+
+BURSTS = replace(capacity(CPU_INT8, 10.0), reflex_only=True)
+INT8_RPS = 90.9
+"""What a replica carries of int8 within 400 ms at the 99th percentile; of full it is 40.8."""
+
+
+def floored(min_mean_accuracy: float | None) -> Any:
+    return replace(objective(), min_mean_accuracy=min_mean_accuracy)
+
+
+def laddered(**overrides: Any) -> Workload:
+    """Return a workload whose replicas run full on CPUs, with int8, which carries 2.2 times as much, for bursts."""
+    fields: dict[str, Any] = {
+        "placements": (placement("cpu"),),
+        "capacities": (capacity(CPU_FULL, 20.0), BURSTS),
+        "reflex": True,
+    }
+    return workload(**(fields | overrides))
+
+
+def planned(
+    spec: Workload, rps: float | None, ahead: QuantileForecast | None = None, *pools: PoolObservation, **seen: Any
+) -> Plan:
+    state = PolicyState(active=pools[0].pool if pools else None)
+    return plan(spec, observation(rps, *pools, **seen), ahead, state, 15.0)[0]
+
+
+def sized(spec: Workload, rps: float | None, ahead: QuantileForecast | None = None) -> int:
+    return planned(spec, rps, ahead).target.replicas
+
+
+# --- how much cheaper answers there are --------------------------------------------------------------------------------
+
+
+def test_share_is_what_the_formula_says_when_the_load_is_between_own_and_full_capacity() -> None:
+    """At 1.5 times its capacity a replica whose cheap variant is 2.5 times as fast spends a third of its time on it."""
+    assert expected_share(np.array([150.0]), 100.0, 2.5) == pytest.approx(2.5 * (1 / 3) / 1.5)
+    assert expected_share(np.array([100.0]), 100.0, 2.5) == 0.0
+    assert expected_share(np.array([250.0, 900.0]), 100.0, 2.5) == pytest.approx(1.0), "no more than all"
+    assert expected_share(np.array([50.0, 250.0]), 100.0, 2.5) == pytest.approx(0.5)
+    assert expected_share(np.empty(0), 100.0, 2.5) == 0.0, "nothing is expected without a forecast"
+
+
+def test_share_allowed_leaves_the_mean_at_the_floor() -> None:
+    share = allowed_share(0.92, 0.88, 0.91)
+
+    assert share * 0.88 + (1.0 - share) * 0.92 == pytest.approx(0.91)
+    assert allowed_share(0.92, 0.88, None) == allowed_share(0.92, 0.88, 0.5) == 1.0
+    assert allowed_share(0.92, 0.88, 0.95) == 0.0
+
+
+@given(
+    st.lists(st.floats(0.0, 1e4), min_size=1, max_size=20),
+    st.floats(1.05, 10.0),
+    st.floats(0.0, 1.0),
+    st.integers(0, 30),
+    st.integers(0, 60),
+)
+def test_fewest_replicas_within_the_share_are_found(
+    peaks: list[float], speedup: float, share: float, fewest: int, more: int
+) -> None:
+    found = replicas_within(Rung("int8", speedup, share), np.array(peaks), 40.0, fewest, fewest + more)
+
+    def is_within(replicas: int) -> bool:
+        return expected_share(np.array(peaks), max(replicas * 40.0, 1e-6), speedup) <= share
+
+    assert fewest <= found <= fewest + more
+    assert found == fewest + more or is_within(found)
+    assert found == fewest or not is_within(found - 1)
+
+
+# --- what it means for the size ----------------------------------------------------------------------------------------
+
+
+def test_tail_of_the_forecast_is_left_to_the_cheaper_variant_when_there_is_one() -> None:
+    ahead = forecast(200.0, spread=1.0)
+
+    assert sized(laddered(reflex=False), 100.0, ahead) == 10, "400 / 40.8"
+    assert sized(laddered(), 100.0, ahead) == 5, "200 / 40.8, and 400 / 90.9"
+
+
+def test_tail_decides_when_it_is_beyond_what_the_ladder_of_the_base_carries() -> None:
+    assert sized(laddered(), 10.0, forecast(50.0, spread=5.0)) == 4, "300 / 90.8; the median needs 2"
+
+
+def test_measured_load_is_carried_by_the_planned_variant_itself() -> None:
+    assert sized(laddered(), 200.0, forecast(50.0)) == sized(laddered(reflex=False), 200.0, forecast(50.0)) == 5
+
+
+def test_backlog_is_left_to_the_cheaper_variant() -> None:
+    backlog = {"queued": Value(3500.0, NOW)}
+
+    assert planned(laddered(), 80.0, None, **backlog).target.replicas == 2, "180 / 90.9"
+    assert planned(laddered(reflex=False), 80.0, None, **backlog).target.replicas == 5, "180 / 40.8"
+
+
+def test_quantiles_of_the_policy_count_when_they_are_set() -> None:
+    ahead = forecast(200.0, spread=1.0)
+    policy = PolicySettings(quantile=0.5)
+
+    assert sized(laddered(policy=policy, reflex=False), 0.0, ahead) == 5
+    assert sized(laddered(policy=PolicySettings(recourse_quantile=0.95)), 0.0, ahead) == 10, "no recourse wanted"
+    assert sized(laddered(policy=PolicySettings(quantile=0.1, recourse_quantile=0.9)), 0.0, ahead) == 1
+    assert "at 0.5 within" in planned(laddered(policy=policy), 0.0, ahead).message
+
+
+def test_headroom_is_added_to_what_is_measured_and_to_what_is_forecast() -> None:
+    generous = PolicySettings(headroom=0.5)
+
+    assert sized(laddered(policy=generous, reflex=False), 100.0) == 4, "150 / 40.8"
+    assert planned(laddered(policy=generous), 10.0, forecast(100.0)).demand.planned_rps == pytest.approx(150.0)
+
+
+def test_replicas_do_not_grow_by_headroom_when_the_load_is_unknown() -> None:
+    made = planned(laddered(policy=PolicySettings(headroom=0.5)), None, None, pool(CPU_FULL, 4))
+
+    assert made.target.replicas == 4
+
+
+def test_forecast_is_left_out_of_account_when_the_policy_is_reactive() -> None:
+    made = planned(laddered(policy=PolicySettings(forecaster="Reactive")), 100.0, forecast(400.0))
+
+    assert (made.target.replicas, made.demand.forecast_rps) == (3, None)
+
+
+@pytest.mark.parametrize(("chosen", "replicas"), [(None, 4), (60.0, 2), (900.0, 6)])
+def test_window_of_the_policy_holds_instead_of_the_spec_s_when_it_is_set(chosen: float | None, replicas: int) -> None:
+    past = tuple((NOW.replace(hour=8, minute=minute), size) for minute, size in ((50, 6), (57, 4)))
+    state = PolicyState(active=CPU_FULL, recommendations=past)
+    spec = laddered(policy=PolicySettings(scale_down_seconds=chosen), scale_down=rules(300.0))
+    made, _ = plan(spec, observation(60.0, pool(CPU_FULL, 6)), None, state, 15.0)
+
+    assert made.target.replicas == replicas
+
+
+# --- mean accuracy -----------------------------------------------------------------------------------------------------
+
+
+def test_replicas_are_added_until_the_expected_share_of_cheaper_answers_is_allowed() -> None:
+    ahead = forecast(200.0, spread=1.0)
+    sizes = [sized(laddered(objective=floored(floor)), 100.0, ahead) for floor in (None, 0.915, 0.918, 0.919, 0.92)]
+
+    assert sizes == sorted(sizes)
+    assert sizes[0] == 5
+    assert sizes[-1] == 10, "no cheaper answer is allowed at all within the planned quantile"
+    made = planned(laddered(objective=floored(0.919)), 100.0, ahead)
+    assert (made.binding, made.reason) == (Binding.MEAN_ACCURACY, DecisionReason.FIRST_PLAN)
+    assert made.message.endswith("for minMeanAccuracy, the first plan")
+
+
+def test_pool_whose_variant_is_below_the_mean_is_not_taken_when_another_reaches_it() -> None:
+    spec = workload(objective=floored(0.915))
+    made = planned(spec, 300.0)
+
+    assert made.target.pool.variant == "full"
+    assert planned(replace(spec, objective=objective()), 300.0).target.pool == CPU_INT8
+
+
+def test_pool_below_the_mean_is_better_than_none_when_nothing_else_can_be_had() -> None:
+    assert planned(workload(objective=floored(0.99)), 300.0).target.feasible
+
+
+def test_nothing_is_removed_when_more_answers_are_degraded_than_allowed() -> None:
+    spec = laddered(objective=floored(0.919), scale_down=rules(0.0))
+    many, few = (("full", 50.0), ("int8", 50.0)), (("full", 95.0), ("int8", 5.0))
+    held = planned(spec, 100.0, None, pool(CPU_FULL, 6), served=many)
+
+    assert (held.target.replicas, held.binding) == (6, Binding.MEAN_ACCURACY)
+    assert planned(spec, 100.0, None, pool(CPU_FULL, 6), served=few).target.replicas == 3
+
+
+# --- when the limits are reached ---------------------------------------------------------------------------------------
+
+
+def test_plan_is_degraded_and_not_infeasible_when_only_the_ladder_carries_the_lasting_load() -> None:
+    made = planned(laddered(max_replicas=4), 300.0, None, pool(CPU_FULL, 4))
+
+    assert (made.target.feasible, made.reason, made.binding) == (True, DecisionReason.STEADY, Binding.MAX_REPLICAS)
+    assert "rps of it by cheaper answers, maxReplicas is reached" in made.message
+    assert made.target.latency_seconds == pytest.approx(0.4)
+
+
+def test_plan_is_infeasible_when_not_even_the_ladder_carries_the_demand() -> None:
+    made = planned(laddered(max_replicas=4), 500.0, None, pool(CPU_FULL, 4))
+
+    assert (made.reason, made.binding) == (DecisionReason.INFEASIBLE, Binding.MAX_REPLICAS)
+    assert made.target.shortfall_rps == pytest.approx(500.0 - 4 * INT8_RPS, rel=0.01)
+
+
+def test_dearer_pool_is_taken_when_the_cheap_one_would_give_cheaper_answers_for_good() -> None:
+    spec = laddered(
+        max_replicas=4,
+        placements=(placement("cpu"), placement("gpu", 2.0)),
+        capacities=(capacity(CPU_FULL, 20.0), BURSTS, capacity(GPU_FULL, 4.0)),
+    )
+    made = planned(spec, 300.0, None, pool(CPU_FULL, 4))
+
+    assert (made.target.pool, made.reason) == (GPU_FULL, DecisionReason.MEASURED_DEMAND)
+    assert planned(spec, 150.0, None, pool(CPU_FULL, 4)).target.pool == CPU_FULL
+
+
+# --- a switch out of overload ------------------------------------------------------------------------------------------
+
+
+def test_service_moves_at_once_when_the_overloaded_pool_carries_less_than_the_new_one_does_already() -> None:
+    """One of two GPU replicas is left and the load looks three times what it is, because requests are sent again."""
+    spec = workload(
+        placements=(placement("cpu", 0.1), placement("gpu", 0.5)),
+        capacities=(capacity(CPU_INT8, 45.0), capacity(GPU_FULL, 25.0)),
+    )
+    speeds = {c.pool: c.rps_per_replica for c in candidates(spec, observation(95.0), PolicyState())}
+    assert 2 * speeds[CPU_INT8] < speeds[GPU_FULL] < 3 * speeds[CPU_INT8]
+    dead = {"unschedulable": 1, "unready_seconds": 15.0, "failure": "Unschedulable"}
+
+    def serving_after(ready: int) -> object:
+        seen = observation(95.0, pool(GPU_FULL, 2, ready=1, **dead), pool(CPU_INT8, 8, ready=ready), selected=GPU_FULL)
+        made, state = plan(spec, seen, None, PolicyState(active=GPU_FULL), 15.0)
+        assert made.target.pool == CPU_INT8
+        return next_step(spec, seen, made, state).serving
+
+    assert serving_after(2) == GPU_FULL
+    assert serving_after(3) == CPU_INT8
