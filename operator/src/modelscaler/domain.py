@@ -5,6 +5,7 @@ currency, times UTC-aware.
 """
 
 import math
+from bisect import bisect_left
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from enum import Enum
@@ -230,6 +231,10 @@ class Workload:
     reflex: bool = False
     policy: PolicySettings = PolicySettings()
 
+    def __hash__(self) -> int:
+        """Hash what tells workloads apart nearly always; all of a spec takes longer to hash than a plan to look it up."""
+        return hash((self.key, self.generation, self.reflex, self.policy))
+
     def placement(self, name: str) -> PlacementOption:
         """Return the placement of that name; KeyError when the spec has none."""
         return {p.name: p for p in self.placements}[name]
@@ -280,7 +285,12 @@ class QuantileForecast:
 
     def peak(self, quantile: float, horizon_seconds: float) -> float:
         """Return the `quantile` of the peak within `horizon_seconds`, interpolated between the quantiles at hand."""
-        return float(np.interp(quantile, self.quantiles, self.peak_row(horizon_seconds)))
+        row, at = self.peak_row(horizon_seconds), bisect_left(self.quantiles, quantile)
+        if at == len(self.quantiles) or at == 0 or self.quantiles[at] == quantile:
+            return float(row[min(at, len(row) - 1)])
+        below, above = self.quantiles[at - 1], self.quantiles[at]
+        share = (quantile - below) / (above - below)
+        return float(row[at - 1] + share * (row[at] - row[at - 1]))
 
     def peak_row(self, horizon_seconds: float) -> Floats:
         """Return the quantiles of the peak within `horizon_seconds`, shape (quantiles,)."""

@@ -87,6 +87,7 @@ def test_share_allowed_leaves_the_mean_at_the_floor() -> None:
 def test_fewest_replicas_within_the_share_are_found(
     peaks: list[float], speedup: float, share: float, fewest: int, more: int
 ) -> None:
+    peaks.sort()
     found = replicas_within(Rung("int8", speedup, share), np.array(peaks), 40.0, fewest, fewest + more)
 
     def is_within(replicas: int) -> bool:

@@ -1,7 +1,9 @@
 """The pools a spec allows: what a replica of each costs and carries, and how many there may be. Pure."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime
+from functools import lru_cache
 
 from modelscaler.api.words import Binding
 from modelscaler.capacity.latency import largest_rps, latency_seconds, sustainable_rps
@@ -11,6 +13,7 @@ from modelscaler.domain import (
     PlacementOption,
     PolicyState,
     PoolKey,
+    PoolObservation,
     ReplicaCapacity,
     VariantOption,
     Workload,
@@ -25,6 +28,10 @@ STABLE_SHARE = 0.8
 
 ROUNDING = 1e-9
 """So that n times the rate of a replica needs n replicas, not n + 1."""
+
+
+MOST_WORKLOADS = 8192
+"""So many specs' candidates are kept, about 5 KB each: they change only with the spec and its settings."""
 
 
 class NoCandidateError(ValueError):
@@ -69,8 +76,8 @@ class Candidate:
     most_because: Binding
     keeps_minimum: bool
     within_budget: bool
-    running: int | None
-    available: bool
+    running: int | None = None
+    available: bool = True
 
     @property
     def pool(self) -> PoolKey:
@@ -128,6 +135,29 @@ def candidates(workload: Workload, observation: Observation, state: PolicyState)
     Raises:
         NoCandidateError: There is none.
     """
+    seen = {pool.pool: pool for pool in observation.pools}
+    return tuple(_as_seen(workload, observation.now, state, c, seen.get(c.pool)) for c in _offered(workload))
+
+
+def _as_seen(
+    workload: Workload, now: datetime, state: PolicyState, offered: Candidate, seen: PoolObservation | None
+) -> Candidate:
+    """Return what is offered, with what is known of it now."""
+    start_seconds = offered.start_seconds if seen is None or seen.start_seconds is None else seen.start_seconds
+    running = None
+    if offered.pool == state.active:
+        running = _running(workload, seen)
+        available = running != 0
+    else:
+        available = not is_out(state, offered.pool, now)
+    if running is None and available and start_seconds == offered.start_seconds:
+        return offered
+    return replace(offered, start_seconds=start_seconds, running=running, available=available)
+
+
+@lru_cache(maxsize=MOST_WORKLOADS)
+def _offered(workload: Workload) -> tuple[Candidate, ...]:
+    """Return the candidates as they are before anything is seen of them: what depends on the spec alone."""
     placements = {p.name: p for p in workload.placements}
     variants = {v.name: v for v in workload.variants if v.accuracy >= workload.objective.min_accuracy}
     planned = [c for c in workload.capacities if not c.reflex_only]
@@ -139,32 +169,24 @@ def candidates(workload: Workload, observation: Observation, state: PolicyState)
             f"{sorted(variants) or 'a more accurate variant'} or lower slo.minAccuracy"
         )
     return tuple(
-        _candidate(workload, observation, state, usable[pool], placements[pool.placement], variants[pool.variant])
+        _candidate(workload, usable[pool], placements[pool.placement], variants[pool.variant])
         for pool in sorted(usable)
     )
 
 
 def _candidate(
-    workload: Workload,
-    observation: Observation,
-    state: PolicyState,
-    capacity: ReplicaCapacity,
-    placement: PlacementOption,
-    variant: VariantOption,
+    workload: Workload, capacity: ReplicaCapacity, placement: PlacementOption, variant: VariantOption
 ) -> Candidate:
-    seen = observation.pool(capacity.pool)
     sustainable = sustainable_rps(capacity, workload.objective)
     most, because = _most(workload, placement)
     fewest = min(workload.min_replicas, placement.max_replicas or workload.min_replicas)
-    running = _running(workload, observation, state, capacity.pool)
-    serves = capacity.pool == state.active
     floor = workload.objective.min_mean_accuracy
     return Candidate(
         capacity=capacity,
         objective=workload.objective,
         accuracy=variant.accuracy,
         replica_hourly_cost=placement.hourly_cost,
-        start_seconds=placement.start_seconds if seen.start_seconds is None else seen.start_seconds,
+        start_seconds=placement.start_seconds,
         rps_per_replica=sustainable or STABLE_SHARE * largest_rps(capacity),
         meets_objective=sustainable > 0.0,
         keeps_mean_accuracy=floor is None or variant.accuracy >= floor,
@@ -174,8 +196,6 @@ def _candidate(
         most_because=because,
         keeps_minimum=fewest == workload.min_replicas,
         within_budget=workload.max_hourly_cost is None or fewest * placement.hourly_cost <= workload.max_hourly_cost,
-        running=running,
-        available=running != 0 if serves else not is_out(state, capacity.pool, observation.now),
     )
 
 
@@ -206,10 +226,7 @@ def _most(workload: Workload, placement: PlacementOption) -> tuple[int, Binding]
     return (affordable, Binding.MAX_HOURLY_COST) if affordable < most else (most, Binding.MAX_REPLICAS)
 
 
-def _running(workload: Workload, observation: Observation, state: PolicyState, pool: PoolKey) -> int | None:
+def _running(workload: Workload, seen: PoolObservation | None) -> int | None:
     """Return the serving pool's replicas that are not stuck when some are; for other pools an outage speaks."""
-    if pool != state.active:
-        return None
-    seen = observation.pool(pool)
-    stuck = stuck_replicas(seen, workload.start_deadline_seconds)
-    return seen.replicas - stuck if stuck else None
+    stuck = stuck_replicas(seen, workload.start_deadline_seconds) if seen else 0
+    return seen.replicas - stuck if seen and stuck else None

@@ -21,9 +21,9 @@ latency gives way, not accuracy: the plan is as large as the limits allow and sa
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from modelscaler.domain import Choice, Demand, PoolKey
+from modelscaler.domain import Choice, Demand, Floats, PoolKey
 from modelscaler.planner.candidates import Candidate
-from modelscaler.planner.demand import Load
+from modelscaler.planner.demand import NO_PEAKS, Load
 from modelscaler.planner.recourse import replicas_within
 
 NEAR_EQUAL_COST = 0.05
@@ -52,8 +52,18 @@ class Option:
     """A candidate with the replicas for its demand.
 
     `far` is the demand within the longest horizon of all candidates: whoever cannot carry that has to make room for another
-    pool in time, although its own replicas start sooner. `needed` ignores the limits. A serving
-    pool that is larger is made smaller down to `roomy` replicas.
+    pool in time, although its own replicas start sooner.
+
+    Attributes:
+        candidate: The pool.
+        demand: What it is sized for.
+        far: The demand within the longest horizon.
+        needed: Replicas for the demand, whatever the limits.
+        replicas: Within the limits.
+        roomy: To how many replicas it is made smaller when it serves and is larger.
+        hourly_cost: Price of all replicas.
+        carried_rps: How much of the far demand the pool can carry at its largest.
+        own_carried_rps: How much of what is lasting in the far demand it can carry with its planned variant.
     """
 
     candidate: Candidate
@@ -62,21 +72,9 @@ class Option:
     needed: int
     replicas: int
     roomy: int
-
-    @property
-    def hourly_cost(self) -> float:
-        """Price of all replicas."""
-        return self.replicas * self.candidate.replica_hourly_cost
-
-    @property
-    def carried_rps(self) -> float:
-        """How much of the far demand the pool can carry at its largest."""
-        return self.candidate.carried_rps(self.far.planned_rps)
-
-    @property
-    def own_carried_rps(self) -> float:
-        """How much of what is lasting in the far demand the pool can carry with its planned variant."""
-        return self.candidate.own_carried_rps(self.far.own_rps)
+    hourly_cost: float
+    carried_rps: float
+    own_carried_rps: float
 
     @property
     def shortfall_rps(self) -> float:
@@ -128,35 +126,59 @@ def options(candidates: Sequence[Candidate], load: Load, interval_seconds: float
         past: What another pool than the serving one must be up to besides.
     """
     escapes = [c for c in candidates if c.available] or candidates
-    horizons = {c.start_seconds + interval_seconds for c in candidates}
-    farthest = max(c.start_seconds for c in escapes) + interval_seconds
-    within = {horizon: load.within(horizon) for horizon in horizons}
-    return tuple(
-        _option(c, load, within[c.start_seconds + interval_seconds], within[farthest], past) for c in candidates
+    lead = interval_seconds
+    ahead = {seconds: _ahead(load, seconds + lead, candidates) for seconds in {c.start_seconds for c in candidates}}
+    far = ahead[max(c.start_seconds for c in escapes)].demand
+    return tuple(_option(c, ahead[c.start_seconds], far, past) for c in candidates)
+
+
+@dataclass(frozen=True, slots=True)
+class _Ahead:
+    """The demand within a horizon, and the equally likely peaks of the load until then, where cheaper answers are limited."""
+
+    demand: Demand
+    peaks_rps: Floats
+
+
+def _ahead(load: Load, horizon_seconds: float, candidates: Sequence[Candidate]) -> _Ahead:
+    limited = any(c.rung is not None and c.rung.allowed_share < 1.0 for c in candidates)
+    return _Ahead(load.within(horizon_seconds), load.peaks(horizon_seconds) if limited else NO_PEAKS)
+
+
+def _option(candidate: Candidate, ahead: _Ahead, far: Demand, past: Past) -> Option:
+    needed = _needed(candidate, ahead)
+    if candidate.pool == past.serving:
+        replicas = candidate.clipped(needed)
+        roomy = candidate.clipped(_needed(candidate, ahead, 1.0 + SCALE_DOWN_HEADROOM))
+    else:
+        recent = candidate.needed(past.recent_rps, past.recent_rps)
+        replicas = roomy = candidate.clipped(max(needed, recent, past.at_least))
+    return Option(
+        candidate=candidate,
+        demand=ahead.demand,
+        far=far,
+        needed=needed,
+        replicas=replicas,
+        roomy=roomy,
+        hourly_cost=replicas * candidate.replica_hourly_cost,
+        carried_rps=candidate.carried_rps(far.planned_rps),
+        own_carried_rps=candidate.own_carried_rps(far.own_rps),
     )
 
 
-def _option(candidate: Candidate, load: Load, demand: Demand, far: Demand, past: Past) -> Option:
-    needed = _needed(candidate, load, demand)
-    if candidate.pool == past.serving:
-        roomy = _needed(candidate, load, demand, 1.0 + SCALE_DOWN_HEADROOM)
-        return Option(candidate, demand, far, needed, candidate.clipped(needed), candidate.clipped(roomy))
-    replicas = candidate.clipped(max(needed, candidate.needed(past.recent_rps, past.recent_rps), past.at_least))
-    return Option(candidate, demand, far, needed, replicas, replicas)
-
-
-def _needed(candidate: Candidate, load: Load, demand: Demand, growth: float = 1.0) -> int:
-    """Return the replicas that carry a demand with no more cheaper answers than the mean accuracy allows.
+def _needed(candidate: Candidate, ahead: _Ahead, growth: float = 1.0) -> int:
+    """Return the replicas that carry `growth` times a demand with no more cheaper answers than the mean accuracy allows.
 
     Never more than the planned variant needs to carry all of the demand: what is beyond is beyond the planned quantile.
     """
-    rps, own_rps = demand.planned_rps * growth, demand.own_rps * growth
+    rps, own_rps = ahead.demand.planned_rps * growth, ahead.demand.own_rps * growth
     needed, rung = candidate.needed(rps, own_rps), candidate.rung
-    alone = candidate.needed(rps, rps)
-    if rung is None or rung.allowed_share >= 1.0 or needed >= alone:
+    if rung is None or rung.allowed_share >= 1.0:
         return needed
-    peaks_rps = load.peaks(demand.horizon_seconds) * growth
-    return replicas_within(rung, peaks_rps, candidate.rps_per_replica, needed, alone)
+    alone = candidate.needed(rps, rps)
+    if needed >= alone:
+        return needed
+    return replicas_within(rung, ahead.peaks_rps * growth, candidate.rps_per_replica, needed, alone)
 
 
 def best(listed: Sequence[Option]) -> Option:

@@ -21,6 +21,10 @@ LEVELS: Floats = (np.arange(40, dtype=np.float64) + 0.5) / 40.0
 """Quantiles at which the distribution of the peak is read, each standing for the same probability."""
 
 
+NO_PEAKS: Floats = np.empty(0)
+"""Where nothing is known of them."""
+
+
 @dataclass(frozen=True, slots=True)
 class Aim:
     """What is to be carried: `quantile` of the demand, `own_quantile` of it by the planned variant, `growth` times both.
@@ -76,7 +80,7 @@ class Load:
     def peaks(self, horizon_seconds: float) -> Floats:
         """Return the forecast's peak within the horizon at each of LEVELS, with headroom; empty without a forecast."""
         if self.forecast is None:
-            return np.empty(0)
+            return NO_PEAKS
         row = self.forecast.peak_row(horizon_seconds + self.forecast_age_seconds)
         peaks: Floats = np.interp(LEVELS, self.forecast.quantiles, row) * self.aim.growth
         return peaks

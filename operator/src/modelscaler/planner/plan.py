@@ -203,12 +203,14 @@ def _why_short(candidate: Candidate) -> Binding:
 
 def _runner_up(listed: Sequence[Option], chosen: Option) -> Option | None:
     """Return what would have been taken without the chosen one, were everything available."""
-    others = {
-        option.candidate.pool: replace(option, candidate=replace(option.candidate, available=True))
-        for option in listed
-        if option is not chosen
-    }
-    return option_of(listed, best(list(others.values())).candidate.pool) if others else None
+    others = [option for option in listed if option is not chosen]
+    return option_of(listed, best([_if_available(o) for o in others]).candidate.pool) if others else None
+
+
+def _if_available(option: Option) -> Option:
+    if option.candidate.available:
+        return option
+    return replace(option, candidate=replace(option.candidate, available=True))
 
 
 def _next_state(

@@ -53,7 +53,8 @@ def expected_share(peaks_rps: Floats, own_rps: float, speedup: float) -> float:
     if not len(peaks_rps):
         return 0.0
     above = 1.0 - own_rps / np.maximum(peaks_rps, own_rps)
-    return float(np.minimum(above * (speedup / (speedup - 1.0)), 1.0).mean())
+    shares = np.minimum(above * (speedup / (speedup - 1.0)), 1.0)
+    return float(np.add.reduce(shares)) / len(shares)
 
 
 def replicas_within(rung: Rung, peaks_rps: Floats, rps_per_replica: float, fewest: int, most: int) -> int:
@@ -61,7 +62,7 @@ def replicas_within(rung: Rung, peaks_rps: Floats, rps_per_replica: float, fewes
 
     Args:
         rung: The cheaper variant.
-        peaks_rps: Equally likely peaks of the load.
+        peaks_rps: Equally likely peaks of the load, rising.
         rps_per_replica: What one replica carries with the planned variant.
         fewest: Returned when it suffices; at least 0.
         most: Returned when nothing less suffices: with so many the planned variant carries all that is planned for.
@@ -72,7 +73,9 @@ def replicas_within(rung: Rung, peaks_rps: Floats, rps_per_replica: float, fewes
     def is_allowed(replicas: int) -> bool:
         return expected_share(peaks_rps, max(replicas, 1e-9) * rps_per_replica, rung.speedup) <= rung.allowed_share
 
-    return fewest + bisect_left(range(fewest, most), True, key=is_allowed)
+    if not len(peaks_rps) or peaks_rps[-1] <= fewest * rps_per_replica or is_allowed(fewest):
+        return fewest
+    return fewest + 1 + bisect_left(range(fewest + 1, most), True, key=is_allowed)
 
 
 def degraded_share(workload: Workload, seen: Observation, serving: PoolKey | None) -> float | None:
