@@ -97,7 +97,8 @@ def test_limits_follow_the_controllers_loops_when_wishes_come_at_any_time(wishes
         up=Direction(30.0, (RatePolicy("Pods", 4, 20.0), RatePolicy("Percent", 50, 45.0))),
         down=Direction(120.0, (RatePolicy("Percent", 30, 60.0), RatePolicy("Pods", 2, 10.0))),
     )
-    limits, noted, changes, now, current = Limits(behavior, 1, 100), [(0.0, 10)], [], 0.0, 10
+    changes: list[tuple[float, int]] = []
+    limits, noted, now, current = Limits(behavior, 1, 100), [(0.0, 10)], 0.0, 10
     for gap, wanted in wishes:
         now += gap
         noted.append((now, wanted))
