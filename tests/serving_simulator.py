@@ -71,7 +71,7 @@ class Simulation:
         ladder: In force.
         variants: That are loaded.
         workers: How many.
-        timeout_seconds: Of every request.
+        timeout_seconds: Of every request; None: the ladder says when an answer is due.
         noise: Coefficient of variation of what batches take, lognormal.
         seed: Of arrivals and noise.
         max_queue_rows: See `SchedulerSettings`.
@@ -80,18 +80,23 @@ class Simulation:
     ladder: Ladder
     variants: Sequence[LoadedVariant] = (FULL, FAST)
     workers: int = 1
-    timeout_seconds: float = 0.3
+    timeout_seconds: float | None = 0.3
     noise: float = 0.15
     seed: int = 7
     max_queue_rows: int = 512
 
     def run(self, phases: Sequence[Phase]) -> Outcome:
-        self._random = np.random.default_rng(self.seed)
+        """Serve Poisson arrivals at the rates of the phases."""
+        return self.serve(_arrivals(phases, np.random.default_rng(self.seed)))
+
+    def serve(self, arrivals: list[float]) -> Outcome:
+        """Serve requests that arrive at these times, ascending."""
+        self._random = np.random.default_rng(self.seed + 1)
         self._costs = {one.variant: one.cost for one in self.variants}
         self._scheduler = Scheduler(SchedulerSettings(self.max_queue_rows), self.ladder, self.workers)
         self._scheduler.learn(self.variants)
         self._scheduler.use(self.ladder, 0.0)
-        self._outcome = Outcome(arrivals=_arrivals(phases, self._random))
+        self._outcome = Outcome(arrivals=arrivals)
         self._numbers: dict[Job, int] = {}
         self._free = self.workers
         self._running: list[tuple[float, int, Taken]] = []

@@ -7,7 +7,7 @@ import numpy as np
 
 from modelscaler.backtest.trace import Ints
 from modelscaler.domain import Floats, PoolKey
-from modelscaler.replay.batching import Speed
+from modelscaler.replay.batching import SELDOM, Speed, Stay, calm_rps
 
 Arriving: TypeAlias = Ints | Floats
 """Arrivals in each slot; fractions where several pools share them."""
@@ -17,6 +17,9 @@ BURST_SECONDS = 600.0
 
 USUAL_SECONDS = 60.0
 """Over which the usual rate is an exponential mean."""
+
+DWELL_SECONDS = 0.25
+"""For so long the server stays with a cheaper variant once it has needed it (`modelserver/engine/reflex.py`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +80,15 @@ class Tally:
 
 @dataclass(slots=True)
 class Pool:
-    """A pool over time. `ready_at` has the time at which each replica is ready, inf for one that cannot start, ascending."""
+    """A pool over time.
+
+    Attributes:
+        settings: What does not change.
+        ready_at: When each replica is ready, inf for one that cannot start, ascending.
+        queued: Requests that wait, at all replicas together, at the moments when batches start.
+        saved: What better answers than the floor have saved for worse ones.
+        usual_rps: Arrivals lately.
+    """
 
     settings: PoolSettings
     ready_at: list[float] = field(default_factory=list)
@@ -108,13 +119,14 @@ class Pool:
         """Let requests arrive, slot by slot, while the replicas stay as they are.
 
         Args:
-            counts: Arrivals in each slot; how they are spread over the replicas is not modelled: evenly.
+            counts: Arrivals in each slot; they go to the replicas in turn.
             ready: Replicas that serve, one at least.
             slot_seconds: Length of a slot.
         """
         settings = self.settings
-        calm = settings.planned.speed.calm_rps(settings.target_seconds) * ready * slot_seconds
-        if self.queued <= 0.0 and calm and counts.max(initial=0) <= calm:
+        speed = settings.planned.speed
+        calm = calm_rps(speed, settings.target_seconds, 1.0 / ready, slot_seconds)
+        if counts.max(initial=0) <= calm * ready * slot_seconds and self.queued <= speed.steady_waiting(calm) * ready:
             return self._calmly(counts, ready, slot_seconds)
         tally = Tally()
         for count in counts.tolist():
@@ -125,54 +137,89 @@ class Pool:
         """Advance where no batch of any slot is so large that somebody waits too long."""
         speed, offered, seconds = self.settings.planned.speed, float(counts.sum()), len(counts) * slot_seconds
         rps = offered / seconds / ready
-        batch = min(speed.waiting(0.0, rps), speed.most)
-        self._save(offered, self.settings.planned.accuracy, offered / seconds, seconds)
-        return Tally(
-            offered=offered,
-            served=offered,
-            accuracy=offered * self.settings.planned.accuracy,
-            busy_seconds=_busy(speed, batch, rps) * ready * seconds,
-            waiting_seconds=1.5 * speed.batch_seconds(batch) * offered,
-        )
+        waiting = speed.steady_waiting(rps)
+        served = offered + self.queued - waiting * ready
+        self.queued = waiting * ready
+        self._save(served, self.settings.planned.accuracy, offered / seconds, seconds)
+        tally = Tally(offered=offered)
+        self._answered(tally, self.settings.planned, served, waiting, ready, seconds)
+        return tally
 
     def _slot(self, tally: Tally, count: float, ready: int, slot_seconds: float) -> None:
         """Advance by one slot."""
-        settings = self.settings
-        left, rps = self.queued / ready, count / slot_seconds / ready
-        rung = settings.planned
-        waiting = rung.speed.waiting(left, rps)
-        late = rung.speed.late_share(waiting, settings.target_seconds)
-        if late > 0.0 and settings.fast is not None:
-            faster = settings.fast.speed.waiting(left, rps)
-            if self._affords(
-                settings.fast, min(self.queued + count, settings.fast.speed.served_rps(faster) * slot_seconds)
-            ):
-                rung, waiting = settings.fast, faster
-                late = rung.speed.late_share(waiting, settings.target_seconds)
-        rate = rung.speed.served_rps(waiting) * ready
-        served = min(self.queued + count, rate * slot_seconds)
-        self.queued += count - served
-        longest = settings.queue_seconds * rung.speed.largest_rps * ready
-        refused = max(self.queued - longest, 0.0)
-        self.queued -= refused
-        refused = min(refused, count)
-        self._save(served, rung.accuracy, count / slot_seconds, slot_seconds)
-        tally.offered += count
-        tally.served += served
-        tally.late += max(late * count - refused, 0.0)
-        tally.refused += refused
-        tally.degraded += served if rung is settings.fast else 0.0
-        tally.accuracy += served * rung.accuracy
-        tally.busy_seconds += (
-            _busy(rung.speed, min(waiting, rung.speed.most), served / slot_seconds / ready) * ready * slot_seconds
-        )
-        tally.waiting_seconds += (self.queued * slot_seconds) + served * 1.5 * rung.speed.batch_seconds(
-            min(waiting, rung.speed.most)
-        )
+        settings, fast = self.settings, self.settings.fast
+        rps, before = count / slot_seconds / ready, self.queued / ready
+        after, waiting, stay = _moved(settings.planned.speed, before, rps, 1.0 / ready, slot_seconds)
+        late, part = stay.late_share(settings.target_seconds), 0.0
+        if fast is not None and late > SELDOM:
+            quick, _, soon = _moved(fast.speed, before, rps, 1.0 / ready, slot_seconds)
+            wanted = _dwelling(stay.pressed_share(settings.target_seconds), stay.batch_seconds)
+            part = min(wanted, self._affordable(fast, max(count + (before - quick) * ready, 0.0)))
+            eased = part / wanted if wanted > 0.0 else 0.0
+            late = (1.0 - eased) * late + eased * part * soon.late_share(settings.target_seconds)
+            after += part * (quick - after)
+        self._serve(tally, count, (after, waiting), part, late, ready, slot_seconds)
 
-    def _affords(self, rung: Rung, requests: float) -> bool:
-        floor = self.settings.floor
-        return floor is None or self.saved + requests * (rung.accuracy - floor) >= 0.0
+    def _serve(
+        self,
+        tally: Tally,
+        count: float,
+        queue: tuple[float, float],
+        part: float,
+        late: float,
+        ready: int,
+        slot_seconds: float,
+    ) -> None:
+        """Note what a slot has brought.
+
+        Args:
+            tally: Where to.
+            count: Arrivals.
+            queue: What waits per replica at the end, and for most of the time.
+            part: Of the answers that the fast rung gave.
+            late: Share of the arrivals.
+            ready: Replicas.
+            slot_seconds: Length of the slot.
+        """
+        settings, (after, waiting) = self.settings, queue
+        longest = settings.queue_seconds * self._quickest(part).speed.largest_rps * ready
+        turned_away = min(max(after * ready - longest, 0.0), count)
+        served = max(self.queued + count - max(after * ready, 0.0), 0.0)
+        self.queued = max(self.queued + count - served - turned_away, 0.0)
+        tally.offered += count
+        tally.late += max(late * count - turned_away, 0.0)
+        tally.refused += turned_away
+        rps = count / slot_seconds
+        if part < 1.0:
+            self._answered(tally, settings.planned, (1.0 - part) * served, waiting, ready, (1.0 - part) * slot_seconds)
+            self._save((1.0 - part) * served, settings.planned.accuracy, rps, (1.0 - part) * slot_seconds)
+        if part > 0.0 and settings.fast is not None:
+            tally.degraded += part * served
+            self._answered(tally, settings.fast, part * served, waiting, ready, part * slot_seconds)
+            self._save(part * served, settings.fast.accuracy, rps, part * slot_seconds)
+
+    def _answered(self, tally: Tally, rung: Rung, served: float, waiting: float, ready: int, seconds: float) -> None:
+        """Note answers by one rung, and what they took, while so many wait at each replica."""
+        batch = min(max(waiting, 1.0), rung.speed.most)
+        took = rung.speed.batch_seconds(batch)
+        busy = min(served / batch * took / (ready * seconds), 1.0)
+        tally.served += served
+        tally.accuracy += served * rung.accuracy
+        tally.busy_seconds += busy * ready * seconds
+        tally.waiting_seconds += served * (1.0 + 0.5 * busy) * took + max(waiting - batch, 0.0) * ready * seconds
+
+    def _quickest(self, part: float) -> Rung:
+        """Return the rung by whose throughput the queue is bounded."""
+        fast = self.settings.fast
+        return fast if fast is not None and part > 0.0 else self.settings.planned
+
+    def _affordable(self, fast: Rung, served: float) -> float:
+        """Return what part of so many answers the fast rung may give."""
+        floor, planned = self.settings.floor, self.settings.planned
+        if floor is None or fast.accuracy >= floor or served <= 0.0:
+            return 1.0
+        held = self.saved + served * max(planned.accuracy - floor, 0.0)
+        return min(max(held / (served * (planned.accuracy - fast.accuracy)), 0.0), 1.0)
 
     def _save(self, requests: float, accuracy: float, rps: float, seconds: float) -> None:
         """Put what is above the floor into the budget, or take out what is below it."""
@@ -184,9 +231,22 @@ class Pool:
         self.saved = min(self.saved + requests * (accuracy - settings.floor), most)
 
 
-def _busy(speed: Speed, batch: float, rps: float) -> float:
-    """Return the share of time that a replica computes, at so many requests a second in batches of such a size."""
-    return min(rps / batch * speed.batch_seconds(batch), 1.0)
+def _moved(
+    speed: Speed, before: float, rps: float, dispersion: float, slot_seconds: float
+) -> tuple[float, float, Stay]:
+    """Return what waits after a slot, what waits for most of it, and how long those who arrive in it stay."""
+    after = speed.after(before, rps, dispersion, slot_seconds)
+    if after > speed.most:
+        waiting = (before + after) / 2.0
+    else:
+        spare = 1.0 - min(rps * speed.per_request_seconds, 0.999)
+        waiting = after + (before - after) / (2.0 + slot_seconds * spare / speed.batch_seconds(max(after, 1.0)))
+    return after, waiting, speed.stay(waiting, rps, dispersion, slot_seconds)
+
+
+def _dwelling(pressed: float, batch_seconds: float) -> float:
+    """Return for what share of the time the fast rung answers, when it is needed for a share of the batches."""
+    return float(1.0 - (1.0 - pressed) ** max(DWELL_SECONDS / batch_seconds, 1.0))
 
 
 def refused(counts: Arriving) -> Tally:
