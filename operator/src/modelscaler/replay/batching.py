@@ -16,9 +16,10 @@ in 143 of 144 cases with eight replicas, in 139 with three and in 124 with one. 
 half, and one with b far below a looks worse than it is. `tests/unit/replay/test_pool_against_requests.py` guards that.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from math import erfc, exp, pi, sqrt
+from typing import NamedTuple
 
 from modelscaler.domain import ReplicaCapacity
 
@@ -26,8 +27,7 @@ SELDOM = 1e-5
 """A share of requests below which they count as none."""
 
 
-@dataclass(frozen=True, slots=True)
-class Stay:
+class Stay(NamedTuple):
     """How long arrivals stay: between `latest_seconds - batch_seconds` and `latest_seconds`, give or take a normal error.
 
     Attributes:
@@ -45,6 +45,8 @@ class Stay:
     def late_share(self, seconds: float) -> float:
         """Return what share of arrivals stays longer than that."""
         over, spread = self.latest_seconds - seconds, self.spread_seconds
+        if over < -8.0 * spread:
+            return 0.0
         if spread <= 0.0:
             return self.busy * min(max(over / self.batch_seconds, 0.0), 1.0)
         beyond = excess(-over / spread) - excess((self.batch_seconds - over) / spread)
@@ -67,21 +69,23 @@ def excess(z: float) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Speed:
-    """A replica's batch of n takes `overhead_seconds + n * per_request_seconds`, n up to `most`."""
+    """A replica's batch of n takes `overhead_seconds + n * per_request_seconds`, n up to `most`.
+
+    `largest_rps` is the throughput with full batches.
+    """
 
     per_request_seconds: float
     overhead_seconds: float
     most: float
+    largest_rps: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "largest_rps", self.most / self.batch_seconds(self.most))
 
     @classmethod
     def of(cls, capacity: ReplicaCapacity) -> "Speed":
         """Return the speed of a replica."""
         return cls(capacity.per_request_seconds, capacity.overhead_seconds, float(capacity.max_batch))
-
-    @property
-    def largest_rps(self) -> float:
-        """Throughput with full batches."""
-        return self.most / self.batch_seconds(self.most)
 
     def batch_seconds(self, requests: float) -> float:
         """Return how long a batch takes."""
@@ -108,7 +112,7 @@ class Speed:
         after = (root - part) / (2.0 * self.per_request_seconds)
         if after > self.most:
             after = come - seconds * self.largest_rps
-        return after + self._cut_off(after, rps, dispersion, seconds)
+        return after + self._cut_off(max(after, 0.0), rps, dispersion, seconds)
 
     def stay(self, waiting: float, rps: float, dispersion: float, seconds: float) -> Stay:
         """Return how long those stay who arrive while so many wait; for the arguments see `after`."""
@@ -124,11 +128,14 @@ class Speed:
 
     def _cut_off(self, waiting: float, rps: float, dispersion: float, seconds: float) -> float:
         """Return what fluctuations above B leave behind in a slot, over what the mean leaves."""
+        room = self.most - waiting
+        if room * room > 16.0 * rps * dispersion * seconds / 3.0:  # beyond four times the largest deviation
+            return 0.0
         took, load = self.batch_seconds(min(max(waiting, 1.0), self.most)), min(rps * self.per_request_seconds, 1.0)
         spread, memory = self._spread(waiting, took, load, rps * dispersion, seconds)
-        if spread <= 0.0 or abs(self.most - waiting) > 4.0 * spread:
+        if spread <= 0.0:
             return 0.0
-        left = spread * excess((self.most - waiting) / spread) - max(waiting - self.most, 0.0)
+        left = spread * excess(room / spread) - max(-room, 0.0)
         return left * self.overhead_seconds / (took * took) * seconds / (1.0 + seconds / memory)
 
     def _spread(
