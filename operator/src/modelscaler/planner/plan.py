@@ -82,12 +82,15 @@ def _options(
 
 
 def _recent_rps(workload: Workload, observation: Observation, state: PolicyState, serving: Candidate | None) -> float:
-    """Return the load that the scale-down window proves: what one replica fewer than recommended would not have carried."""
+    """Return the load that the scale-down window proves: what one replica fewer than recommended would not have carried.
+
+    A recommendation of the minimum proves no load.
+    """
     window_seconds = scale_down_window_seconds(workload)
-    recommended = [r for _, r in since(state.recommendations, observation.now, window_seconds)]
-    if serving is None or not recommended:
+    most = max((r for _, r in since(state.recommendations, observation.now, window_seconds)), default=0)
+    if serving is None or most <= serving.fewest:
         return 0.0
-    return (max(recommended) - 1) * serving.rps_per_replica
+    return (most - 1) * serving.rps_per_replica
 
 
 def _current(observation: Observation, state: PolicyState) -> int:
