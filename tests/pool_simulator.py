@@ -17,6 +17,7 @@ from modelscaler.domain import (
     Step,
     Workload,
 )
+from modelscaler.planner.ladder import ladder_of
 from modelscaler.planner.plan import plan
 from modelscaler.planner.transition import next_step
 
@@ -68,9 +69,12 @@ class Cluster:
         return sum(pod.ready_at is not None and pod.ready_at <= self.now for pod in pods)
 
     def serving_rps(self) -> float:
-        """Return what the ready pods carry that the Service selects."""
+        """Return what the ready pods carry that the Service selects, with the help of their ladder."""
+        if self.selected is None:
+            return 0.0
         speeds = {c.pool: sustainable_rps(c, self.workload.objective) for c in self.workload.capacities}
-        return self.ready(self.selected) * speeds[self.selected] if self.selected else 0.0
+        place, rungs = self.selected.placement, ladder_of(self.workload, self.selected)
+        return self.ready(self.selected) * max(speeds[PoolKey(place, rung)] for rung in rungs)
 
     def observe(self, offered: Reading | float | None) -> Observation:
         """Return what the operator sees."""

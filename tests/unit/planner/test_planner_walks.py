@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from builders import CPU_INT8, GPU_INT8, capacity, forecast, observation, placement, pool, rules, single_pool, workload
-from modelscaler.domain import PolicyState, Workload
+from modelscaler.domain import PolicySettings, PolicyState, Workload
 from modelscaler.planner.plan import plan
 from pool_simulator import Cluster, Operator
 
@@ -21,6 +21,8 @@ WORKLOADS = st.sampled_from(
         workload(scale_down=rules(0.0)),
         workload(scale_down=rules(30.0), max_hourly_cost=1.2, min_replicas=2),
         workload(scale_down=rules(0.0), max_replicas=4),
+        workload(scale_down=rules(30.0), reflex=True),
+        workload(scale_down=rules(0.0), max_replicas=4, reflex=True, policy=PolicySettings(headroom=0.2)),
     ]
 )
 
