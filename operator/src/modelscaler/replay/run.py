@@ -16,6 +16,9 @@ from modelscaler.replay.timeline import Timeline
 STEP_SECONDS: Final = 5.0
 """Replicas change at steps of this length, shorter where a policy decides more often; requests arrive in far shorter slots."""
 
+BEFORE_STEPS: Final = 720
+"""Of the load's first rate, which the metrics show from before the replay: an hour at the usual step."""
+
 
 def replay(case: Case, kind: PolicyKind, first_replicas: int) -> Timeline:
     """Replay a case under a policy.
@@ -39,7 +42,8 @@ class _Run:
         self._random = np.random.default_rng(case.seed)
         self._pools = {case.pool: Pool(case.settings(case.pool), [0.0] * first_replicas)}
         self._serving: PoolKey | None = case.pool
-        self._metering = Metering(self._steps, self._step_seconds, case.cluster.lag_seconds)
+        self._metering = Metering(self._steps + BEFORE_STEPS, self._step_seconds, case.cluster.lag_seconds)
+        self._remember(max(first_replicas, 1))
         self._log = _Log(self._steps)
 
     def timeline(self) -> Timeline:
@@ -53,6 +57,13 @@ class _Run:
                 next_decision += self._policy.interval_seconds
             self._advance(step, seconds, counts[step])
         return self._log.timeline(self._step_seconds)
+
+    def _remember(self, replicas: int) -> None:
+        """Let the monitoring system have seen the load before, as it is at first: nobody begins blind."""
+        arriving = np.full(self._slots, float(self._case.load.expected_rps[0]) * self._case.load.slot_seconds)
+        calm = Pool(self._case.settings(self._case.pool)).advance(arriving, replicas, self._case.load.slot_seconds)
+        for _ in range(BEFORE_STEPS):
+            self._metering.note(calm, replicas, 0.0)
 
     def _sight(self, seconds: float) -> Sight:
         pools = tuple(
