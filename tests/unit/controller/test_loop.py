@@ -80,12 +80,13 @@ class FakeSource:
 
     def __init__(self) -> None:
         self.offered: Reading = Absent()
+        self.served: dict[str, float] = {}
         self.reads = 0
 
     def read(self, now: datetime) -> FleetMetrics:
         self.reads += 1
         rows = self.offered if isinstance(self.offered, SourceError) else {WorkloadKey("shop", "ranker"): self.offered}
-        return FleetMetrics(offered_rps=rows)
+        return FleetMetrics(offered_rps=rows, served_rows={WorkloadKey("shop", "ranker"): self.served})
 
     def history(self, start: datetime, end: datetime, step_seconds: float) -> HistoryRead:
         return HistoryRead()
@@ -208,6 +209,16 @@ async def test_early_pass_asks_no_metrics_when_something_changes() -> None:
         await harness.settled()
         assert harness.source.reads == reads
         assert harness.status["desired"]["replicas"] == 3
+
+
+async def test_status_tells_who_answers_by_the_spec_s_names_when_servers_know_artefacts() -> None:
+    async with running(Harness()) as harness:
+        harness.deploy(**{"spec.variants.1.artifact": "ranker-int8"})
+        await harness.tick()
+        harness.source.offered = Value(40.0, START)
+        harness.source.served = {"full": 30.0, "ranker-int8": 10.0, "gone": 5.0}
+        await harness.tick(seconds=60.0)
+        assert (harness.status["servedAccuracy"], harness.status["degradedShare"]) == ("0.9075", "0.25")
 
 
 async def test_replicas_stay_when_the_source_fails() -> None:
