@@ -3,6 +3,7 @@ from decimal import Decimal
 import pytest
 
 from modelserver.engine.ladder import Ladder
+from modelserver_fakes import loaded_variant
 from serving_simulator import FULL_CAPACITY, Outcome, Phase, Simulation
 
 BOTH = Ladder(("full", "int8"), Decimal("0.975"))
@@ -83,3 +84,27 @@ def test_variants_change_rarely_when_load_is_at_the_edge() -> None:
 
     changes = sum(before[1] != after[1] for before, after in zip(outcome.batches, outcome.batches[1:], strict=False))
     assert changes < 0.1 * len(outcome.batches)
+
+
+HALF_A_CORE = 0.5
+RANKER_FULL = loaded_variant(
+    "full", 0.9464, per_row_seconds=0.01222 / HALF_A_CORE, overhead_seconds=0.0, max_batch_rows=2
+)
+RANKER_INT8 = loaded_variant(
+    "int8", 0.9463, per_row_seconds=0.00557 / HALF_A_CORE, overhead_seconds=0.00035 / HALF_A_CORE, max_batch_rows=2
+)
+"""The search ranker's speeds as `modelserver benchmark` measured them on one core of a 2-core EPYC, on half a core."""
+
+
+@pytest.mark.parametrize(("rps", "late_without"), [(37.0, 0.03), (45.0, 0.8), (60.0, 0.9)])
+def test_one_replica_carries_the_load_of_two_while_the_other_is_away_when_it_has_a_rung(
+    rps: float, late_without: float
+) -> None:
+    def late(*ladder: str) -> float:
+        simulated = Simulation(
+            Ladder(ladder, None, 350), (RANKER_FULL, RANKER_INT8)[: len(ladder)], timeout_seconds=None
+        )
+        return simulated.run([Phase(30.0, rps)]).violations(0.35)
+
+    assert late("full") > late_without
+    assert late("full", "int8") < 0.005
