@@ -61,6 +61,6 @@ def held(stage: Stage, pod: str) -> str:
     """Return the variants that a pod says it holds."""
     address = json.loads(stage.cluster.kubectl("-n", NAMESPACE, "get", "pod", pod, "-o", "json"))["status"]["podIP"]
     with urllib.request.urlopen(f"http://{address}:8080/metrics", timeout=5) as answer:
-        lines = answer.read().decode().splitlines()
+        lines: list[str] = answer.read().decode().splitlines()
     (line,) = [line for line in lines if line.startswith("modelserver_ladder_info{") and line.endswith(" 1.0")]
     return line.partition('variants="')[2].partition('"')[0]
