@@ -50,6 +50,7 @@ class Candidate:
         start_seconds: From creating a replica to ready: measured if ever seen, else as the spec says.
         rps_per_replica: Load that one replica carries within the objective; where it cannot, even idle, what it carries
             without a pile-up.
+        rung_rps_per_replica: Load that one replica carries with the help of its ladder; without one, what it carries anyway.
         meets_objective: Whether an idle replica answers in time.
         keeps_mean_accuracy: Whether the variant reaches what answers must reach on average.
         rung: The cheaper variant that answers bursts; None when its replicas hold none that carries more.
@@ -68,6 +69,7 @@ class Candidate:
     replica_hourly_cost: float
     start_seconds: float
     rps_per_replica: float
+    rung_rps_per_replica: float
     meets_objective: bool
     keeps_mean_accuracy: bool
     rung: Rung | None
@@ -83,11 +85,6 @@ class Candidate:
     def pool(self) -> PoolKey:
         """The pool's name."""
         return self.capacity.pool
-
-    @property
-    def rung_rps_per_replica(self) -> float:
-        """Load that one replica carries with the help of its ladder; without one, what it carries anyway."""
-        return self.rps_per_replica * self.rung.speedup if self.rung else self.rps_per_replica
 
     def needed(self, rps: float, own_rps: float) -> int:
         """Return the replicas that carry a load, `own_rps` of it by the planned variant itself, whatever the limits."""
@@ -139,6 +136,15 @@ def candidates(workload: Workload, observation: Observation, state: PolicyState)
     return tuple(_as_seen(workload, observation.now, state, c, seen.get(c.pool)) for c in _offered(workload))
 
 
+def candidate_of(workload: Workload, observation: Observation, state: PolicyState, pool: PoolKey) -> Candidate | None:
+    """Return the candidate for a pool, None when the spec does not allow it."""
+    offered = next((c for c in _offered(workload) if c.pool == pool), None)
+    if offered is None:
+        return None
+    seen = next((p for p in observation.pools if p.pool == pool), None)
+    return _as_seen(workload, observation.now, state, offered, seen)
+
+
 def _as_seen(
     workload: Workload, now: datetime, state: PolicyState, offered: Candidate, seen: PoolObservation | None
 ) -> Candidate:
@@ -181,16 +187,19 @@ def _candidate(
     most, because = _most(workload, placement)
     fewest = min(workload.min_replicas, placement.max_replicas or workload.min_replicas)
     floor = workload.objective.min_mean_accuracy
+    own_rps = sustainable or STABLE_SHARE * largest_rps(capacity)
+    rung = _rung(workload, variant, capacity.pool, sustainable) if workload.reflex else None
     return Candidate(
         capacity=capacity,
         objective=workload.objective,
         accuracy=variant.accuracy,
         replica_hourly_cost=placement.hourly_cost,
         start_seconds=placement.start_seconds,
-        rps_per_replica=sustainable or STABLE_SHARE * largest_rps(capacity),
+        rps_per_replica=own_rps,
+        rung_rps_per_replica=own_rps * rung.speedup if rung else own_rps,
         meets_objective=sustainable > 0.0,
         keeps_mean_accuracy=floor is None or variant.accuracy >= floor,
-        rung=_rung(workload, variant, capacity.pool, sustainable) if workload.reflex else None,
+        rung=rung,
         fewest=fewest,
         most=max(most, fewest),
         most_because=because,

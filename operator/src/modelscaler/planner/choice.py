@@ -151,7 +151,7 @@ def _option(candidate: Candidate, ahead: _Ahead, far: Demand, past: Past) -> Opt
         replicas = candidate.clipped(needed)
         roomy = candidate.clipped(_needed(candidate, ahead, 1.0 + SCALE_DOWN_HEADROOM))
     else:
-        recent = candidate.needed(past.recent_rps, past.recent_rps)
+        recent = candidate.needed(past.recent_rps, past.recent_rps) if past.recent_rps else 0
         replicas = roomy = candidate.clipped(max(needed, recent, past.at_least))
     return Option(
         candidate=candidate,

@@ -9,6 +9,7 @@ backlog, may be answered by the cheaper variants of the ladder (`recourse.py`).
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -82,13 +83,19 @@ class Load:
         if self.forecast is None:
             return NO_PEAKS
         row = self.forecast.peak_row(horizon_seconds + self.forecast_age_seconds)
-        peaks: Floats = np.interp(LEVELS, self.forecast.quantiles, row) * self.aim.growth
+        peaks: Floats = _interpolation(self.forecast.quantiles) @ row * self.aim.growth
         return peaks
 
     def _peak(self, quantile: float, horizon_seconds: float) -> float | None:
         if self.forecast is None:
             return None
         return self.forecast.peak(quantile, horizon_seconds + self.forecast_age_seconds)
+
+
+@lru_cache(maxsize=16)
+def _interpolation(quantiles: tuple[float, ...]) -> Floats:
+    """Return what takes values at some quantiles to values at LEVELS, shape (levels, quantiles)."""
+    return np.column_stack([np.interp(LEVELS, quantiles, unit) for unit in np.eye(len(quantiles))])
 
 
 def load_from(

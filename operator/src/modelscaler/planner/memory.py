@@ -16,7 +16,10 @@ def recalled(observation: Observation, state: PolicyState) -> PolicyState:
     """Return the state to decide on: missing readings counted, old outages forgotten, and what serves as it is seen."""
     missing = 0 if known(observation.offered) is not None else state.missing_ticks + int(observation.new_readings)
     outages = tuple(o for o in state.outages if o.until + OUTAGE_REMEMBERED > observation.now)
-    return replace(_as_served(observation, state), outages=outages, missing_ticks=min(missing, MOST_TICKS))
+    served, missing = _as_served(observation, state), min(missing, MOST_TICKS)
+    if outages == served.outages and missing == served.missing_ticks:
+        return served
+    return replace(served, outages=outages, missing_ticks=missing)
 
 
 def _as_served(observation: Observation, state: PolicyState) -> PolicyState:
@@ -49,6 +52,8 @@ def with_outage(state: PolicyState, pool: PoolKey, observation: Observation, rea
 
 def after_recoveries(workload: Workload, observation: Observation, state: PolicyState) -> PolicyState:
     """Return the state without the outages of pools that are fully up or have left the spec."""
+    if not state.outages:
+        return state
     up = {pool.pool for pool in observation.pools if 0 < pool.replicas <= pool.ready}
     listed = {capacity.pool for capacity in workload.capacities}
     return replace(state, outages=tuple(o for o in state.outages if o.pool in listed and o.pool not in up))

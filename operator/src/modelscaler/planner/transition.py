@@ -23,7 +23,7 @@ from modelscaler.domain import (
     Workload,
 )
 from modelscaler.planner.behavior import longest_period_seconds, remember
-from modelscaler.planner.candidates import Candidate, candidates
+from modelscaler.planner.candidates import Candidate, candidate_of
 from modelscaler.planner.health import stuck_replicas
 from modelscaler.planner.memory import after_recoveries, with_outage, without
 
@@ -47,7 +47,7 @@ def next_step(workload: Workload, observation: Observation, plan: Plan, state: P
         A step whose `pools` name every pool that exists or shall exist.
     """
     state = after_recoveries(workload, observation, state)
-    scene = _Scene(workload, observation, plan, state, candidates(workload, observation, state))
+    scene = _Scene(workload, observation, plan, state)
     if state.active is None:
         return _first(scene)
     if plan.target.pool == state.active:
@@ -63,7 +63,6 @@ class _Scene:
     observation: Observation
     plan: Plan
     state: PolicyState
-    candidates: tuple[Candidate, ...]
 
     @property
     def now(self) -> datetime:
@@ -79,7 +78,7 @@ class _Scene:
         return self.observation.pool(pool)
 
     def candidate(self, pool: PoolKey) -> Candidate | None:
-        return next((c for c in self.candidates if c.pool == pool), None)
+        return candidate_of(self.workload, self.observation, self.state, pool)
 
     def needed_now(self, pool: PoolKey) -> int:
         """Replicas of a pool that carry the load; one at least, and no more than the plan wants of it."""
