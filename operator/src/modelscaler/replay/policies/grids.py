@@ -1,0 +1,79 @@
+"""Settings of the reactive and the predictive rivals that are tried: from cheap to safe, around what their makers ship.
+
+What everyone turns is the target: how much of what a replica carries within the objective is asked of it. Beside it, the
+window that matters most for each. The first of each tuple is what the makers ship, or show where they ship none. Few enough
+that the best of them is not luck, and no more than for our own policy (tuning.py).
+"""
+
+from typing import Final
+
+import numpy as np
+
+from modelscaler.backtest.trace import Ints
+from modelscaler.replay.policies.hpa import Hpa
+from modelscaler.replay.policies.keda import Keda
+from modelscaler.replay.policies.knative import Knative
+from modelscaler.replay.policies.predictive_hpa import PredictiveHpa
+from modelscaler.replay.policies.ray_serve import RayServe
+from modelscaler.replay.policies.static import Static
+from modelscaler.replay.sight import PolicyKind
+
+SHARES: Final = (0.8, 0.95, 0.7, 0.6, 0.5, 0.4, 0.3)
+BUSY_SHARES: Final = (0.8, 0.9, 0.7, 0.6, 0.5, 0.4, 0.3)
+"""Above 0.9 a full replica is within the tolerance, and nothing is ever added."""
+
+DAY_STEPS: Final = 5760
+"""A day in steps of 15 s."""
+
+HPA: Final = tuple(
+    Hpa(target=share, window_seconds=seconds, stabilization_seconds=down)
+    for seconds, down in ((60.0, 300.0), (15.0, 300.0))
+    for share in SHARES
+)
+HPA_BUSY: Final = tuple(
+    Hpa(metric="busy", target=share, window_seconds=15.0, stabilization_seconds=down, name="hpa-busy")
+    for down in (300.0, 60.0)
+    for share in BUSY_SHARES
+)
+KEDA: Final = tuple(Keda(threshold=share, window_seconds=seconds) for seconds in (120.0, 30.0) for share in SHARES)
+KNATIVE: Final = (
+    *(Knative(utilization=share) for share in (0.7, 1.0, 0.5, 0.35, 0.25)),
+    *(Knative(metric="rps", utilization=share) for share in (0.7, 0.95, 0.85, 0.6, 0.5, 0.4)),
+    *(Knative(metric="rps", utilization=share, down_delay_seconds=300.0) for share in (0.95, 0.8, 0.7, 0.6, 0.5)),
+)
+RAY_SERVE: Final = (
+    *(RayServe(target=share) for share in (0.8, 1.2, 0.6, 0.4, 0.3)),
+    *(RayServe(target=share, up_delay_seconds=0.0) for share in (1.2, 0.8, 0.6, 0.4, 0.3)),
+    *(RayServe(target=share, up_delay_seconds=0.0, look_back_seconds=10.0) for share in (1.2, 0.8, 0.6, 0.4, 0.3)),
+)
+PREDICTIVE_HPA: Final = (
+    *(PredictiveHpa(target=share) for share in (0.8, 0.6)),
+    *(PredictiveHpa(target=share, look_ahead_seconds=60.0, history=12) for share in (0.95, 0.8, 0.65, 0.5)),
+    *(PredictiveHpa(target=share, look_ahead_seconds=300.0, history=40) for share in (0.95, 0.8, 0.65, 0.5)),
+    PredictiveHpa("holt-winters"),
+    *(
+        PredictiveHpa("holt-winters", share, season=DAY_STEPS, smoothing=(0.3, 0.0, 0.3))
+        for share in (0.95, 0.8, 0.65, 0.5)
+    ),
+)
+
+GRIDS: Final[dict[str, tuple[PolicyKind, ...]]] = {
+    "hpa": HPA,
+    "hpa-busy": HPA_BUSY,
+    "keda": KEDA,
+    "knative": KNATIVE,
+    "ray-serve": RAY_SERVE,
+    "predictive-hpa": PREDICTIVE_HPA,
+}
+"""By the rival's name."""
+
+
+def static_sizes(fewest: Ints) -> tuple[Static, ...]:
+    """Return fixed sizes to try: the peak of the fewest replicas that carry the load, then shares of it and a margin above.
+
+    Args:
+        fewest: Replicas needed at each tick.
+    """
+    peak = int(fewest.max(initial=1))
+    sizes = [peak, *(int(np.ceil(peak * share)) for share in (1.2, 1.1, 0.9, 0.8, 0.7, 0.6, 0.5))]
+    return tuple(Static(max(size, 1)) for size in dict.fromkeys(sizes))
