@@ -45,13 +45,9 @@ def histogram(key: WorkloadKey, requests_seen: float) -> str:
 
 def retrying(key: WorkloadKey, seconds: float, retried_rps: float, refused_rps: float) -> str:
     """Return the counters of a server that is offered 40 requests/s, of which so many were sent before."""
-    refused = {"rejected": refused_rps, "expired": 0.0, "ok": 40.0 - refused_rps}
-    ended = "".join(
-        f"modelserver_requests_total{labels(key, variant='full', outcome=outcome)} {rate * seconds}\n"
-        for outcome, rate in refused.items()
-    )
     retried = f"modelserver_requests_retried_total{labels(key)} {retried_rps * seconds}\n"
-    return counter(key, 40.0 * seconds) + retried + ended
+    turned_away = f"modelserver_requests_turned_away_total{labels(key)} {refused_rps * seconds}\n"
+    return counter(key, 40.0 * seconds) + retried + turned_away
 
 
 def rows(key: WorkloadKey, variant: str, value: float) -> str:

@@ -50,6 +50,7 @@ def test_every_outcome_is_there_from_the_start_so_that_rates_are_not_missing() -
     assert all(found["modelserver_requests_total", outcome, "p", "full"] == 0 for outcome in OUTCOMES)
     assert found["modelserver_requests_offered_total", "p"] == 0
     assert found["modelserver_requests_retried_total", "p"] == 0
+    assert found["modelserver_requests_turned_away_total", "p"] == 0
     assert found["modelserver_request_duration_seconds_count", "p", "full"] == 0
 
 
@@ -79,6 +80,15 @@ def test_what_is_noted_counts_when_it_is_shown() -> None:
     assert (found["modelserver_queue_depth",], found["modelserver_queue_rows",]) == (4, 7)
     assert found["modelserver_inflight_requests",] == 5
     assert found["modelserver_mean_accuracy",] == 0.95
+
+
+@pytest.mark.parametrize("outcome", OUTCOMES)
+def test_request_counts_as_turned_away_when_it_may_be_sent_again(outcome: str) -> None:
+    metrics = ServerMetrics({}, "full")
+    metrics.ended(outcome, None)
+    metrics.show(State())
+    turned_away = series(metrics.render())["modelserver_requests_turned_away_total",]
+    assert turned_away == (outcome not in ("ok", "invalid"))
 
 
 def test_only_the_ladder_in_force_has_its_info_at_1() -> None:

@@ -18,6 +18,8 @@ from modelserver.serving.tallies import TalliedCounter, TalliedHistogram
 SHARED_DIRECTORY_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 """Of prometheus_client: where the fronts of one server put what they count. Read when it is imported."""
 OUTCOMES = ("ok", "invalid", "rejected", "failed", "expired", "cancelled")
+TURNED_AWAY = frozenset({"rejected", "failed", "expired", "cancelled"})
+"""Outcomes after which whoever asked may ask again."""
 RESTART_REASONS = ("crash", "hang", "memory")
 PHASES = ("queue", "preprocess", "compute", "postprocess", "transfer")
 
@@ -173,6 +175,9 @@ class ServerMetrics:
     def _make_request_metrics(self, family: _Family) -> None:
         self.offered = family.counter("modelserver_requests_offered", "Infer requests that arrived.")[()]
         self.retried = family.counter("modelserver_requests_retried", "Of them, those that were sent before.")[()]
+        self._turned_away = family.counter(
+            "modelserver_requests_turned_away", "Of them, those that got no answer although they were valid."
+        )[()]
         self._requests = family.counter(
             "modelserver_requests", "Infer requests by how they ended.", "variant", "outcome"
         )
@@ -242,6 +247,8 @@ class ServerMetrics:
             variant: That answered it; None when none did.
         """
         self._requests[variant or self._variant, outcome].pending += 1
+        if outcome in TURNED_AWAY:
+            self._turned_away.pending += 1
 
     def answered(self, variant: str, seconds: float) -> None:
         """Note how long a request took that was answered."""

@@ -30,7 +30,7 @@ _OURS: Final = f'{{{NAME_LABEL}!=""}}'
 _GROUP: Final = f"{NAMESPACE_LABEL}, {NAME_LABEL}"
 _COUNTER: Final = f"modelserver_requests_offered_total{_OURS}"
 _RETRIED: Final = f"modelserver_requests_retried_total{_OURS}"
-_TURNED_AWAY: Final = f'modelserver_requests_total{{{NAME_LABEL}!="",outcome=~"rejected|failed|expired|cancelled"}}'
+_TURNED_AWAY: Final = f"modelserver_requests_turned_away_total{_OURS}"
 
 # A series that ended is looked for this many times `stale_after_seconds` back, in steps of this share of it: long enough to
 # tell it from one that never was, at a cost that does not depend on the setting.
@@ -67,8 +67,8 @@ def past(step_seconds: float, rate_window_seconds: float) -> str:
 def _offered(window: str) -> str:
     """Return offered - min(retried, turned away), or offered alone where one of the two is not there."""
     offered, retried, turned_away = (_rate(counter, window) for counter in (_COUNTER, _RETRIED, _TURNED_AWAY))
-    sent_again = f"({retried} < {turned_away} or {turned_away} <= {retried})"
-    return f"clamp_min({offered} - {sent_again}, 0) or {offered}"
+    unseen_before = f"clamp_min({retried} - {turned_away}, 0)"
+    return f"clamp_min({offered} - {retried} + {unseen_before}, 0) or {offered}"
 
 
 def _rate(counter: str, window: str) -> str:
