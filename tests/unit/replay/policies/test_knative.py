@@ -93,6 +93,6 @@ def test_both_windows_are_read_when_it_decides() -> None:
 
 def test_concurrency_is_measured_against_what_a_loaded_replica_has_in_it() -> None:
     workload = single_pool()
-    each = 0.5 * carried_concurrency(workload, CPU_INT8)
+    each = carried_concurrency(workload, CPU_INT8, 0.5)
     policy = Knative(utilization=0.5).start(workload, CPU_INT8)
     assert policy.decide(sight(ToldMeter(ongoing=4.5 * each), 1)).replicas == {CPU_INT8: 5}

@@ -30,7 +30,7 @@ def test_replicas_are_ongoing_over_target_when_factors_are_applied(
 
 
 def decided(policy: Policy, ongoing_replicas: float, current: int, seconds: float, ready: int | None = None) -> int:
-    each = 0.8 * carried_concurrency(WORKLOAD, CPU_INT8)
+    each = carried_concurrency(WORKLOAD, CPU_INT8, 0.8)
     told = sight(ToldMeter(ongoing=ongoing_replicas * each), current, ready, seconds)
     return policy.decide(told).replicas[CPU_INT8]
 

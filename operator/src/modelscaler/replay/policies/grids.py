@@ -18,8 +18,8 @@ from modelscaler.replay.policies.ray_serve import RayServe
 from modelscaler.replay.policies.static import Static
 from modelscaler.replay.sight import PolicyKind
 
-SHARES: Final = (0.8, 0.95, 0.7, 0.6, 0.5, 0.4, 0.3)
-BUSY_SHARES: Final = (0.8, 0.9, 0.7, 0.6, 0.5, 0.4, 0.3)
+SHARES: Final = (0.8, 0.95, 0.68, 0.57, 0.48, 0.4, 0.33, 0.25)
+BUSY_SHARES: Final = (0.8, 0.9, 0.68, 0.57, 0.48, 0.4, 0.33, 0.25)
 """Above 0.9 a full replica is within the tolerance, and nothing is ever added."""
 
 DAY_STEPS: Final = 5760
@@ -37,23 +37,23 @@ HPA_BUSY: Final = tuple(
 )
 KEDA: Final = tuple(Keda(threshold=share, window_seconds=seconds) for seconds in (120.0, 30.0) for share in SHARES)
 KNATIVE: Final = (
-    *(Knative(utilization=share) for share in (0.7, 1.0, 0.5, 0.35, 0.25)),
-    *(Knative(metric="rps", utilization=share) for share in (0.7, 0.95, 0.85, 0.6, 0.5, 0.4)),
-    *(Knative(metric="rps", utilization=share, down_delay_seconds=300.0) for share in (0.95, 0.8, 0.7, 0.6, 0.5)),
+    *(Knative(utilization=share) for share in (0.7, 0.85, 0.55, 0.45, 0.35)),
+    *(Knative(metric="rps", utilization=share) for share in (0.7, 0.85, 0.6, 0.5, 0.4, 0.3)),
+    *(Knative(metric="rps", utilization=share, down_delay_seconds=300.0) for share in (0.9, 0.7, 0.55, 0.45, 0.35)),
 )
 RAY_SERVE: Final = (
-    *(RayServe(target=share) for share in (0.8, 1.2, 0.6, 0.4, 0.3)),
-    *(RayServe(target=share, up_delay_seconds=0.0) for share in (1.2, 0.8, 0.6, 0.4, 0.3)),
-    *(RayServe(target=share, up_delay_seconds=0.0, look_back_seconds=10.0) for share in (1.2, 0.8, 0.6, 0.4, 0.3)),
+    *(RayServe(target=share) for share in (0.8, 0.65, 0.55, 0.45, 0.35)),
+    *(RayServe(target=share, up_delay_seconds=0.0) for share in (0.8, 0.65, 0.55, 0.45, 0.35)),
+    *(RayServe(target=share, up_delay_seconds=0.0, look_back_seconds=10.0) for share in (0.8, 0.65, 0.55, 0.45, 0.35)),
 )
 PREDICTIVE_HPA: Final = (
     *(PredictiveHpa(target=share) for share in (0.8, 0.6)),
-    *(PredictiveHpa(target=share, look_ahead_seconds=60.0, history=12) for share in (0.95, 0.8, 0.65, 0.5)),
-    *(PredictiveHpa(target=share, look_ahead_seconds=300.0, history=40) for share in (0.95, 0.8, 0.65, 0.5)),
+    *(PredictiveHpa(target=share, look_ahead_seconds=60.0, history=12) for share in (0.8, 0.6, 0.5, 0.4)),
+    *(PredictiveHpa(target=share, look_ahead_seconds=300.0, history=40) for share in (0.8, 0.6, 0.5, 0.4)),
     PredictiveHpa("holt-winters"),
     *(
         PredictiveHpa("holt-winters", share, season=DAY_STEPS, smoothing=(0.3, 0.0, 0.3))
-        for share in (0.95, 0.8, 0.65, 0.5)
+        for share in (0.8, 0.6, 0.5, 0.4)
     ),
 )
 

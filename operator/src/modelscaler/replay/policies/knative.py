@@ -5,8 +5,9 @@ After knative/serving, `pkg/autoscaler/scaling/autoscaler.go` (`Scale`, commit 0
 the target utilisation) and `pkg/autoscaler/aggregation/max/timewindow.go`; every 2 s. Ready pods are what the rates of change
 and the panic threshold are measured by, so while pods start the panic lasts.
 
-A pod's total is what a replica carries within the objective, in requests per second or as the concurrency at that rate; there
-it is what the user states. Its own scrapes are a second old, here as old as all policies' are. Scaling to zero is left out: the
+A pod's total is there what the user states, here what a replica carries within the objective in requests per second. The target
+concurrency is what a load test finds at the target utilisation of that rate. Its own scrapes are a second old, here as old as
+all policies' are. Scaling to zero is left out: the
 simulated cluster has no activator that would hold the requests.
 """
 
@@ -61,9 +62,11 @@ class Knative:
 
     def start(self, workload: Workload, pool: PoolKey) -> Policy:
         """Return the policy for a run."""
-        total = (carried_rps if self.metric == "rps" else carried_concurrency)(workload, pool)
-        least = max(workload.min_replicas, 1)
-        return _Revision(self, pool, least, workload.max_replicas, Scaler(self, total * self.utilization))
+        if self.metric == "rps":
+            target = self.utilization * carried_rps(workload, pool)
+        else:
+            target = carried_concurrency(workload, pool, self.utilization)
+        return _Revision(self, pool, max(workload.min_replicas, 1), workload.max_replicas, Scaler(self, target))
 
 
 @dataclass(slots=True)

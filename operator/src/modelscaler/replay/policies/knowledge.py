@@ -28,12 +28,14 @@ def carried_rps(workload: Workload, pool: PoolKey) -> float:
     return rps
 
 
-def carried_concurrency(workload: Workload, pool: PoolKey) -> float:
-    """Return how many requests are in a replica on average at the rate that it carries within the objective.
+def carried_concurrency(workload: Workload, pool: PoolKey, share: float) -> float:
+    """Return how many requests are in a replica on average at a share of the rate that it carries within the objective.
 
-    As a load test of the simulated replicas measures it: several of them, Poisson arrivals at that rate, five minutes.
+    As a load test of the simulated replicas measures it: several of them, Poisson arrivals at that rate, five minutes. Not the
+    same share of the concurrency at the full rate: that rises so steeply towards the end that most shares of it mean overload.
     """
-    return _concurrency(capacity_of(workload, pool), carried_rps(workload, pool), workload.objective.latency_seconds)
+    rps = share * carried_rps(workload, pool)
+    return _concurrency(capacity_of(workload, pool), rps, workload.objective.latency_seconds)
 
 
 @lru_cache(maxsize=256)

@@ -4,7 +4,8 @@ After ray-project/ray, `python/ray/serve/autoscaling_policy.py` (`_core_replica_
 `_apply_scaling_factors`, `_apply_delay_logic`, commit 00590c4) and `python/ray/serve/config.py` (defaults, commit 00239d4).
 The control loop there runs every 0.1 s and counts its delays in ticks; here it runs every 5 s, and its delays are as long.
 
-The target there is 2 requests; here it is a share of the concurrency at the rate that a replica carries within the objective.
+The target there is 2 requests; here it is the concurrency that a load test finds at a share of the rate that a replica carries
+within the objective.
 Scaling to zero is left out.
 """
 
@@ -26,7 +27,7 @@ class RayServe:
     """`autoscaling_config`.
 
     Attributes:
-        target: `target_ongoing_requests`, as a share of what a replica has in it at the rate that it carries.
+        target: Share of the rate that a replica carries, at which it has `target_ongoing_requests` in it.
         look_back_seconds: `look_back_period_s`.
         up_delay_seconds: `upscale_delay_s`.
         down_delay_seconds: `downscale_delay_s`.
@@ -54,7 +55,7 @@ class RayServe:
 
     def start(self, workload: Workload, pool: PoolKey) -> Policy:
         """Return the policy for a run."""
-        target = self.target * carried_concurrency(workload, pool)
+        target = carried_concurrency(workload, pool, self.target)
         return _Deployment(self, pool, target, max(workload.min_replicas, 1), workload.max_replicas)
 
     def wanted(self, ongoing: float, target: float, running: int) -> int:
