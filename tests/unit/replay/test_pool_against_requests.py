@@ -122,11 +122,38 @@ def test_fast_answers_are_about_those_of_the_server_when_the_reflex_acts(load: f
     planned, fast = speed("three times, large batches"), speed("three times, large batches", 0.008)
     at = arrivals([Phase(10.0, load * planned.largest_rps * 2)], 3)
 
-    late, degraded = _served_by_the_server(planned, fast, at, 2, 0.2)
+    late, degraded = _served_by_the_server(planned, fast, at, 2, 0.2, "0.5")
     tally = pooled(planned, at, 2, 0.2, fast)
 
     assert (tally.late + tally.refused) / tally.offered == pytest.approx(late, abs=0.005)
     assert tally.degraded / tally.served == pytest.approx(degraded, rel=0.25, abs=0.05)
+
+
+def test_a_long_burst_is_late_as_the_servers_is_when_the_budget_runs_out() -> None:
+    planned, fast = speed("as much", 0.08), speed("as much", 0.032)
+    at = arrivals([Phase(30.0, 0.5 * planned.largest_rps), Phase(60.0, 1.6 * planned.largest_rps)], 6)
+
+    late, degraded = _served_by_the_server(planned, fast, at, 1, 0.8, "0.89")
+    tally = pooled(planned, at, 1, 0.8, fast, 0.89)
+
+    assert late > 0.1
+    assert (tally.late + tally.refused) / tally.offered == pytest.approx(late, rel=0.3)
+    assert tally.degraded / tally.offered == pytest.approx(degraded, rel=0.1)
+
+
+def test_what_a_replica_has_saved_is_lost_when_it_goes() -> None:
+    fast = Rung(speed("as much", 0.008), 0.88)
+    settings = PoolSettings(
+        PoolKey("cpu", "full"), Rung(speed("as much"), 0.9), fast, 0.89, 0.2, QUEUE_SECONDS, 0.1, 20.0
+    )
+    pool = Pool(settings)
+    pool.advance(np.full(20, 20), 4, SLOT_SECONDS)
+    before = pool.saved
+
+    pool.advance(np.zeros(20, dtype=np.int64), 1, SLOT_SECONDS)
+
+    assert before == pytest.approx(400 * 0.01, rel=0.02)
+    assert pool.saved == pytest.approx(before / 4, rel=0.02)
 
 
 def test_accuracy_stays_at_the_floor_when_the_budget_runs_out() -> None:
@@ -152,10 +179,10 @@ def test_every_request_is_accounted_for_when_time_is_up(load: float) -> None:
 
 
 def _served_by_the_server(
-    planned: Speed, fast: Speed, at: Floats, replicas: int, target_seconds: float
+    planned: Speed, fast: Speed, at: Floats, replicas: int, target_seconds: float, floor: str
 ) -> tuple[float, float]:
     """Return the shares of late and of degraded answers when the server's own scheduler decides."""
-    ladder = Ladder(("full", "fast"), Decimal("0.5"), round(1000 * target_seconds))
+    ladder = Ladder(("full", "fast"), Decimal(floor), round(1000 * target_seconds))
     variants = [
         loaded_variant(name, accuracy, of.per_request_seconds, of.overhead_seconds, int(of.most))
         for name, accuracy, of in (("full", 0.9, planned), ("fast", 0.88, fast))

@@ -1,4 +1,10 @@
-"""A simulated pool: replicas that start, serve and stop, and the queue before them."""
+"""A simulated pool: replicas that start, serve and stop, and the queue before them.
+
+The reflex is that of `modelserver/engine/`: for as long as the planned rung would be late, and DWELL_SECONDS more, the fast one
+answers, while the budget lasts. Against the server's own scheduler over every single request (three shapes of batches, 60 to
+180 % of the planned rung's throughput and bursts, four replicas) late shares agree within 0.4 points in all of 72 cases, shares
+of fast answers within a quarter or two points in 66; the server turns to the fast rung somewhat earlier where batches are long.
+"""
 
 from dataclasses import dataclass, field
 from typing import TypeAlias
@@ -12,11 +18,8 @@ from modelscaler.replay.batching import SELDOM, Speed, Stay, calm_rps
 Arriving: TypeAlias = Ints | Floats
 """Arrivals in each slot; fractions where several pools share them."""
 
-BURST_SECONDS = 600.0
-"""How long a burst the budget of a pod can save for, at its usual rate."""
-
-USUAL_SECONDS = 60.0
-"""Over which the usual rate is an exponential mean."""
+BURST_SECONDS = 60.0
+"""The budget can pay for so long for answers by the fastest rung alone (`modelserver/engine/scheduler.py`)."""
 
 DWELL_SECONDS = 0.25
 """For so long the server stays with a cheaper variant once it has needed it (`modelserver/engine/reflex.py`)."""
@@ -86,15 +89,15 @@ class Pool:
         settings: What does not change.
         ready_at: When each replica is ready, inf for one that cannot start, ascending.
         queued: Requests that wait, at all replicas together, at the moments when batches start.
-        saved: What better answers than the floor have saved for worse ones.
-        usual_rps: Arrivals lately.
+        saved: What better answers than the floor have saved for worse ones, at all replicas together.
+        serving: Replicas that served when it was last advanced: what those have saved that are gone is gone.
     """
 
     settings: PoolSettings
     ready_at: list[float] = field(default_factory=list)
     queued: float = 0.0
     saved: float = 0.0
-    usual_rps: float = 0.0
+    serving: int = 0
 
     def ready(self, seconds: float) -> int:
         """Return how many replicas serve at a time."""
@@ -123,6 +126,9 @@ class Pool:
             ready: Replicas that serve, one at least.
             slot_seconds: Length of a slot.
         """
+        if ready < self.serving:
+            self.saved *= ready / self.serving
+        self.serving = ready
         settings = self.settings
         speed = settings.planned.speed
         calm = calm_rps(speed, settings.target_seconds, 1.0 / ready, slot_seconds)
@@ -140,66 +146,40 @@ class Pool:
         waiting = speed.steady_waiting(rps)
         served = offered + self.queued - waiting * ready
         self.queued = waiting * ready
-        self._save(served, self.settings.planned.accuracy, offered / seconds, seconds)
         tally = Tally(offered=offered)
         self._answered(tally, self.settings.planned, served, waiting, ready, seconds)
         return tally
 
     def _slot(self, tally: Tally, count: float, ready: int, slot_seconds: float) -> None:
-        """Advance by one slot."""
+        """Advance by one slot: for a part of it the fast rung answers, as far as it is needed and can be afforded."""
         settings, fast = self.settings, self.settings.fast
-        rps, before = count / slot_seconds / ready, self.queued / ready
+        target, rps, before = settings.target_seconds, count / slot_seconds / ready, self.queued / ready
         after, waiting, stay = _moved(settings.planned.speed, before, rps, 1.0 / ready, slot_seconds)
-        late, part = stay.late_share(settings.target_seconds), 0.0
+        late, part = stay.late_share(target), 0.0
+        exact = max(count + (before - after) * ready, 0.0)
         if fast is not None and late > SELDOM:
             quick, _, soon = _moved(fast.speed, before, rps, 1.0 / ready, slot_seconds)
-            wanted = _dwelling(stay.pressed_share(settings.target_seconds), stay.batch_seconds)
-            part = min(wanted, self._affordable(fast, max(count + (before - quick) * ready, 0.0)))
+            rough = max(count + (before - quick) * ready, 0.0)
+            wanted = _dwelling(stay.pressed_share(target), stay.batch_seconds)
+            part = min(wanted, self._affordable(fast, exact, rough))
             eased = part / wanted if wanted > 0.0 else 0.0
-            late = (1.0 - eased) * late + eased * part * soon.late_share(settings.target_seconds)
+            late = (1.0 - eased) * late + eased * part * soon.late_share(target)
+            self._answered(tally, fast, part * rough, waiting, ready, part * slot_seconds)
+            tally.degraded += part * rough
             after += part * (quick - after)
-        self._serve(tally, count, (after, waiting), part, late, ready, slot_seconds)
-
-    def _serve(
-        self,
-        tally: Tally,
-        count: float,
-        queue: tuple[float, float],
-        part: float,
-        late: float,
-        ready: int,
-        slot_seconds: float,
-    ) -> None:
-        """Note what a slot has brought.
-
-        Args:
-            tally: Where to.
-            count: Arrivals.
-            queue: What waits per replica at the end, and for most of the time.
-            part: Of the answers that the fast rung gave.
-            late: Share of the arrivals.
-            ready: Replicas.
-            slot_seconds: Length of the slot.
-        """
-        settings, (after, waiting) = self.settings, queue
-        longest = settings.queue_seconds * self._quickest(part).speed.largest_rps * ready
+        self._answered(tally, settings.planned, (1.0 - part) * exact, waiting, ready, (1.0 - part) * slot_seconds)
+        quickest = fast if fast is not None and part > 0.0 else settings.planned
+        longest = settings.queue_seconds * quickest.speed.largest_rps * ready
         turned_away = min(max(after * ready - longest, 0.0), count)
-        served = max(self.queued + count - max(after * ready, 0.0), 0.0)
-        self.queued = max(self.queued + count - served - turned_away, 0.0)
+        self.queued = max(after * ready - turned_away, 0.0)
         tally.offered += count
         tally.late += max(late * count - turned_away, 0.0)
         tally.refused += turned_away
-        rps = count / slot_seconds
-        if part < 1.0:
-            self._answered(tally, settings.planned, (1.0 - part) * served, waiting, ready, (1.0 - part) * slot_seconds)
-            self._save((1.0 - part) * served, settings.planned.accuracy, rps, (1.0 - part) * slot_seconds)
-        if part > 0.0 and settings.fast is not None:
-            tally.degraded += part * served
-            self._answered(tally, settings.fast, part * served, waiting, ready, part * slot_seconds)
-            self._save(part * served, settings.fast.accuracy, rps, part * slot_seconds)
 
     def _answered(self, tally: Tally, rung: Rung, served: float, waiting: float, ready: int, seconds: float) -> None:
         """Note answers by one rung, and what they took, while so many wait at each replica."""
+        if seconds <= 0.0:
+            return
         batch = min(max(waiting, 1.0), rung.speed.most)
         took = rung.speed.batch_seconds(batch)
         busy = min(served / batch * took / (ready * seconds), 1.0)
@@ -207,28 +187,29 @@ class Pool:
         tally.accuracy += served * rung.accuracy
         tally.busy_seconds += busy * ready * seconds
         tally.waiting_seconds += served * (1.0 + 0.5 * busy) * took + max(waiting - batch, 0.0) * ready * seconds
+        self._save(served, rung.accuracy)
 
-    def _quickest(self, part: float) -> Rung:
-        """Return the rung by whose throughput the queue is bounded."""
-        fast = self.settings.fast
-        return fast if fast is not None and part > 0.0 else self.settings.planned
+    def _affordable(self, fast: Rung, exact: float, rough: float) -> float:
+        """Return for what part of a slot the fast rung may answer.
 
-    def _affordable(self, fast: Rung, served: float) -> float:
-        """Return what part of so many answers the fast rung may give."""
-        floor, planned = self.settings.floor, self.settings.planned
-        if floor is None or fast.accuracy >= floor or served <= 0.0:
+        Args:
+            fast: The rung.
+            exact: Answers by the planned rung, if all were by it.
+            rough: By the fast one.
+        """
+        floor = self.settings.floor
+        if floor is None or fast.accuracy >= floor or rough <= 0.0:
             return 1.0
-        held = self.saved + served * max(planned.accuracy - floor, 0.0)
-        return min(max(held / (served * (planned.accuracy - fast.accuracy)), 0.0), 1.0)
+        gain, loss = exact * max(self.settings.planned.accuracy - floor, 0.0), rough * (floor - fast.accuracy)
+        return min(max((self.saved + gain) / (gain + loss), 0.0), 1.0)
 
-    def _save(self, requests: float, accuracy: float, rps: float, seconds: float) -> None:
+    def _save(self, requests: float, accuracy: float) -> None:
         """Put what is above the floor into the budget, or take out what is below it."""
-        settings = self.settings
-        if settings.fast is None or settings.floor is None:
+        fast, floor = self.settings.fast, self.settings.floor
+        if fast is None or floor is None:
             return
-        self.usual_rps += (rps - self.usual_rps) * min(seconds / USUAL_SECONDS, 1.0)
-        most = max(settings.floor - settings.fast.accuracy, 0.0) * self.usual_rps * BURST_SECONDS
-        self.saved = min(self.saved + requests * (accuracy - settings.floor), most)
+        most = max(floor - fast.accuracy, 0.0) * fast.speed.largest_rps * self.serving * BURST_SECONDS
+        self.saved = min(self.saved + requests * (accuracy - floor), most)
 
 
 def _moved(
