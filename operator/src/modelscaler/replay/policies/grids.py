@@ -25,11 +25,7 @@ BUSY_SHARES: Final = (0.8, 0.9, 0.68, 0.57, 0.48, 0.4, 0.33, 0.25)
 DAY_STEPS: Final = 5760
 """A day in steps of 15 s."""
 
-HPA: Final = tuple(
-    Hpa(target=share, window_seconds=seconds, stabilization_seconds=down)
-    for seconds, down in ((60.0, 300.0), (15.0, 300.0))
-    for share in SHARES
-)
+HPA: Final = tuple(Hpa(target=share, window_seconds=seconds) for seconds in (60.0, 15.0) for share in SHARES)
 HPA_BUSY: Final = tuple(
     Hpa(metric="busy", target=share, window_seconds=15.0, stabilization_seconds=down, name="hpa-busy")
     for down in (300.0, 60.0)
