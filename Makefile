@@ -7,7 +7,7 @@ BIN := .venv/bin
 STAMP := .venv/.set-up
 PYPROJECTS := pyproject.toml inference-server/pyproject.toml localcluster/pyproject.toml demo/pyproject.toml benchmarks/pyproject.toml
 
-.PHONY: help setup programs models crds crds-check generated-load-plot pretrained lint test unit integration e2e demo bench bench-server bench-soak bench-cold-start bench-reflex bench-split bench-fuzz bench-forecast bench-forecast-cost clean FORCE
+.PHONY: help setup programs models crds crds-check generated-load-plot pretrained lint test unit integration e2e demo bench bench-server bench-soak bench-cold-start bench-reflex bench-split bench-fuzz bench-forecast bench-forecast-cost bench-planning clean FORCE
 
 help: ## Print this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-20s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -91,6 +91,9 @@ bench-forecast: setup ## Our forecasts of the CSV files in TRACES=DIR beside riv
 
 bench-forecast-cost: setup ## What forecasts of 5,000 series cost, in time and memory (2 minutes; JSON=FILE)
 	@$(BENCH).forecast_cost $(WITH_JSON)
+
+bench-planning: setup ## What plans for 5,000 ModelDeployments cost, into docs/benchmarks.md (2 minutes; JSON=FILE)
+	@$(BENCH).planning --write $(WITH_JSON)
 
 clean: ## Remove what was made in this folder (the cache in ~/.cache/modelscaler stays)
 	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache demo-output dist build

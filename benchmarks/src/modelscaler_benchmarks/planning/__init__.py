@@ -1,0 +1,1 @@
+"""What plans for a large fleet cost: time by case."""
