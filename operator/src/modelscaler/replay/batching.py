@@ -12,7 +12,7 @@ batches are not cut off; `capacity/batching.py` solves the same queue exactly, a
 
 How close it comes to a simulation of every single request (six shapes of batches, 60 to 105 % of the throughput and bursts to
 120 %, objectives of five and ten times a batch of one): the share of violating requests is within 20 % or 0.2 points of it
-in 143 of 144 cases with eight replicas, in 139 with three and in 124 with one. A lone replica near its limit may be off by
+in 143 of 144 cases with eight replicas, in 138 with three and in 125 with one. A lone replica near its limit may be off by
 half, and one with b far below a looks worse than it is. `tests/unit/replay/test_pool_against_requests.py` guards that.
 """
 
