@@ -8,6 +8,7 @@ from modelscaler.domain import VariantOption
 from modelscaler.replay.case import Case
 from modelscaler.replay.load import Load
 from modelscaler.replay.outcome import outcome_of
+from modelscaler.replay.policies.autopilot import Autopilot
 from modelscaler.replay.policies.dynamo import Dynamo
 from modelscaler.replay.policies.grids_more import GRIDS_MORE
 from modelscaler.replay.policies.infadapter import InfAdapter
@@ -45,7 +46,7 @@ def test_a_grid_is_small_and_begins_with_what_the_makers_ship(name: str) -> None
     assert 1 < len(grid) <= 16
     assert len({tuple(kind.settings.items()) for kind in grid}) == len(grid)
     assert {kind.name for kind in grid} == {name}
-    assert grid[0] in (Dynamo(), Wva(), InfAdapter())
+    assert grid[0] in (Dynamo(), Wva(), InfAdapter(), Autopilot())
 
 
 @pytest.mark.parametrize("kind", ENDS, ids=label)

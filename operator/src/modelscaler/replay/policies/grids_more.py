@@ -1,11 +1,13 @@
-"""Settings of the rivals that choose by a model of the server, tried as those of grids.py are.
+"""Settings of more rivals, tried as those of grids.py are.
 
 The first of each tuple is what the makers ship. What their users turn: the latency asked of an engine (Dynamo), the two
-thresholds of utilisation (llm-d), the pad on the forecast and the weight of the size (InfAdapter).
+thresholds of utilisation (llm-d), the pad on the forecast and the weight of the size (InfAdapter), the percentile and how fast
+it forgets (Autopilot).
 """
 
 from typing import Final
 
+from modelscaler.replay.policies.autopilot import Autopilot
 from modelscaler.replay.policies.dynamo import Dynamo
 from modelscaler.replay.policies.infadapter import InfAdapter
 from modelscaler.replay.policies.wva import Wva
@@ -31,6 +33,16 @@ INFADAPTER: Final = (
     *(InfAdapter(pad=pad, minutes=10) for pad in (0.0, 0.1, 0.25, 0.5)),
     *(InfAdapter(alpha=alpha, pad=pad) for alpha in (0.2, 1.0) for pad in (0.1, 0.25, 0.5)),
 )
+AUTOPILOT: Final = tuple(
+    Autopilot(percentile, margin, hours)
+    for hours in (24.0, 4.0, 0.5)
+    for percentile, margin in ((0.9, 0.15), (0.95, 0.15), (0.98, 0.3), (1.0, 0.15), (1.0, 0.5))
+)
 
-GRIDS_MORE: Final[dict[str, tuple[PolicyKind, ...]]] = {"dynamo": DYNAMO, "wva": WVA, "infadapter": INFADAPTER}
+GRIDS_MORE: Final[dict[str, tuple[PolicyKind, ...]]] = {
+    "dynamo": DYNAMO,
+    "wva": WVA,
+    "infadapter": INFADAPTER,
+    "autopilot": AUTOPILOT,
+}
 """By the rival's name."""
