@@ -285,18 +285,20 @@ class QuantileForecast:
 
     def peak(self, quantile: float, horizon_seconds: float) -> float:
         """Return the `quantile` of the peak within `horizon_seconds`, interpolated between the quantiles at hand."""
-        row, at = self.peak_row(horizon_seconds), bisect_left(self.quantiles, quantile)
+        row, at = self.peak_rps[self._index(horizon_seconds)], bisect_left(self.quantiles, quantile)
         if at == len(self.quantiles) or at == 0 or self.quantiles[at] == quantile:
             return float(row[min(at, len(row) - 1)])
         below, above = self.quantiles[at - 1], self.quantiles[at]
         share = (quantile - below) / (above - below)
         return float(row[at - 1] + share * (row[at] - row[at - 1]))
 
-    def peak_row(self, horizon_seconds: float) -> Floats:
-        """Return the quantiles of the peak within `horizon_seconds`, shape (quantiles,)."""
-        index = min(max(math.ceil(horizon_seconds / self.step_seconds) - 1, 0), len(self.peak_rps) - 1)
-        row: Floats = self.peak_rps[index]
+    def values(self, horizon_seconds: float) -> Floats:
+        """Return the quantiles of the load `horizon_seconds` ahead, shape (quantiles,)."""
+        row: Floats = self.rps[self._index(horizon_seconds)]
         return row
+
+    def _index(self, horizon_seconds: float) -> int:
+        return min(max(math.ceil(horizon_seconds / self.step_seconds) - 1, 0), len(self.peak_rps) - 1)
 
 
 @dataclass(frozen=True, slots=True)

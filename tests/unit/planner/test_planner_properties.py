@@ -218,6 +218,7 @@ def improved(spec: Workload, which: int, how: str) -> Workload:
     return replace(spec, placements=tuple(places))
 
 
+@CASES
 @given(st.lists(st.floats(0.0, 1e5), min_size=5, max_size=5), st.floats(0.001, 0.999) | st.sampled_from(QUANTILES))
 def test_quantile_between_two_is_interpolated(peaks: list[float], quantile: float) -> None:
     ahead = rising(peaks)

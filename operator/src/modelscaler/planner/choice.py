@@ -23,7 +23,7 @@ from dataclasses import dataclass
 
 from modelscaler.domain import Choice, Demand, Floats, PoolKey
 from modelscaler.planner.candidates import Candidate
-from modelscaler.planner.demand import NO_PEAKS, Load
+from modelscaler.planner.demand import UNKNOWN, Load
 from modelscaler.planner.recourse import replicas_within
 
 NEAR_EQUAL_COST = 0.05
@@ -134,15 +134,15 @@ def options(candidates: Sequence[Candidate], load: Load, interval_seconds: float
 
 @dataclass(frozen=True, slots=True)
 class _Ahead:
-    """The demand within a horizon, and the equally likely peaks of the load until then, where cheaper answers are limited."""
+    """The demand within a horizon, and equally likely loads at it, where cheaper answers are limited."""
 
     demand: Demand
-    peaks_rps: Floats
+    loads_rps: Floats
 
 
 def _ahead(load: Load, horizon_seconds: float, candidates: Sequence[Candidate]) -> _Ahead:
     limited = any(c.rung is not None and c.rung.allowed_share < 1.0 for c in candidates)
-    return _Ahead(load.within(horizon_seconds), load.peaks(horizon_seconds) if limited else NO_PEAKS)
+    return _Ahead(load.within(horizon_seconds), load.spread(horizon_seconds) if limited else UNKNOWN)
 
 
 def _option(candidate: Candidate, ahead: _Ahead, far: Demand, past: Past) -> Option:
@@ -178,7 +178,7 @@ def _needed(candidate: Candidate, ahead: _Ahead, growth: float = 1.0) -> int:
     alone = candidate.needed(rps, rps)
     if needed >= alone:
         return needed
-    return replicas_within(rung, ahead.peaks_rps * growth, candidate.rps_per_replica, needed, alone)
+    return replicas_within(rung, ahead.loads_rps * growth, candidate.rps_per_replica, needed, alone)
 
 
 def best(listed: Sequence[Option]) -> Option:

@@ -19,11 +19,11 @@ LIKELY = 0.5
 """Quantile of the peak that the planned variant carries itself, where the settings say nothing."""
 
 LEVELS: Floats = (np.arange(40, dtype=np.float64) + 0.5) / 40.0
-"""Quantiles at which the distribution of the peak is read, each standing for the same probability."""
+"""Quantiles at which the distribution of the load is read, each standing for the same probability."""
 
 
-NO_PEAKS: Floats = np.empty(0)
-"""Where nothing is known of them."""
+UNKNOWN: Floats = np.empty(0)
+"""Of loads, where there is no forecast."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,13 +78,13 @@ class Load:
             base_rps = max(own_rps, likely_rps * self.aim.growth)
         return Demand(self.measured_rps, ahead_rps, planned_rps, horizon_seconds, base_rps)
 
-    def peaks(self, horizon_seconds: float) -> Floats:
-        """Return the forecast's peak within the horizon at each of LEVELS, with headroom; empty without a forecast."""
+    def spread(self, horizon_seconds: float) -> Floats:
+        """Return equally likely loads at the horizon, rising, without headroom; empty without a forecast."""
         if self.forecast is None:
-            return NO_PEAKS
-        row = self.forecast.peak_row(horizon_seconds + self.forecast_age_seconds)
-        peaks: Floats = _interpolation(self.forecast.quantiles) @ row * self.aim.growth
-        return peaks
+            return UNKNOWN
+        row = self.forecast.values(horizon_seconds + self.forecast_age_seconds)
+        loads: Floats = _interpolation(self.forecast.quantiles) @ row
+        return loads
 
     def _peak(self, quantile: float, horizon_seconds: float) -> float | None:
         if self.forecast is None:

@@ -41,28 +41,28 @@ def allowed_share(accuracy: float, cheaper: float, floor: float | None) -> float
     return min(max((accuracy - floor) / (accuracy - cheaper), 0.0), 1.0)
 
 
-def expected_share(peaks_rps: Floats, own_rps: float, speedup: float) -> float:
+def expected_share(loads_rps: Floats, own_rps: float, speedup: float) -> float:
     """Return the expected share of answers by the cheaper variant.
 
     Args:
-        peaks_rps: Equally likely peaks of the load, shape (n,). The peak of a window is taken for all of it, so the share is
-            rather over- than underestimated.
+        loads_rps: Equally likely loads, shape (n,). The share is the mean over time: a load that is higher counts no more, so
+            that more load never means a smaller share.
         own_rps: What the replicas carry with the planned variant, above 0.
         speedup: Above 1.
     """
-    if not len(peaks_rps):
+    if not len(loads_rps):
         return 0.0
-    above = 1.0 - own_rps / np.maximum(peaks_rps, own_rps)
+    above = 1.0 - own_rps / np.maximum(loads_rps, own_rps)
     shares = np.minimum(above * (speedup / (speedup - 1.0)), 1.0)
     return float(np.add.reduce(shares)) / len(shares)
 
 
-def replicas_within(rung: Rung, peaks_rps: Floats, rps_per_replica: float, fewest: int, most: int) -> int:
+def replicas_within(rung: Rung, loads_rps: Floats, rps_per_replica: float, fewest: int, most: int) -> int:
     """Return the fewest replicas, from `fewest` to `most`, whose cheaper answers are expected to be no more than allowed.
 
     Args:
         rung: The cheaper variant.
-        peaks_rps: Equally likely peaks of the load, rising.
+        loads_rps: Equally likely loads, rising.
         rps_per_replica: What one replica carries with the planned variant.
         fewest: Returned when it suffices; at least 0.
         most: Returned when nothing less suffices: with so many the planned variant carries all that is planned for.
@@ -71,9 +71,9 @@ def replicas_within(rung: Rung, peaks_rps: Floats, rps_per_replica: float, fewes
         return fewest
 
     def is_allowed(replicas: int) -> bool:
-        return expected_share(peaks_rps, max(replicas, 1e-9) * rps_per_replica, rung.speedup) <= rung.allowed_share
+        return expected_share(loads_rps, max(replicas, 1e-9) * rps_per_replica, rung.speedup) <= rung.allowed_share
 
-    if not len(peaks_rps) or peaks_rps[-1] <= fewest * rps_per_replica or is_allowed(fewest):
+    if not len(loads_rps) or loads_rps[-1] <= fewest * rps_per_replica or is_allowed(fewest):
         return fewest
     return fewest + 1 + bisect_left(range(fewest + 1, most), True, key=is_allowed)
 
