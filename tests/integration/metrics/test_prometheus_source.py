@@ -25,7 +25,7 @@ BUSY, IDLE, BROKEN, SILENT, MORTAL = (
     WorkloadKey("shop", name) for name in ("busy", "idle", "broken", "silent", "mortal")
 )
 BUSY_RPS = 40.0
-STORMY, PATIENT = WorkloadKey("shop", "stormy"), WorkloadKey("shop", "patient")
+STORMY, PATIENT, CALMED, ORPHANED = (WorkloadKey("shop", name) for name in ("stormy", "patient", "calmed", "orphaned"))
 
 
 def labels(key: WorkloadKey, **more: str) -> str:
@@ -43,10 +43,10 @@ def histogram(key: WorkloadKey, requests_seen: float) -> str:
     return "".join(f"{name}{labels(key, le=le)} {share * requests_seen}\n" for le, share in shares.items())
 
 
-def retrying(key: WorkloadKey, seconds: float, retried_rps: float, refused_rps: float) -> str:
+def retrying(key: WorkloadKey, seconds: float, retried_rps: float, refused: float) -> str:
     """Return the counters of a server that is offered 40 requests/s, of which so many were sent before."""
     retried = f"modelserver_requests_retried_total{labels(key)} {retried_rps * seconds}\n"
-    turned_away = f"modelserver_requests_turned_away_total{labels(key)} {refused_rps * seconds}\n"
+    turned_away = f"modelserver_requests_turned_away_total{labels(key)} {refused}\n"
     return counter(key, 40.0 * seconds) + retried + turned_away
 
 
@@ -57,8 +57,10 @@ def rows(key: WorkloadKey, variant: str, value: float) -> str:
 def fleet(seconds: float) -> str:
     return "".join(
         [
-            retrying(STORMY, seconds, retried_rps=25.0, refused_rps=15.0),
-            retrying(PATIENT, seconds, retried_rps=5.0, refused_rps=15.0),
+            retrying(STORMY, seconds, retried_rps=25.0, refused=15.0 * seconds),
+            retrying(PATIENT, seconds, retried_rps=5.0, refused=15.0 * seconds),
+            retrying(CALMED, seconds, retried_rps=10.0, refused=200.0 * (seconds // 6.0)),
+            retrying(ORPHANED, seconds, retried_rps=10.0, refused=0.0),
             rows(BUSY, "full", 30.0 * seconds),
             rows(BUSY, "int8", 10.0 * seconds),
             counter(BUSY, BUSY_RPS * seconds),
@@ -113,7 +115,7 @@ def test_demand_of_all_replicas_is_added_up_when_they_report(url: str) -> None:
     assert known(source(url).read(now()).reporting(BUSY)) == 2.0
 
 
-@pytest.mark.parametrize(("key", "wanted_rps"), [(STORMY, 25.0), (PATIENT, 35.0)])
+@pytest.mark.parametrize(("key", "wanted_rps"), [(STORMY, 25.0), (PATIENT, 35.0), (CALMED, 30.0), (ORPHANED, 40.0)])
 def test_demand_leaves_out_retries_as_far_as_replicas_turned_requests_away(
     url: str, key: WorkloadKey, wanted_rps: float
 ) -> None:

@@ -3,8 +3,8 @@
 Each groups by the labels that the server puts on its series (`MODELSERVER_METRIC_LABELS`), so nothing depends on how the user's
 Prometheus relabels. None names a time: Prometheus answers for its own now, so that its clock and ours need not agree.
 
-Demand is what was offered, less what was sent again after a refusal: a request that is refused and retried is wanted once. A
-retry is left out only as far as replicas themselves turned requests away: one that follows a try that no replica saw is the
+Demand is what was offered, less what was sent again after a refusal: a request that is refused and retried is wanted once.
+Retries are left out only as far as replicas turned requests away, lately: one that follows a try that no replica saw is the
 first that is counted. Where nobody says which requests were sent before, all count.
 
 What `rate` cannot see: requests that a replica answered before it was first scraped. The server exports its counters, at zero,
@@ -25,6 +25,9 @@ LATENCY: Final = "request latency"
 FRESHNESS: Final = "newest samples"
 REPORTING: Final = "reporting replicas"
 SERVED: Final = "rows served"
+
+RETRIED_WITHIN_SECONDS: Final = 30.0
+"""For so long after a refusal its retries are expected: clients rarely wait longer for an answer."""
 
 _OURS: Final = f'{{{NAME_LABEL}!=""}}'
 _GROUP: Final = f"{NAMESPACE_LABEL}, {NAME_LABEL}"
@@ -49,7 +52,7 @@ def current(rate_window_seconds: float, stale_after_seconds: float) -> dict[str,
     stamps = f"timestamp({_COUNTER})"
     return {
         FRESHNESS: f"max by ({_GROUP}) ({stamps}) or max by ({_GROUP}) (max_over_time({stamps}[{past}:{step}]))",
-        OFFERED: _offered(window),
+        OFFERED: _offered(rate_window_seconds),
         QUEUED: f"sum by ({_GROUP}) (modelserver_queue_depth{_OURS})",
         LATENCY: (
             f"sum by ({_GROUP}, {BOUND_LABEL}) (rate(modelserver_request_duration_seconds_bucket{_OURS}[{window}]))"
@@ -61,14 +64,18 @@ def current(rate_window_seconds: float, stale_after_seconds: float) -> dict[str,
 
 def past(step_seconds: float, rate_window_seconds: float) -> str:
     """Return the query for offered load over time; no request falls between two steps."""
-    return _offered(_duration(max(step_seconds, rate_window_seconds)))
+    return _offered(max(step_seconds, rate_window_seconds))
 
 
-def _offered(window: str) -> str:
-    """Return offered - min(retried, turned away), or offered alone where one of the two is not there."""
-    offered, retried, turned_away = (_rate(counter, window) for counter in (_COUNTER, _RETRIED, _TURNED_AWAY))
-    unseen_before = f"clamp_min({retried} - {turned_away}, 0)"
-    return f"clamp_min({offered} - {retried} + {unseen_before}, 0) or {offered}"
+def _offered(window_seconds: float) -> str:
+    """Return offered - retried x min(turned away / retried, 1); offered alone where nothing was retried or nobody says so.
+
+    The share is taken over a longer time than the rates: a retry comes after its refusal, when that may be over.
+    """
+    window, lately = _duration(window_seconds), _duration(window_seconds + RETRIED_WITHIN_SECONDS)
+    offered, retried = _rate(_COUNTER, window), _rate(_RETRIED, window)
+    share = f"clamp_max({_rate(_TURNED_AWAY, lately)} / ({_rate(_RETRIED, lately)} > 0), 1)"
+    return f"clamp_min({offered} - {retried} * {share}, 0) or {offered}"
 
 
 def _rate(counter: str, window: str) -> str:
