@@ -6,6 +6,7 @@ answers, while the budget lasts. Against the server's own scheduler over every s
 of fast answers within a quarter or two points in 66; the server turns to the fast rung somewhat earlier where batches are long.
 """
 
+from bisect import bisect_right
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
@@ -101,7 +102,7 @@ class Pool:
 
     def ready(self, seconds: float) -> int:
         """Return how many replicas serve at a time."""
-        return sum(at <= seconds for at in self.ready_at)
+        return bisect_right(self.ready_at, seconds)
 
     def resize(self, replicas: int, seconds: float, startable: bool, start_seconds: float) -> None:
         """Ask for so many replicas. Those that are not ready yet go first, as a ReplicaSet has it.
