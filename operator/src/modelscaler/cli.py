@@ -1,4 +1,4 @@
-"""The command line: run | validate | explain | backtest | forecast | crd."""
+"""The command line: run | validate | explain | backtest | replay | forecast | crd."""
 
 import argparse
 import asyncio
@@ -33,6 +33,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_validate(commands.add_parser("validate", help="check ModelDeployment files without a cluster"))
     _add_explain(commands.add_parser("explain", help="say what a ModelDeployment's last decision was, and why"))
     _add_backtest(commands.add_parser("backtest", help="score forecasts on recorded load"))
+    _add_replay(commands.add_parser("replay", help="compare policies on recorded load"))
     _add_forecast(commands.add_parser("forecast", help="make the network that forecasts"))
     _add_crd(commands.add_parser("crd", help="print the CustomResourceDefinition"))
     return parser
@@ -98,6 +99,13 @@ def _add_backtest(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--namespace", "-n", default="default", help="of the ModelDeployments (default)")
     parser.add_argument("--days", type=_positive, default=14.0, help="how far back to read (14)")
     parser.add_argument("--step", type=_positive, default=60.0, metavar="SECONDS", help="of that history (60)")
+
+
+def _add_replay(parser: argparse.ArgumentParser) -> None:
+    from modelscaler.replay.options import add_arguments  # noqa: PLC0415 - keep `validate` fast
+
+    parser.set_defaults(handler=_replay)
+    add_arguments(parser)
 
 
 def _add_forecast(parser: argparse.ArgumentParser) -> None:
@@ -180,6 +188,12 @@ def _explain(arguments: argparse.Namespace) -> int:
         return _refuse(str(error))
     print(explain(f"{arguments.namespace}/{arguments.name}", parse_status(body.get("status"))))
     return 0
+
+
+def _replay(arguments: argparse.Namespace) -> int:
+    from modelscaler.replay.command import command  # noqa: PLC0415
+
+    return command(arguments)
 
 
 def _backtest(arguments: argparse.Namespace) -> int:

@@ -10,8 +10,8 @@ from modelscaler.cluster.errors import ApiCallError
 from modelscaler.controller.decide import Trouble
 from modelscaler.controller.summaries import Entry
 from modelscaler.workload import InvalidSpec, parse_profile
+from modelscaler.workload.files import PROFILE_KEY
 
-PROFILE_KEY = "profile.json"
 REFRESH_SECONDS = 60.0
 RETRY_SECONDS = 5.0
 

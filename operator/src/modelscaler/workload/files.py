@@ -1,6 +1,7 @@
-"""Check files of manifests without a cluster, for `modelscaler validate`."""
+"""Files of manifests without a cluster: checked for `modelscaler validate`, read for `modelscaler replay`."""
 
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -8,8 +9,14 @@ from pydantic import ValidationError
 
 from modelscaler.api import GROUP, KIND
 from modelscaler.api.v1alpha1 import ModelDeployment
+from modelscaler.domain import Workload
 from modelscaler.workload.checks import coverage_problem, problems
+from modelscaler.workload.conversion import workload_from
 from modelscaler.workload.invalid import InvalidSpec, invalid_from
+from modelscaler.workload.parsing import parse_profile
+
+PROFILE_KEY = "profile.json"
+"""Of a ConfigMap that holds a profile."""
 
 
 def check_file(text: str, name: str) -> list[str]:
@@ -29,6 +36,38 @@ def check_file(text: str, name: str) -> list[str]:
         if _is_ours(document)
         for problem in _check(document)
     ]
+
+
+class FileError(ValueError):
+    """A file does not hold what it should: which, what was found, what was expected."""
+
+
+def read_workload(file: Path, profile: Path | None) -> Workload:
+    """Read what is scaled from the one ModelDeployment in a file.
+
+    Args:
+        file: A manifest.
+        profile: What `modelserver benchmark` or `modelscaler profile` wrote, when capacities are not in the manifest.
+
+    Raises:
+        FileError: There is not exactly one ModelDeployment, or it is wrong.
+        InvalidSpec: The profile is wrong, or does not cover what the ModelDeployment may use.
+    """
+    text = file.read_text(encoding="utf-8")
+    complaints = check_file(text, str(file))
+    if complaints:
+        raise FileError(complaints[0])
+    documents = [document for document in yaml.safe_load_all(text) if _is_ours(document)]
+    if len(documents) != 1:
+        raise FileError(f"{file}: {len(documents)} ModelDeployments, expected one")
+    metadata = {"namespace": "default", **documents[0]["metadata"]}
+    resource = ModelDeployment.model_validate({"metadata": metadata, "spec": documents[0]["spec"]})
+    if resource.spec.capacity_profile is not None and profile is None:
+        name = resource.spec.capacity_profile.config_map_name
+        raise FileError(
+            f"{file}: spec.capacityProfile names ConfigMap {name!r}, expected its {PROFILE_KEY} as a file too"
+        )
+    return workload_from(resource, parse_profile(profile.read_text(encoding="utf-8")) if profile else None)
 
 
 def _check(document: Mapping[str, Any]) -> Iterator[InvalidSpec]:

@@ -28,12 +28,12 @@ def page(found: Backtest, horizons_seconds: Sequence[float]) -> str:
     traces = [case.trace.name for case in found.cases if len(case.origins)]
     parts = [
         f"<h1>Backtest of {escape(', '.join(found.methods) or 'naive forecasts')}</h1><p>{EXPLANATION}</p>",
-        _image(pictures.png(pictures.overview(found)), "A forecast, ratios and coverage"),
-        f"<h2>Geometric means over traces</h2>{_table(MEAN_HEADER, mean_rows(found, horizons_seconds))}",
-        f"<h2>Every score</h2>{_table(HEADER, score_rows(found, None))}",
+        image(pictures.png(pictures.overview(found)), "A forecast, ratios and coverage"),
+        f"<h2>Geometric means over traces</h2>{table(MEAN_HEADER, mean_rows(found, horizons_seconds))}",
+        f"<h2>Every score</h2>{table(HEADER, score_rows(found, None))}",
         "<ul>" + "".join(f"<li>{escape(note)}</li>" for note in notes(found)) + "</ul>",
         "<h2>Traces</h2>",
-        *(_image(pictures.png(pictures.fan(found, trace)), f"Forecasts of {trace}") for trace in traces),
+        *(image(pictures.png(pictures.fan(found, trace)), f"Forecasts of {trace}") for trace in traces),
     ]
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Backtest</title>'
@@ -41,11 +41,13 @@ def page(found: Backtest, horizons_seconds: Sequence[float]) -> str:
     )
 
 
-def _image(picture: bytes, what: str) -> str:
+def image(picture: bytes, what: str) -> str:
+    """Return a picture with its bytes inside."""
     return f'<p><img alt="{escape(what)}" src="data:image/png;base64,{base64.b64encode(picture).decode()}"></p>'
 
 
-def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Return a table that scrolls sideways when it is wide."""
     head = "".join(f"<th>{escape(cell)}</th>" for cell in header)
     body = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
     return f'<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'

@@ -31,7 +31,7 @@ def png(figure: Any) -> bytes:
 
 def overview(found: Backtest) -> Any:
     """Return the picture of a whole backtest: a fan, ratios with intervals, and coverage day by day."""
-    figure = _figure(12.0, 4.2 + 4.0 + 0.32 * len(found.cases))
+    figure = new_figure(12.0, 4.2 + 4.0 + 0.32 * len(found.cases))
     grid = figure.add_gridspec(2, 2, height_ratios=[4.0, 3.0 + 0.35 * len(found.cases)])
     draw_fan(figure.add_subplot(grid[0, :]), found, most_telling(found), 1)
     draw_ratios(figure.add_subplot(grid[1, 0]), found)
@@ -41,7 +41,7 @@ def overview(found: Backtest) -> Any:
 
 def fan(found: Backtest, trace: str) -> Any:
     """Return the picture of a trace: value and peak as they were forecast, beside what came."""
-    figure = _figure(12.0, 5.6)
+    figure = new_figure(12.0, 5.6)
     above, below = figure.subplots(2, 1, sharex=True)
     draw_fan(above, found, trace, 0)
     draw_fan(below, found, trace, 1)
@@ -128,7 +128,8 @@ def _name_rows(axes: Any, cells: Sequence[CellScore]) -> None:
     axes.set_ylim(max(len(cells), 1) - 0.5, -0.5)
 
 
-def _figure(width: float, height: float) -> Any:
+def new_figure(width: float, height: float) -> Any:
+    """Return an empty figure of so many inches."""
     try:
         from matplotlib.figure import Figure  # noqa: PLC0415 - an extra that the operator's image does without
     except ModuleNotFoundError as error:

@@ -1,0 +1,214 @@
+"""`modelscaler replay`: compare policies on recorded load."""
+
+import argparse
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Final
+
+from modelscaler.backtest.progress import progress_bar
+from modelscaler.backtest.reading import TraceError, read_traces
+from modelscaler.backtest.report.pictures import PlottingUnavailableError, png
+from modelscaler.backtest.trace import Trace
+from modelscaler.capacity.latency import sustainable_rps
+from modelscaler.domain import PlacementOption, PoolKey, Workload
+from modelscaler.forecast.networks import Networks
+from modelscaler.forecast.pipeline import PRETRAINED
+from modelscaler.replay.case import Cluster, capacity_of
+from modelscaler.replay.comparison import Comparison, Job, Setting, choices
+from modelscaler.replay.load import Arrivals, Part
+from modelscaler.replay.offered import OURS, UnknownPolicyError, chosen_names, grids_for
+from modelscaler.replay.options import DEFAULT_STARTS
+from modelscaler.replay.report.figures import figures
+from modelscaler.replay.report.rows import told, write_timelines
+from modelscaler.replay.report.table import text
+from modelscaler.replay.running import compare, timeline_of
+from modelscaler.replay.standard import POOL, USUAL_REPLICAS, standard_workload
+from modelscaler.replay.timeline import Timeline
+from modelscaler.workload import InvalidSpec
+from modelscaler.workload.files import FileError, read_workload
+
+LEAST_DAYS_BEFORE: Final = 1.0
+"""Of a trace before the older part: forecasts need some history."""
+
+
+class ReplayError(ValueError):
+    """What was asked for cannot be replayed: the message names what, its value, and what was expected."""
+
+
+REFUSALS: Final = (
+    TraceError,
+    UnknownPolicyError,
+    ReplayError,
+    FileError,
+    InvalidSpec,
+    PlottingUnavailableError,
+    OSError,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Outputs:
+    """Where what was found is written; None: nowhere."""
+
+    json: Path | None = None
+    timeline: Path | None = None
+    plot: Path | None = None
+    html: Path | None = None
+
+
+def command(arguments: argparse.Namespace) -> int:
+    """Run the command; return its exit status: 0 fine, 1 refused."""
+    try:
+        names = (OURS,) if arguments.tune else chosen_names(arguments.policies)
+        found = [
+            compared(setting, names, arguments)
+            for trace in read_traces([Path(each) for each in arguments.sources])
+            for setting in settings_for(trace, arguments)
+        ]
+        write(found, Outputs(arguments.json, arguments.timeline, arguments.plot, arguments.html), given(arguments))
+    except REFUSALS as error:
+        print(f"modelscaler: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def settings_for(trace: Trace, arguments: argparse.Namespace) -> list[Setting]:
+    """Return what is compared on a trace: one setting per cold start.
+
+    Raises:
+        ReplayError: The trace is too short for what was asked.
+    """
+    last = trace.days if arguments.until_day is None else min(arguments.until_day, trace.days)
+    days = min(arguments.days, (last - LEAST_DAYS_BEFORE) / 2.0)
+    if days <= 0.0:
+        raise ReplayError(
+            f"{trace.name}: spans {trace.days:g} days, and {last:g} of them may be used; expected more than "
+            f"{LEAST_DAYS_BEFORE:g}, which are there to forecast from, and then days to choose settings on and to judge them on"
+        )
+    tuning, test = Part(last - 2.0 * days, last - days), Part(last - days, last)
+    return [
+        _setting(trace, workload, pool, tuning, test, arguments)
+        for workload, pool in workloads(
+            arguments.modeldeployment, arguments.profile, arguments.cold_start, arguments.one_variant
+        )
+    ]
+
+
+def workloads(
+    file: Path | None, profile: Path | None, starts: Sequence[float], one_variant: bool
+) -> list[tuple[Workload, PoolKey]]:
+    """Return what is scaled, once for each cold start, and the pool that those scale that choose replicas only."""
+    if file is None:
+        return [(standard_workload(seconds, not one_variant), POOL) for seconds in starts or DEFAULT_STARTS]
+    workload = read_workload(file, profile)
+    pool = usual_pool(workload)
+    if not starts:
+        return [(workload, pool)]
+    return [(replace(workload, placements=_started(workload, seconds)), pool) for seconds in starts]
+
+
+def _started(workload: Workload, seconds: float) -> tuple[PlacementOption, ...]:
+    return tuple(replace(placement, start_seconds=seconds) for placement in workload.placements)
+
+
+def usual_pool(workload: Workload) -> PoolKey:
+    """Return the pool that carries a load at the least price, among those of the most accurate variant.
+
+    Raises:
+        ReplayError: No replica keeps the objective.
+    """
+    able = {c.pool: rps for c in workload.capacities if (rps := sustainable_rps(c, workload.objective)) > 0.0}
+    if not able:
+        raise ReplayError(
+            f"{workload.key}: no capacity entry keeps {workload.objective.latency_seconds:g} s, expected one at least that does"
+        )
+    best = max(workload.variant(pool.variant).accuracy for pool in able)
+    accurate = [pool for pool in able if workload.variant(pool.variant).accuracy == best]
+    return min(accurate, key=lambda pool: workload.placement(pool.placement).hourly_cost / able[pool])
+
+
+def _setting(
+    trace: Trace, workload: Workload, pool: PoolKey, tuning: Part, test: Part, arguments: argparse.Namespace
+) -> Setting:
+    usual_rps = USUAL_REPLICAS * sustainable_rps(capacity_of(workload, pool), workload.objective)
+    mean_rps = arguments.mean_rps or (usual_rps if arguments.modeldeployment is None else None)
+    arrivals = Arrivals(arguments.seed, mean_rps, arguments.burstiness)
+    return Setting(trace, workload, pool, tuning, test, arrivals, arguments.seeds, Cluster())
+
+
+def compared(setting: Setting, names: Sequence[str], arguments: argparse.Namespace) -> Comparison:
+    """Run one comparison, show how far it has come, and print what it found."""
+    shipped = Networks(None, None).known(boosted=False).get(PRETRAINED)
+    tuner = None
+    if not arguments.no_retuning:
+        from modelscaler.backtest.tuning import FleetTuner  # noqa: PLC0415 - torch, and only when something is learnt
+
+        tuner = FleetTuner(shipped)
+    progress = progress_bar()
+    try:
+        grids = grids_for(setting, names, shipped, tuner, 50 if arguments.tune else arguments.most_settings)
+        found = compare(setting, grids, progress, arguments.processes)
+    finally:
+        progress.close()
+    print(recommended(found) if arguments.tune else text(found), flush=True)
+    return found
+
+
+def recommended(found: Comparison) -> str:
+    """Return which settings of ours the days recommend, in one sentence."""
+    tuned = next(one for one in found.judged if not one.hindsight)
+    return (
+        f"{found.setting.trace.name}, {found.setting.start_seconds:g} s to start: {told(dict(tuned.settings))} was the "
+        f"cheapest of {len(found.grids['tuning'][OURS])} on the older days, and came to {tuned.cost:.3f} times the least "
+        f"cost with {tuned.violating_share:.4%} violating on the newer ones"
+    )
+
+
+def write(found: Sequence[Comparison], outputs: Outputs, settings: dict[str, Any]) -> None:
+    """Write what was found to where it is wanted."""
+    if outputs.json:
+        outputs.json.parent.mkdir(parents=True, exist_ok=True)
+        outputs.json.write_text(
+            json.dumps(figures(found, settings), indent=1, allow_nan=False) + "\n", encoding="utf-8"
+        )
+    if outputs.timeline:
+        write_timelines(outputs.timeline, timelines(found))
+    if outputs.plot or outputs.html:
+        from modelscaler.replay.report import page, pictures  # noqa: PLC0415 - matplotlib
+
+        if outputs.plot:
+            outputs.plot.parent.mkdir(parents=True, exist_ok=True)
+            outputs.plot.write_bytes(png(pictures.fronts(found)))
+        if outputs.html:
+            outputs.html.parent.mkdir(parents=True, exist_ok=True)
+            outputs.html.write_text(page.page(found), encoding="utf-8")
+
+
+def timelines(found: Sequence[Comparison]) -> Iterator[tuple[tuple[object, ...], Timeline]]:
+    """Run the chosen settings of every policy once more, under every seed, and return all that happened."""
+    for one in found:
+        setting = one.setting
+        for choice in choices(one.tried, setting.workload.objective.min_mean_accuracy):
+            cell = told(dict(one.grids["test"][choice.policy][choice.place].settings))
+            for number in range(setting.seeds):
+                begins = (
+                    setting.trace.name,
+                    f"{setting.start_seconds:g}",
+                    choice.policy,
+                    cell,
+                    int(choice.hindsight),
+                    setting.arrivals.seed + number,
+                )
+                yield begins, timeline_of(setting, one.grids, Job("test", number, choice.policy, choice.place))
+
+
+def given(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Return what was asked for, as JSON can hold it; what the parser put in for itself is left out."""
+    return {
+        name: str(value) if isinstance(value, Path) else value
+        for name, value in vars(arguments).items()
+        if name != "handler" and not callable(value)
+    }

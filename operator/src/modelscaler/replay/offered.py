@@ -1,0 +1,100 @@
+"""Which policies take part in a comparison, and with which settings: ours with its forecasts, and the rivals."""
+
+from collections.abc import Mapping, Sequence
+from typing import Final, TypeVar
+
+from modelscaler.backtest.champion import Tuner
+from modelscaler.forecast.network import Network
+from modelscaler.replay.comparison import Grids, PartName, Setting
+from modelscaler.replay.foresight import Foresight, foresee, history_of, retuned
+from modelscaler.replay.policies.grids import GRIDS, static_sizes
+from modelscaler.replay.policies.grids_more import GRIDS_MORE
+from modelscaler.replay.policies.oracle import Oracle, fewest_replicas
+from modelscaler.replay.policies.ours import LEAD_SECONDS, Modelscaler
+from modelscaler.replay.sight import PolicyKind
+from modelscaler.replay.tuning import GRID
+
+Settings = TypeVar("Settings")
+
+OURS: Final = "modelscaler"
+STATIC: Final = "static"
+ORACLE: Final = "oracle"
+NAMES: Final = (OURS, *GRIDS, *GRIDS_MORE, STATIC, ORACLE)
+LOOKBACK_DAYS: Final = 14.0
+
+
+class UnknownPolicyError(ValueError):
+    """A policy was asked for that there is none of."""
+
+
+def chosen_names(asked: str) -> tuple[str, ...]:
+    """Return policies by their names, with commas between; `all`: every one.
+
+    Raises:
+        UnknownPolicyError: There is none of a name.
+    """
+    if asked == "all":
+        return NAMES
+    names = tuple(dict.fromkeys(name.strip() for name in asked.split(",")))
+    for name in names:
+        if name not in NAMES:
+            raise UnknownPolicyError(f"policies: got {name!r}, expected all, or some of {', '.join(NAMES)}")
+    return names
+
+
+def grids_for(
+    setting: Setting, names: Sequence[str], shipped: Network | None, tuner: Tuner | None, most_settings: int
+) -> Grids:
+    """Return the settings to try of each policy, on both parts.
+
+    Args:
+        setting: What is compared.
+        names: The policies.
+        shipped: The network that ships with the package.
+        tuner: Who retunes it on what came before each part; None: it stays as it ships.
+        most_settings: Of a longer grid only so many are tried, evenly spread over it.
+    """
+    parts: tuple[PartName, ...] = ("tuning", "test")
+    foresights = {part: _foresight(setting, part, shipped, tuner) for part in parts if OURS in names}
+    return {part: _of_part(setting, part, names, foresights, most_settings) for part in parts}
+
+
+def _of_part(
+    setting: Setting,
+    part: PartName,
+    names: Sequence[str],
+    foresights: Mapping[PartName, Foresight],
+    most_settings: int,
+) -> dict[str, tuple[PolicyKind, ...]]:
+    load = setting.case(part, 0).load
+    found: dict[str, tuple[PolicyKind, ...]] = {}
+    for name in names:
+        if name == OURS:
+            found[name] = tuple(
+                Modelscaler(foresights[part], load.start, settings, setting.cluster.lag_seconds)
+                for settings in thinned(GRID, most_settings)
+            )
+        elif name == STATIC:
+            found[name] = static_sizes(fewest_replicas(setting.case("tuning", 0).load, setting.workload, setting.pool))
+        elif name == ORACLE:
+            found[name] = (Oracle(load, setting.cluster.start_spread),)
+        else:
+            found[name] = tuple(thinned({**GRIDS, **GRIDS_MORE}[name], most_settings))
+    return found
+
+
+def thinned(grid: Sequence[Settings], most: int) -> list[Settings]:
+    """Return at most so many of a grid, evenly spread over it, the first among them."""
+    every = -(-len(grid) // most)
+    return list(grid[::every])
+
+
+def _foresight(setting: Setting, part: PartName, shipped: Network | None, tuner: Tuner | None) -> Foresight:
+    load = setting.case(part, 0).load
+    history = history_of(setting.trace, load, LOOKBACK_DAYS, setting.arrivals.seed + 1_000)
+    longest = max(placement.start_seconds for placement in setting.workload.placements)
+    horizon_seconds = longest + LEAD_SECONDS + history.step_seconds
+    networks = {} if shipped is None else {"pretrained": shipped}
+    if tuner is not None:
+        networks = retuned([history], shipped, tuner, horizon_seconds)
+    return foresee(history, horizon_seconds, networks)

@@ -1,0 +1,1 @@
+"""What a comparison of policies found: tables, figures, timelines, pictures, a page."""
