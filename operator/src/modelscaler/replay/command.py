@@ -17,7 +17,7 @@ from modelscaler.domain import PlacementOption, PoolKey, Workload
 from modelscaler.forecast.networks import Networks
 from modelscaler.forecast.pipeline import PRETRAINED
 from modelscaler.replay.case import Cluster, capacity_of
-from modelscaler.replay.comparison import Comparison, Job, Setting, choices
+from modelscaler.replay.comparison import Comparison, Setting, choices
 from modelscaler.replay.load import Arrivals, Part
 from modelscaler.replay.offered import OURS, UnknownPolicyError, chosen_names, grids_for
 from modelscaler.replay.options import DEFAULT_STARTS
@@ -188,21 +188,20 @@ def write(found: Sequence[Comparison], outputs: Outputs, settings: dict[str, Any
 
 
 def timelines(found: Sequence[Comparison]) -> Iterator[tuple[tuple[object, ...], Timeline]]:
-    """Run the chosen settings of every policy once more, under every seed, and return all that happened."""
+    """Run the chosen settings of every policy once more, under every seed, and return all that happened.
+
+    Where hindsight chooses what was chosen before, that stands there once, as chosen before.
+    """
     for one in found:
-        setting = one.setting
+        setting, seen = one.setting, set[tuple[str, int]]()
         for choice in choices(one.tried, setting.workload.objective.min_mean_accuracy):
-            cell = told(dict(one.grids["test"][choice.policy][choice.place].settings))
-            for number in range(setting.seeds):
-                begins = (
-                    setting.trace.name,
-                    f"{setting.start_seconds:g}",
-                    choice.policy,
-                    cell,
-                    int(choice.hindsight),
-                    setting.arrivals.seed + number,
-                )
-                yield begins, timeline_of(setting, one.grids, Job("test", number, choice.policy, choice.place))
+            if (choice.policy, choice.place) in seen:
+                continue
+            seen.add((choice.policy, choice.place))
+            chosen = told(dict(one.grids["test"][choice.policy][choice.place].settings))
+            what = (setting.trace.name, f"{setting.start_seconds:g}", choice.policy, chosen, int(choice.hindsight))
+            for job in choice.jobs(setting.seeds):
+                yield (*what, setting.arrivals.seed + job.number), timeline_of(setting, one.grids, job)
 
 
 def given(arguments: argparse.Namespace) -> dict[str, Any]:

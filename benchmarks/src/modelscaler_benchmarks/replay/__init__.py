@@ -1,0 +1,1 @@
+"""Policies on recorded load: ours beside every rival, and what they cost."""

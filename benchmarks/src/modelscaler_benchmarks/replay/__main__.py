@@ -1,0 +1,72 @@
+"""`python -m modelscaler_benchmarks.replay DIRECTORY`: every policy on every trace of a directory.
+
+Writes docs/benchmarks.md and its picture, with --json every figure, with --timeline what happened, one file per trace.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from time import monotonic
+
+from modelscaler.backtest.reading import TraceError, read_traces
+from modelscaler.backtest.report.pictures import png
+from modelscaler.replay.command import Outputs, ReplayError, compared, given, settings_for, timelines, write
+from modelscaler.replay.comparison import Comparison
+from modelscaler.replay.offered import chosen_names
+from modelscaler.replay.options import add_arguments
+from modelscaler.replay.report import pictures
+from modelscaler.replay.report.rows import write_timelines
+from modelscaler_benchmarks.machine import quiet_machine
+from modelscaler_benchmarks.replay.document import section
+from modelscaler_benchmarks.report import DOCUMENT, IMAGES, write_section
+
+PACKAGES = ("numpy", "scipy")
+
+
+def main() -> int:
+    """Run; the exit code tells whether it ran."""
+    arguments = _arguments()
+    machine, began = quiet_machine(PACKAGES), monotonic()
+    try:
+        traces = read_traces([Path(each) for each in arguments.sources])
+        names = chosen_names(arguments.policies)
+    except (TraceError, ValueError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    found = list[Comparison]()
+    for trace in traces:
+        try:
+            settings = settings_for(trace, arguments)
+        except ReplayError as error:
+            print(f"left out: {error}", file=sys.stderr)
+            continue
+        mine = [compared(setting, names, arguments) for setting in settings]
+        found += mine
+        if arguments.timeline_directory:
+            write_timelines(arguments.timeline_directory / f"{trace.name}.csv.gz", timelines(mine))
+    if not found:
+        print("no trace is long enough", file=sys.stderr)
+        return 1
+    told = {**given(arguments), "machine": machine.as_json(), "seconds": round(monotonic() - began)}
+    write(found, Outputs(json=arguments.json, plot=arguments.plot, html=arguments.html), told)
+    if not arguments.no_document:
+        (IMAGES / "bench-replay.png").write_bytes(png(pictures.fronts(found)))
+        write_section(DOCUMENT, "replay", section(found, monotonic() - began, machine.sentence()))
+    return 0
+
+
+def _arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="modelscaler_benchmarks.replay", description=__doc__)
+    add_arguments(parser)
+    parser.add_argument(
+        "--timeline-directory", type=Path, metavar="DIR", help="write what happened there, one .csv.gz for each trace"
+    )
+    parser.add_argument(
+        "--no-document", action="store_true", help="leave docs/benchmarks.md and its picture as they are"
+    )
+    return parser.parse_args(argv)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
