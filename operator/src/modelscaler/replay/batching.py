@@ -109,7 +109,10 @@ class Speed:
         come = waiting + rps * seconds
         part = self.overhead_seconds + seconds - self.per_request_seconds * come
         root = sqrt(part * part + 4.0 * self.per_request_seconds * self.overhead_seconds * come)
-        after = (root - part) / (2.0 * self.per_request_seconds)
+        if part > 0.0:
+            after = 2.0 * self.overhead_seconds * come / (root + part)
+        else:
+            after = (root - part) / (2.0 * self.per_request_seconds)
         if after > self.most:
             after = come - seconds * self.largest_rps
         return after + self._cut_off(max(after, 0.0), rps, dispersion, seconds)
