@@ -132,9 +132,9 @@ def test_demand_leaves_out_retries_as_far_as_replicas_turned_requests_away(
 
 def test_who_answers_is_read_per_variant(url: str) -> None:
     eventually(lambda: source(url).read(now()).offered(BUSY), lambda r: abs((known(r) or 0) - 80) < 8)
-    served = source(url).read(now()).served(BUSY)
+    served = source(url).read(now()).served(BUSY, "cpu-full")
     assert served == pytest.approx({"full": 30.0, "int8": 10.0}, rel=0.1)
-    assert source(url).read(now()).served(SILENT) == {}
+    assert source(url).read(now()).served(SILENT, "cpu-full") == {}
 
 
 def test_demand_is_a_true_zero_when_a_fresh_counter_stands_still(url: str) -> None:

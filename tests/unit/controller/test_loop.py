@@ -80,7 +80,7 @@ class FakeSource:
 
     def __init__(self) -> None:
         self.offered: Reading = Absent()
-        self.served: dict[str, float] = {}
+        self.served: dict[tuple[str, str], float] = {}
         self.reads = 0
 
     def read(self, now: datetime) -> FleetMetrics:
@@ -216,7 +216,8 @@ async def test_status_tells_who_answers_by_the_spec_s_names_when_servers_know_ar
         harness.deploy(**{"spec.variants.1.artifact": "ranker-int8"})
         await harness.tick()
         harness.source.offered = Value(40.0, START)
-        harness.source.served = {"full": 30.0, "ranker-int8": 10.0, "gone": 5.0}
+        rates = {("cpu-full", "full"): 30.0, ("cpu-full", "ranker-int8"): 10.0, ("cpu-full", "gone"): 5.0}
+        harness.source.served = {**rates, ("cpu-int8", "ranker-int8"): 90.0}
         await harness.tick(seconds=60.0)
         assert (harness.status["servedAccuracy"], harness.status["degradedShare"]) == ("0.9075", "0.25")
 

@@ -88,14 +88,14 @@ def test_histograms_fail_together_when_the_answer_is_no_list() -> None:
 
 
 def test_rates_are_read_per_variant_when_several_answer() -> None:
-    answer = [series([1.0, "30"], variant="full"), series([1.0, "10"], variant="int8")]
-    assert by_variant(answer, "rows served") == {RANKER: {"full": 30.0, "int8": 10.0}}
+    answer = [series([1.0, "30"], pool="gpu-full", variant=variant) for variant in ("full", "int8")]
+    assert by_variant(answer, "rows served") == {RANKER: {("gpu-full", "full"): 30.0, ("gpu-full", "int8"): 30.0}}
 
 
 def test_who_answers_is_not_known_of_a_modeldeployment_when_one_of_its_rates_is_bad() -> None:
-    other = {"metric": {**LABELS, "modeldeployment": "other", "variant": "full"}, "value": [1.0, "2"]}
+    other = {"metric": {**LABELS, "modeldeployment": "other", "pool": "p-v", "variant": "full"}, "value": [1.0, "2"]}
     found = by_variant([series([1.0, "3"], variant="full"), series([1.0, "NaN"], variant="int8"), other], "rows served")
     assert isinstance(found, dict)
     assert isinstance(found[RANKER], SourceError)
-    assert found[WorkloadKey("shop", "other")] == {"full": 2.0}
+    assert found[WorkloadKey("shop", "other")] == {("p-v", "full"): 2.0}
     assert isinstance(by_variant("garbage", "rows served"), SourceError)

@@ -68,13 +68,16 @@ def test_reading_is_the_error_when_its_own_freshness_is_bad() -> None:
     assert judged(Newest({KEY: BROKEN}, NOW, 60.0), Sample(3.0, EVALUATED)) == BROKEN
 
 
-RATES = {"full": 30.0, "int8": 10.0}
+RATES = {("gpu-full", "full"): 30.0, ("gpu-full", "int8"): 10.0, ("cpu-int8", "int8"): 5.0}
 
 
 def test_who_answers_is_known_only_while_samples_are_fresh_and_sound() -> None:
-    assert FleetMetrics(served_rows=newest(5.0).served({KEY: RATES})).served(KEY) == RATES
+    metrics = FleetMetrics(served_rows=newest(5.0).served({KEY: RATES}))
+    assert metrics.served(KEY, "gpu-full") == {"full": 30.0, "int8": 10.0}
+    assert metrics.served(KEY, "cpu-int8") == {"int8": 5.0}
+    assert metrics.served(KEY, "tpu-full") == metrics.served(OTHER, "gpu-full") == {}
     assert newest(99.0).served({KEY: RATES}) == {}
-    assert FleetMetrics(served_rows=newest(5.0).served({KEY: BROKEN})).served(KEY) == {}
+    assert FleetMetrics(served_rows=newest(5.0).served({KEY: BROKEN})).served(KEY, "gpu-full") == {}
     assert newest(5.0).served(BROKEN) == {}
     assert Newest(BROKEN, NOW, 60.0).served({KEY: RATES}) == {}
 

@@ -120,9 +120,12 @@ class Fleet:
         return math.ceil(seconds / self._step_seconds) * self._step_seconds
 
     def _served(self, entry: Entry) -> tuple[tuple[str, float], ...]:
-        """Return who answers, by the names that the spec gives; what other artefacts still answer is passed over."""
+        """Return who answers in the pool that the Service selects, by the names that the spec gives.
+
+        A pool that is drained after a switch does not count: what it still answers says nothing about the one that serves.
+        """
         assert self._metrics is not None  # noqa: S101 - the loop reads first
-        rates = self._metrics.served(entry.key)
+        rates = self._metrics.served(entry.key, str(self._selected(entry.key)))
         variants = entry.resource.spec.variants if entry.resource else ()
         named = ((variant.name, rates.get(variant.artifact or variant.name, 0.0)) for variant in variants)
         return tuple((name, rate) for name, rate in named if rate > 0.0)

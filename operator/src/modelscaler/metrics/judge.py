@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from modelscaler.domain import Absent, Reading, SourceError, Stale, Value, WorkloadKey, Zero
-from modelscaler.metrics.parse import ByVariant, Histograms, Sample, Samples
+from modelscaler.metrics.parse import Answers, ByVariant, Histograms, Sample, Samples
 from modelscaler.metrics.source import LatencyHistogram, LatencyReading
 
 
@@ -48,7 +48,7 @@ class Newest:
                 judged[key] = Absent() if buckets is None else LatencyHistogram(buckets, at)
         return judged
 
-    def served(self, found: ByVariant | SourceError) -> Mapping[WorkloadKey, Mapping[str, float]]:
+    def served(self, found: ByVariant | SourceError) -> Mapping[WorkloadKey, Answers]:
         """Keep what speaks of now; nothing is decided by who answers, so errors are as good as absence."""
         if isinstance(found, SourceError) or isinstance(self.stamps, SourceError):
             return {}

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
 from modelscaler.domain import SourceError, WorkloadKey
-from modelscaler.metrics.queries import BOUND_LABEL, NAME_LABEL, NAMESPACE_LABEL, VARIANT_LABEL
+from modelscaler.metrics.queries import BOUND_LABEL, NAME_LABEL, NAMESPACE_LABEL, POOL_LABEL, VARIANT_LABEL
 
 LONGEST_SHOWN_CHARACTERS: Final = 80
 
@@ -30,7 +30,8 @@ class Sample:
 Samples: TypeAlias = dict[WorkloadKey, Sample | SourceError]
 Buckets: TypeAlias = tuple[tuple[float, float], ...]
 Histograms: TypeAlias = dict[WorkloadKey, Buckets | SourceError]
-ByVariant: TypeAlias = dict[WorkloadKey, dict[str, float] | SourceError]
+Answers: TypeAlias = dict[tuple[str, str], float]
+ByVariant: TypeAlias = dict[WorkloadKey, Answers | SourceError]
 
 
 def samples(answer: object, query: str) -> Samples | SourceError:
@@ -65,13 +66,14 @@ def histograms(answer: object, query: str) -> Histograms | SourceError:
 
 
 def by_variant(answer: object, query: str) -> ByVariant | SourceError:
-    """Read one number per ModelDeployment and variant."""
-    numbers: dict[WorkloadKey, dict[str, float]] = {}
-    broken: dict[WorkloadKey, dict[str, float] | SourceError] = {}
+    """Read one number per ModelDeployment, pool and variant."""
+    numbers: dict[WorkloadKey, Answers] = {}
+    broken: ByVariant = {}
     try:
         for key, row in rows(answer):
             try:
-                numbers.setdefault(key, {})[str(row["metric"].get(VARIANT_LABEL))] = _sample(row).number
+                who = str(row["metric"].get(POOL_LABEL)), str(row["metric"].get(VARIANT_LABEL))
+                numbers.setdefault(key, {})[who] = _sample(row).number
             except Unreadable as error:
                 broken[key] = SourceError(f"{query} of {key}: {error}")
     except Unreadable as error:

@@ -18,6 +18,7 @@ NAMESPACE_LABEL: Final = "modeldeployment_namespace"
 NAME_LABEL: Final = "modeldeployment"
 BOUND_LABEL: Final = "le"
 VARIANT_LABEL: Final = "variant"
+POOL_LABEL: Final = "pool"
 
 OFFERED: Final = "offered load"
 QUEUED: Final = "queued requests"
@@ -58,7 +59,7 @@ def current(rate_window_seconds: float, stale_after_seconds: float) -> dict[str,
             f"sum by ({_GROUP}, {BOUND_LABEL}) (rate(modelserver_request_duration_seconds_bucket{_OURS}[{window}]))"
         ),
         REPORTING: f"count by ({_GROUP}) ({_COUNTER})",
-        SERVED: f"sum by ({_GROUP}, {VARIANT_LABEL}) (rate(modelserver_rows_total{_OURS}[{window}]))",
+        SERVED: f"sum by ({_GROUP}, {POOL_LABEL}, {VARIANT_LABEL}) (rate(modelserver_rows_total{_OURS}[{window}]))",
     }
 
 

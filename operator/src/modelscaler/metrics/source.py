@@ -34,7 +34,7 @@ class FleetMetrics:
     queued_requests: Mapping[WorkloadKey, Reading] | SourceError = field(default_factory=dict)
     latencies: Mapping[WorkloadKey, LatencyReading] | SourceError = field(default_factory=dict)
     reporting_replicas: Mapping[WorkloadKey, Reading] | SourceError = field(default_factory=dict)
-    served_rows: Mapping[WorkloadKey, Mapping[str, float]] = field(default_factory=dict)
+    served_rows: Mapping[WorkloadKey, Mapping[tuple[str, str], float]] = field(default_factory=dict)
 
     def offered(self, key: WorkloadKey) -> Reading:
         """Return the offered load in requests per second."""
@@ -55,9 +55,10 @@ class FleetMetrics:
             return SourceError(f"the latency histogram of {key} cannot be read: {error}")
         return Absent() if seconds is None else Value(seconds, found.at)
 
-    def served(self, key: WorkloadKey) -> Mapping[str, float]:
-        """Return rows answered per second by artefact of a variant; empty when that is not known."""
-        return self.served_rows.get(key, {})
+    def served(self, key: WorkloadKey, pool: str) -> Mapping[str, float]:
+        """Return rows that a pool answers per second, by artefact of a variant; empty when that is not known."""
+        rows = self.served_rows.get(key, {})
+        return {artifact: rate for (of, artifact), rate in rows.items() if of == pool}
 
     def reporting(self, key: WorkloadKey) -> Reading:
         """Return how many replicas report; fewer than are ready means that some are not scraped."""

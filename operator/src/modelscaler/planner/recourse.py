@@ -81,8 +81,7 @@ def replicas_within(rung: Rung, loads_rps: Floats, rps_per_replica: float, fewes
 def degraded_share(workload: Workload, seen: Observation, serving: PoolKey | None) -> float | None:
     """Return the share of the answers given lately that are less accurate than the serving pool's variant promises.
 
-    None when there were none, it is not known who answers, or nothing serves. For a moment after a switch to a more accurate
-    pool the answers of the one before count.
+    None when there were none, it is not known who answers, or nothing serves.
     """
     accuracies = {variant.name: variant.accuracy for variant in workload.variants}
     rates = [(rate, accuracies[name]) for name, rate in seen.served if name in accuracies]
