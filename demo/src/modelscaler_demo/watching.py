@@ -13,6 +13,8 @@ from modelscaler_demo.load.process import LoadProcess
 from modelscaler_demo.snapshot import Pool, Snapshot, Told, running_from, served_from, told_from
 
 EVERY_SECONDS = 1.0
+TOLD_DEGRADED_SHARE = 0.25
+"""From this share of answers on, a cheaper variant is worth an announcement."""
 
 
 @dataclass(slots=True)
@@ -68,10 +70,12 @@ class Watch:
 
 
 def switches(before: Told, after: Told) -> list[str]:
-    """Say when another placement or variant took over, or one was given up for a while."""
+    """Say when another placement or variant took over, one was given up for a while, or the reflex came in."""
     found = []
     if before.active and after.active and _kind(before.active) != _kind(after.active):
         found.append(f"{_kind(after.active)} takes over from {_kind(before.active)} ({after.reason})")
+    if (before.degraded_share or 0.0) < TOLD_DEGRADED_SHARE <= (after.degraded_share or 0.0):
+        found.append(f"{after.degraded_share:.0%} of answers come from a cheaper variant in the same pods")
     found.extend(f"{pool} cannot be had" for pool in after.unavailable if pool not in before.unavailable)
     return found
 

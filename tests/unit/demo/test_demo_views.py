@@ -83,6 +83,12 @@ def test_switch_is_announced_when_the_serving_pool_changes() -> None:
     assert switches(before, before) == []
 
 
+def test_reflex_is_announced_once_when_it_answers_a_burst() -> None:
+    calm, burst, more = (Told(degraded_share=share) for share in (None, 0.6, 0.9))
+    assert switches(calm, burst) == ["60% of answers come from a cheaper variant in the same pods"]
+    assert switches(burst, more) == switches(more, calm) == []
+
+
 def test_lines_come_every_few_seconds_when_there_is_no_terminal() -> None:
     out = io.StringIO()
     view = PlainView(SCENE, out)
