@@ -206,6 +206,19 @@ class FallbackRule:
 
 
 @dataclass(frozen=True, slots=True)
+class Schedule:
+    """At least `min_replicas` from each time that `start` names until the next that `end` names.
+
+    Both are cron expressions of five fields, on the clock of `time_zone` (an IANA name).
+    """
+
+    start: str
+    end: str
+    time_zone: str
+    min_replicas: int
+
+
+@dataclass(frozen=True, slots=True)
 class Workload:
     """A ModelDeployment's spec as the planner sees it.
 
@@ -230,10 +243,11 @@ class Workload:
     paused: bool = False
     reflex: bool = False
     policy: PolicySettings = PolicySettings()
+    schedules: tuple[Schedule, ...] = ()
 
     def __hash__(self) -> int:
         """Hash what tells workloads apart nearly always; all of a spec takes longer to hash than a plan to look it up."""
-        return hash((self.key, self.generation, self.reflex, self.policy))
+        return hash((self.key, self.generation, self.min_replicas, self.reflex, self.policy))
 
     def placement(self, name: str) -> PlacementOption:
         """Return the placement of that name; KeyError when the spec has none."""
@@ -329,7 +343,7 @@ class Observation:
 
     `latency` is in seconds at the objective's percentile. `selected` is the pool the Service selects, None when there is no
     Service yet. `new_readings` is False in an early pass, which looks at the last tick's readings again. `served` is
-    (variant, answers per second) for the variants that answer; empty when that is not known.
+    (variant, answers per second) for the variants that answer in that pool; empty when that is not known.
     """
 
     now: datetime

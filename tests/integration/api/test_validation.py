@@ -109,6 +109,12 @@ RULES = [
         "spec.scaling.fallback.replicas",
     ),
     Rule(
+        "minReplicas of a schedule must not be greater than maxReplicas",
+        {"spec.scaling.schedules": [{"start": "0 8 * * *", "end": "0 18 * * *", "minReplicas": 10}]},
+        {"spec.scaling.schedules": [{"start": "0 8 * * *", "end": "0 18 * * *", "minReplicas": 11}]},
+        "spec.scaling.schedules",
+    ),
+    Rule(
         "quantile must be greater than 0 and less than 1",
         {"spec.scaling.forecast.quantile": "0.5"},
         {"spec.scaling.forecast.quantile": "0.00"},

@@ -31,6 +31,14 @@ def problem(changes: dict[str, Any]) -> InvalidSpec:
         ({"spec.scaling.forecast.model": "Prophet"}, "spec.scaling.forecast.model"),
         ({"spec.scaling.forecast.timeZone": "two o'clock"}, "spec.scaling.forecast.timeZone"),
         ({"spec.scaling.forecast.holidays": ["25.12.2026"]}, "spec.scaling.forecast.holidays[0]"),
+        (
+            {"spec.scaling.schedules": [{"start": "at noon", "end": "0 1 * * *", "minReplicas": 2}]},
+            "spec.scaling.schedules[0].start",
+        ),
+        (
+            {"spec.scaling.schedules": [{"start": "0 0 * * *", "end": "0 1 * * *"}]},
+            "spec.scaling.schedules[0].minReplicas",
+        ),
         ({"spec.scaling.forecast.holidays": ["2026-12-25"] * 367}, "spec.scaling.forecast.holidays"),
         ({"spec.scaling.forecast.holidayCountry": "Germany"}, "spec.scaling.forecast.holidayCountry"),
         ({"spec.model": "ranker"}, "spec.model"),
@@ -88,6 +96,22 @@ def test_field_is_named_when_its_value_breaks_the_schema(changes: dict[str, Any]
         (
             {"spec.scaling.forecast.timeZone": "Europe/Atlantis"},
             "spec.scaling.forecast.timeZone: got 'Europe/Atlantis', expected an IANA name",
+        ),
+        (
+            {"spec.scaling.schedules": [{"start": "0 0 31 2 *", "end": "0 1 * * *", "minReplicas": 2}]},
+            "spec.scaling.schedules[0].start: got '0 0 31 2 *', expected a cron expression that names a time",
+        ),
+        (
+            {"spec.scaling.schedules": [{"start": "0 0 * * *", "end": "0 1 * * *", "minReplicas": 99}]},
+            "spec.scaling.schedules[0].minReplicas: got 99, expected at most spec.scaling.maxReplicas",
+        ),
+        (
+            {
+                "spec.scaling.schedules": [
+                    {"start": "0 0 * * *", "end": "0 1 * * *", "minReplicas": 2, "timeZone": "Europe/Atlantis"}
+                ]
+            },
+            "spec.scaling.schedules[0].timeZone: got 'Europe/Atlantis', expected an IANA name",
         ),
         (
             {"spec.scaling.forecast.holidays": ["2026-12-25", "2026-02-30"]},

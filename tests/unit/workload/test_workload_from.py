@@ -3,7 +3,16 @@ from typing import Any
 
 import pytest
 
-from modelscaler.domain import DirectionRules, FallbackRule, Objective, PlacementOption, PoolKey, RateLimit, WorkloadKey
+from modelscaler.domain import (
+    DirectionRules,
+    FallbackRule,
+    Objective,
+    PlacementOption,
+    PoolKey,
+    RateLimit,
+    Schedule,
+    WorkloadKey,
+)
 from modelscaler.workload import InvalidSpec, check_file, forecast_settings, parse_profile, workload_from
 from resources import model_deployment
 
@@ -49,6 +58,13 @@ def test_behaviour_is_the_spec_s_when_it_says_so() -> None:
     made = workload_from(model_deployment(changes), None)
     assert made.scale_down == DirectionRules(0.0, (RateLimit("Percent", 50, 60.0),), "Min")
     assert made.fallback == FallbackRule(failure_threshold=3, replicas=4)
+
+
+def test_schedules_are_the_spec_s() -> None:
+    office = {"start": "0 8 * * MON-FRI", "end": "0 18 * * MON-FRI", "minReplicas": 3, "timeZone": "Europe/Berlin"}
+    made = workload_from(model_deployment({"spec.scaling.schedules": [office]}), None)
+    assert made.schedules == (Schedule("0 8 * * MON-FRI", "0 18 * * MON-FRI", "Europe/Berlin", 3),)
+    assert workload_from(model_deployment(), None).schedules == ()
 
 
 def test_the_clock_of_the_load_is_the_spec_s() -> None:

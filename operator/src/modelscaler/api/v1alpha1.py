@@ -29,6 +29,7 @@ QualifiedName = Annotated[
 ]
 ShortText = Annotated[str, StringConstraints(max_length=253)]
 LongText = Annotated[str, StringConstraints(max_length=1024)]
+CronText = Annotated[str, StringConstraints(pattern=r"^[0-9A-Z*,/#-]+( [0-9A-Z*,/#-]+){4}$", max_length=100)]
 TimeZone = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_+/-]{0,63}$", max_length=64)]
 HolidayDate = Annotated[str, StringConstraints(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$", max_length=10)]
 CountryCode = Annotated[str, StringConstraints(pattern=r"^[A-Z]{2}$", max_length=2)]
@@ -267,6 +268,15 @@ class Behavior(ApiModel):
     scale_down: ScalingRules = Field(default=ScalingRules(), description="Rules for removing replicas.")
 
 
+class Schedule(ApiModel):
+    """More replicas at certain times, as in KEDA's cron scaler; load may ask for more than that at any time."""
+
+    start: CronText = Field(description="When it begins, as a cron expression: minute hour day month weekday.")
+    end: CronText = Field(description="When it ends, likewise.")
+    time_zone: TimeZone = Field(default="UTC", description="Time zone of both, an IANA name such as Europe/Berlin.")
+    min_replicas: int = Field(ge=1, le=1000, description="Fewest replicas from start to end.")
+
+
 class Fallback(ApiModel):
     """What to hold when metrics stay away, as in a KEDA ScaledObject; it never lowers what is running."""
 
@@ -334,6 +344,9 @@ class Scaling(ApiModel):
     max_hourly_cost: Decimal | None = Field(
         default=None, description="Budget for all replicas per hour; absent for none."
     )
+    schedules: list[Schedule] = Field(
+        default_factory=list, max_length=16, description="Times with another minimum of replicas."
+    )
     behavior: Behavior = Field(default=Behavior(), description="Rate limits and stabilisation.")
     fallback: Fallback | None = Field(default=None, description="Replicas to hold when metrics stay away.")
     forecast: Forecast = Field(default=Forecast(), description="How demand is forecast.")
@@ -349,6 +362,11 @@ class Scaling(ApiModel):
                 "!has(self.fallback) || self.fallback.replicas <= self.maxReplicas",
                 "fallback.replicas must not be greater than maxReplicas",
                 field=".fallback.replicas",
+            ),
+            cel(
+                "!has(self.schedules) || self.schedules.all(s, s.minReplicas <= self.maxReplicas)",
+                "minReplicas of a schedule must not be greater than maxReplicas",
+                field=".schedules",
             ),
         )
     )

@@ -75,6 +75,7 @@ class Binding(StrEnum):
 
     DEMAND = "Demand"
     MIN_REPLICAS = "MinReplicas"
+    SCHEDULE = "Schedule"
     MAX_REPLICAS = "MaxReplicas"
     MAX_HOURLY_COST = "MaxHourlyCost"
     OBJECTIVE = "LatencyObjective"

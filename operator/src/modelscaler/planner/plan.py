@@ -18,6 +18,7 @@ from modelscaler.planner.choice import Option, Past, best, options
 from modelscaler.planner.demand import load_from
 from modelscaler.planner.memory import recalled
 from modelscaler.planner.recourse import degraded_share
+from modelscaler.planner.schedules import least_replicas
 from modelscaler.planner.switching import Selection, demand_reason, option_of, select, why_leave
 
 
@@ -45,22 +46,37 @@ def plan(
         NoCandidateError: The spec allows no pool at all.
     """
     state = recalled(observation, state)
+    asked, workload = workload, _scheduled(workload, observation, interval_seconds)
     listed = _options(workload, observation, forecast, state, interval_seconds)
     load_is_known = known(observation.offered) is not None
     window_seconds = scale_down_window_seconds(workload)
     selection = select(listed, state, observation.now, window_seconds, load_is_known)
-    size = _size(workload, observation, selection.option, state)
+    minimum = Binding.MIN_REPLICAS if workload is asked else Binding.SCHEDULE
+    size = _size(workload, observation, selection.option, state, minimum)
     made = _plan(workload, observation, state, listed, selection, size)
     return made, _next_state(workload, observation, state, listed, selection)
 
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """How many replicas of the selected pool, out of how many at present, and what held the change back, if anything."""
+    """How many replicas of the selected pool, out of how many at present, and what held the change back, if anything.
+
+    `minimum` says whose the least number of replicas is: the spec's own, or a schedule's.
+    """
 
     current: int
     replicas: int
     held_by: Binding | None
+    minimum: Binding
+
+
+def _scheduled(workload: Workload, observation: Observation, interval_seconds: float) -> Workload:
+    """Return the workload with the minimum that schedules ask for, in time for the slowest placement; else itself."""
+    if not workload.schedules:
+        return workload
+    lead_seconds = max(placement.start_seconds for placement in workload.placements) + interval_seconds
+    least = least_replicas(workload, observation.now, lead_seconds)
+    return workload if least == workload.min_replicas else replace(workload, min_replicas=least)
 
 
 def _options(
@@ -105,18 +121,18 @@ def _fallback_holds(workload: Workload, state: PolicyState) -> bool:
     return workload.fallback is not None and state.missing_ticks >= workload.fallback.failure_threshold
 
 
-def _size(workload: Workload, observation: Observation, option: Option, state: PolicyState) -> Size:
+def _size(workload: Workload, observation: Observation, option: Option, state: PolicyState, minimum: Binding) -> Size:
     """Limit the change of a pool that serves already; a pool that is yet to start gets what it needs at once."""
     current = _current(observation, state)
     if option.candidate.pool != state.active or not current:
-        return Size(0, option.replicas, None)
+        return Size(0, option.replicas, None, minimum)
     wanted = _wanted(option, current)
     now = observation.now
     replicas, held_by = limit_change(workload, current, wanted, state.recommendations, state.changes, now)
     if replicas < current and option.feasible:
         trouble = _trouble(workload, observation, option.candidate)
         replicas, held_by = (current, trouble) if trouble else (replicas, held_by)
-    return Size(current, option.candidate.clipped(replicas), held_by)
+    return Size(current, option.candidate.clipped(replicas), held_by, minimum)
 
 
 def _wanted(option: Option, current: int) -> int:
@@ -195,7 +211,7 @@ def _binding(observation: Observation, selection: Selection, size: Size) -> Bind
         return Binding.SWITCH_COST
     if option.for_mean_accuracy:
         return Binding.MEAN_ACCURACY
-    return Binding.MIN_REPLICAS if size.replicas == candidate.fewest > option.needed else Binding.DEMAND
+    return size.minimum if size.replicas == candidate.fewest > option.needed else Binding.DEMAND
 
 
 def _why_short(candidate: Candidate) -> Binding:

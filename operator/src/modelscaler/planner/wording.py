@@ -15,6 +15,7 @@ HELD = {
     Binding.OBJECTIVE: "held while the latency objective is missed",
     Binding.MEAN_ACCURACY: "for minMeanAccuracy",
     Binding.MIN_REPLICAS: "the minimum",
+    Binding.SCHEDULE: "the minimum of a schedule",
 }
 
 SHORT = {

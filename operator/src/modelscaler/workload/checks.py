@@ -7,6 +7,7 @@ from typing import Final
 from modelscaler.api import RESERVED_VARIABLES
 from modelscaler.api.v1alpha1 import CapacityEntry, Forecast, ModelDeployment, ModelDeploymentSpec
 from modelscaler.forecast.clocks import countries, is_date, time_zones
+from modelscaler.planner.schedules import is_cron
 from modelscaler.workload.invalid import InvalidSpec
 
 DAY_SECONDS: Final = 86_400
@@ -25,6 +26,7 @@ def problems(resource: ModelDeployment) -> Iterator[InvalidSpec]:
     yield from _duplicates("spec.placements", [p.name for p in spec.placements], "name")
     yield from _accuracy(spec)
     yield from _replicas(spec)
+    yield from _schedules(spec)
     yield from _forecast(spec)
     yield from _environment(spec)
     yield from _capacity(spec)
@@ -55,6 +57,23 @@ def _replicas(spec: ModelDeploymentSpec) -> Iterator[InvalidSpec]:
         yield InvalidSpec("spec.scaling.minReplicas", scaling.min_replicas, limit)
     if scaling.fallback and scaling.fallback.replicas > scaling.max_replicas:
         yield InvalidSpec("spec.scaling.fallback.replicas", scaling.fallback.replicas, limit)
+
+
+def _schedules(spec: ModelDeploymentSpec) -> Iterator[InvalidSpec]:
+    most = spec.scaling.max_replicas
+    for index, schedule in enumerate(spec.scaling.schedules):
+        field = f"spec.scaling.schedules[{index}]"
+        for name, text in (("start", schedule.start), ("end", schedule.end)):
+            if not is_cron(text):
+                yield InvalidSpec(
+                    f"{field}.{name}", text, "a cron expression that names a time, such as 0 8 * * MON-FRI"
+                )
+        if schedule.time_zone not in time_zones():
+            yield InvalidSpec(f"{field}.timeZone", schedule.time_zone, "an IANA name such as Europe/Berlin")
+        if schedule.min_replicas > most:
+            yield InvalidSpec(
+                f"{field}.minReplicas", schedule.min_replicas, f"at most spec.scaling.maxReplicas ({most})"
+            )
 
 
 def _forecast(spec: ModelDeploymentSpec) -> Iterator[InvalidSpec]:

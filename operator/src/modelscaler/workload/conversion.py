@@ -20,6 +20,7 @@ from modelscaler.domain import (
     PoolKey,
     RateLimit,
     ReplicaCapacity,
+    Schedule,
     VariantOption,
     Workload,
     WorkloadKey,
@@ -67,6 +68,7 @@ def workload_from(resource: ModelDeployment, profile: tuple[CapacityEntry, ...] 
         recommend_only=scaling.mode == "Recommend",
         paused=resource.paused,
         reflex=scaling.reflex == "Auto",
+        schedules=tuple(Schedule(s.start, s.end, s.time_zone, s.min_replicas) for s in scaling.schedules),
     )
 
 
