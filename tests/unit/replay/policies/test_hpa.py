@@ -30,6 +30,7 @@ def test_replicas_are_multiplied_by_metric_over_target_when_it_is_off_by_more_th
 
 def test_a_sum_is_divided_by_the_target_when_replicas_still_start() -> None:
     assert for_average_value(900.0, 100.0, 4) == 9
+    assert for_average_value(300.0, 100.0, 0) == 3
 
 
 def test_replicas_that_start_count_as_idle_when_utilization_wants_more() -> None:
@@ -62,6 +63,20 @@ def test_growth_within_a_period_is_counted_from_its_beginning() -> None:
     assert limits.allowed(15.0, 12, 30) == 14
     assert limits.allowed(30.0, 14, 30) == 14
     assert limits.allowed(60.0, 14, 30) == 16
+
+
+def test_each_policy_counts_from_the_beginning_of_its_own_period() -> None:
+    policies = (RatePolicy("Pods", 4, 15.0), RatePolicy("Percent", 10, 60.0))
+    limits = Limits(Behavior(up=Direction(0.0, policies)), 1, 1000)
+    assert limits.allowed(0.0, 10, 90) == 14
+    assert limits.allowed(15.0, 14, 90) == 18
+
+
+def test_nothing_is_taken_back_when_more_were_added_than_a_period_allows() -> None:
+    limits = Limits(Behavior(), 10, 100)
+    assert limits.allowed(0.0, 1, 1) == 10
+    assert limits.allowed(5.0, 10, 90) == 10
+    assert limits.allowed(15.0, 10, 90) == 20
 
 
 def test_the_largest_wish_of_five_minutes_holds_when_fewer_are_wanted() -> None:

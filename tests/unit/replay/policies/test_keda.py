@@ -39,7 +39,7 @@ def test_the_fallback_is_held_when_errors_exceed_its_threshold() -> None:
     policy = started(kind)
     assert [replicas(policy, NOTHING, 8, 15.0 * n) for n in range(1, 6)] == [8, 8, 8, 5, 5]
     assert replicas(policy, ToldMeter(rps=0.0), 5, 90.0) == 1
-    assert replicas(policy, NOTHING, 5, 105.0) == 5
+    assert replicas(policy, NOTHING, 8, 105.0) == 8
 
 
 def test_it_goes_to_zero_only_when_the_trigger_was_inactive_for_the_cooldown() -> None:

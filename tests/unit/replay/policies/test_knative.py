@@ -40,6 +40,7 @@ def test_panic_ends_a_stable_window_after_the_threshold_was_last_exceeded() -> N
     assert scaler.scale(0.0, 10, 11.0, 25.0) == 25
     assert scaler.scale(30.0, 40, 30.0, 41.0) == 41
     assert scaler.panic_since == 0.0
+    assert scaler.scale(60.0, 55, 50.0, 56.0) == 56
     assert scaler.scale(62.0, 55, 50.0, 56.0) == 50
     assert scaler.panic_since is None
 
@@ -89,6 +90,13 @@ def test_both_windows_are_read_when_it_decides() -> None:
     assert policy.decide(sight(calm, 4, seconds=0.0)).replicas == {CPU_INT8: 4}
     surge = ToldMeter(rps=3.5 * each, brief_rps=20.5 * each)
     assert policy.decide(sight(surge, 4, seconds=2.0)).replicas == {CPU_INT8: 21}
+
+
+def test_nothing_is_removed_in_the_first_minute_when_pods_are_there_from_the_start() -> None:
+    policy = Knative(metric="rps").start(single_pool(), CPU_INT8)
+    for seconds in (0.0, 2.0, 60.0):
+        assert policy.decide(sight(ToldMeter(rps=1.0), 4, seconds=seconds)).replicas == {CPU_INT8: 4}
+    assert policy.decide(sight(ToldMeter(rps=1.0), 4, seconds=62.0)).replicas == {CPU_INT8: 2}
 
 
 def test_concurrency_is_measured_against_what_a_loaded_replica_has_in_it() -> None:

@@ -104,8 +104,19 @@ def test_the_larger_of_autoscaler_and_model_counts() -> None:
     # Wanted 2, 4, 6 at steps of 15 s: 10 half a minute on, but at most twice what there is.
     assert decided(policy, 6.0, 4, 45.0) == 8
     assert decided(policy, 8.0, 8, 60.0) == 12
-    # A falling line takes nothing away from what the metric wants.
-    assert decided(policy, 3.0, 12, 75.0) >= 3
+
+
+def test_a_falling_line_takes_nothing_away_from_what_the_metric_wants() -> None:
+    policy = PredictiveHpa(look_ahead_seconds=30.0, stabilization_seconds=0.0).start(single_pool(), CPU_INT8)
+    assert [decided(policy, rps, 10, 15.0 * n) for n, rps in enumerate((10.0, 6.0, 4.0), 1)] == [10, 6, 4]
+
+
+def test_bounds_are_kept_when_more_or_fewer_are_wanted() -> None:
+    policy = PredictiveHpa(stabilization_seconds=0.0).start(single_pool(min_replicas=2, max_replicas=6), CPU_INT8)
+    assert decided(policy, 50.0, 5, 15.0) == 6
+    assert PredictiveHpa().start(single_pool(min_replicas=2), CPU_INT8).decide(
+        sight(ToldMeter(rps=1.0), 1)
+    ).replicas == {CPU_INT8: 2}
 
 
 def test_the_largest_wish_of_the_window_holds_when_fewer_are_wanted() -> None:

@@ -44,7 +44,7 @@ def test_waiting_begins_again_when_a_wish_was_interrupted() -> None:
     policy = RayServe().start(WORKLOAD, CPU_INT8)
     for n in range(1, 7):
         assert decided(policy, 3.9, 2, 5.0 * n) == 2
-    assert decided(policy, 0.9, 2, 35.0) == 2
+    assert decided(policy, 1.9, 2, 35.0) == 2
     assert [decided(policy, 3.9, 2, 40.0 + 5.0 * n) for n in range(7)] == [2, 2, 2, 2, 2, 2, 4]
 
 

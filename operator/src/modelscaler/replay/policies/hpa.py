@@ -55,7 +55,7 @@ def for_utilization(share: float, target: float, seen: PoolSight, tolerance: flo
     if seen.starting and ratio > 1.0:
         counted = ready + seen.starting
         diluted = ratio * ready / counted
-        if abs(1.0 - diluted) <= tolerance or diluted < 1.0:
+        if abs(1.0 - diluted) <= tolerance:
             return current
         return max(math.ceil(diluted * counted - ROUNDING), current)
     if abs(1.0 - ratio) <= tolerance:
