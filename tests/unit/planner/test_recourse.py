@@ -124,6 +124,16 @@ def test_backlog_is_left_to_the_cheaper_variant() -> None:
     assert planned(laddered(reflex=False), 80.0, None, **backlog).target.replicas == 5, "180 / 40.8"
 
 
+def test_message_says_what_the_planned_variant_carries_and_what_the_other_does() -> None:
+    spec = laddered(policy=PolicySettings(headroom=0.1))
+
+    assert planned(spec, 100.0, forecast(200.0, spread=1.0)).message == (
+        "forecast 400 rps at 0.95 within 35 s, measured 100 rps, 10 % headroom; "
+        "cpu-full carries 40.8 rps per replica within 400 ms p99, for 220 rps, and 90.9 as int8 beyond: "
+        "6 replicas, the first plan"
+    )
+
+
 def test_quantiles_of_the_policy_count_when_they_are_set() -> None:
     ahead = forecast(200.0, spread=1.0)
     policy = PolicySettings(quantile=0.5)

@@ -101,6 +101,9 @@ def _demand(workload: Workload, observation: Observation, option: Option) -> str
             present = "load unknown (the source failed)"
         case _:
             present = f"measured {rps(demand.measured_rps or 0.0)} rps"
+    headroom = workload.policy.headroom
+    if headroom:
+        present += f", {headroom * 100:.3g} % headroom"
     if demand.forecast_rps is None:
         return present
     ahead = f"forecast {rps(demand.forecast_rps)} rps at {aim_of(workload).quantile:g}"
@@ -112,7 +115,12 @@ def _speed(workload: Workload, option: Option) -> str:
     promise = f"{objective.latency_seconds * 1000:g} ms p{objective.percentile * 100:g}"
     how = f"within {promise}" if candidate.meets_objective else f"although not within {promise}"
     text = f"{candidate.pool} carries {rps(candidate.rps_per_replica)} rps per replica {how}"
-    return f"{text} ({rps(candidate.rung_rps_per_replica)} by {candidate.rung.variant})" if candidate.rung else text
+    if candidate.rung is None:
+        return text
+    lasting = (option.demand if option.feasible else option.far).own_rps
+    return (
+        f"{text}, for {rps(lasting)} rps, and {rps(candidate.rung_rps_per_replica)} as {candidate.rung.variant} beyond"
+    )
 
 
 def _count(replicas: int) -> str:
