@@ -147,7 +147,6 @@ def test_the_target_is_a_share_of_what_a_replica_carries_when_scaled_on_requests
 
 def test_replicas_stay_when_nothing_was_measured() -> None:
     policy = Hpa(stabilization_seconds=0.0).start(single_pool(), CPU_INT8)
-    assert policy.decide(sight(ToldMeter(), 5, seconds=0.0)).replicas == {CPU_INT8: 5}
     assert policy.decide(sight(ToldMeter(rps=float("nan")), 5)).replicas == {CPU_INT8: 5}
     assert policy.decide(sight(ToldMeter(rps=0.0), 5)).replicas == {CPU_INT8: 1}
 

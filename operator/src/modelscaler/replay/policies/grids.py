@@ -1,6 +1,7 @@
 """Settings of the reactive and the predictive rivals that are tried: from cheap to safe, around what their makers ship.
 
-What everyone turns is the target: how much of what a replica carries within the objective is asked of it. Beside it, the
+What everyone turns is the target: how much of what a replica carries within the objective is asked of it; more than all of it
+for who balances requests in turn, which makes replicas carry more than at random (docs/designs/005-replay.md). Beside it, the
 window that matters most for each. The first of each tuple is what the makers ship, or show where they ship none. Few enough
 that the best of them is not luck, and no more than for our own policy (tuning.py).
 """
@@ -18,7 +19,7 @@ from modelscaler.replay.policies.ray_serve import RayServe
 from modelscaler.replay.policies.static import Static
 from modelscaler.replay.sight import PolicyKind
 
-SHARES: Final = (0.8, 0.95, 0.68, 0.57, 0.48, 0.4, 0.33, 0.25)
+SHARES: Final = (0.8, 1.1, 0.95, 0.68, 0.57, 0.48, 0.38, 0.28)
 BUSY_SHARES: Final = (0.8, 0.9, 0.68, 0.57, 0.48, 0.4, 0.33, 0.25)
 """Above 0.9 a full replica is within the tolerance, and nothing is ever added."""
 
@@ -34,8 +35,8 @@ HPA_BUSY: Final = tuple(
 KEDA: Final = tuple(Keda(threshold=share, window_seconds=seconds) for seconds in (120.0, 30.0) for share in SHARES)
 KNATIVE: Final = (
     *(Knative(utilization=share) for share in (0.7, 0.85, 0.55, 0.45, 0.35)),
-    *(Knative(metric="rps", utilization=share) for share in (0.7, 0.85, 0.6, 0.5, 0.4, 0.3)),
-    *(Knative(metric="rps", utilization=share, down_delay_seconds=300.0) for share in (0.9, 0.7, 0.55, 0.45, 0.35)),
+    *(Knative(metric="rps", utilization=share) for share in (0.7, 1.05, 0.85, 0.6, 0.5, 0.38)),
+    *(Knative(metric="rps", utilization=share, down_delay_seconds=300.0) for share in (1.05, 0.85, 0.7, 0.55, 0.4)),
 )
 RAY_SERVE: Final = (
     *(RayServe(target=share) for share in (0.8, 0.65, 0.55, 0.45, 0.35)),
@@ -44,12 +45,12 @@ RAY_SERVE: Final = (
 )
 PREDICTIVE_HPA: Final = (
     *(PredictiveHpa(target=share) for share in (0.8, 0.6)),
-    *(PredictiveHpa(target=share, look_ahead_seconds=60.0, history=12) for share in (0.8, 0.6, 0.5, 0.4)),
-    *(PredictiveHpa(target=share, look_ahead_seconds=300.0, history=40) for share in (0.8, 0.6, 0.5, 0.4)),
+    *(PredictiveHpa(target=share, look_ahead_seconds=60.0, history=12) for share in (1.0, 0.8, 0.6, 0.45)),
+    *(PredictiveHpa(target=share, look_ahead_seconds=300.0, history=40) for share in (1.0, 0.8, 0.6, 0.45)),
     PredictiveHpa("holt-winters"),
     *(
         PredictiveHpa("holt-winters", share, season=DAY_STEPS, smoothing=(0.3, 0.0, 0.3))
-        for share in (0.8, 0.6, 0.5, 0.4)
+        for share in (1.0, 0.8, 0.6, 0.45)
     ),
 )
 

@@ -124,7 +124,7 @@ class _Autoscaler:
         rps = self.kind.metric == "rps"
         read = sight.meter.offered_rps if rps else sight.meter.busy_share
         value = read(self.kind.window_seconds)
-        if not sight.seconds or math.isnan(value):
+        if math.isnan(value):
             return None
         return (
             for_average_value(value, self.target, seen.replicas) if rps else for_utilization(value, self.target, seen)

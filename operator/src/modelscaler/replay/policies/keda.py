@@ -104,7 +104,7 @@ class _ScaledObject:
 
     def _query(self, sight: Sight) -> float | None:
         """Return the query's value; None for an error."""
-        value = sight.meter.offered_rps(self.kind.window_seconds) if sight.seconds else math.nan
+        value = sight.meter.offered_rps(self.kind.window_seconds)
         if math.isfinite(value):
             self.failures = 0
             return value

@@ -141,7 +141,7 @@ class _Revision:
             self.scaler.begin(sight.seconds, seen.ready)
         read = sight.meter.offered_rps if kind.metric == "rps" else sight.meter.concurrency
         stable, panic = read(kind.stable_seconds), read(kind.stable_seconds * kind.panic_share)
-        if not sight.seconds or math.isnan(stable) or math.isnan(panic):
+        if math.isnan(stable) or math.isnan(panic):
             return Targets({self.pool: seen.replicas}, self.pool)
         wanted = self.scaler.scale(sight.seconds, seen.ready, stable, panic)
         return Targets({self.pool: min(max(wanted, self.least), self.most)}, self.pool)

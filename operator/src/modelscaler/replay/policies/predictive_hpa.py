@@ -128,7 +128,7 @@ class _Predictive:
     def decide(self, sight: Sight) -> Targets:
         current = sight.pool(self.pool).replicas
         value = sight.meter.offered_rps(self.window_seconds)
-        if not sight.seconds or math.isnan(value):
+        if math.isnan(value):
             return Targets({self.pool: current}, self.pool)
         wanted = for_average_value(value, self.target, current)
         predicted = self.model.forecast_after(float(wanted))

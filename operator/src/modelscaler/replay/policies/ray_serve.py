@@ -86,7 +86,7 @@ class _Deployment:
     def decide(self, sight: Sight) -> Targets:
         seen = sight.pool(self.pool)
         ongoing = sight.meter.concurrency(self.kind.look_back_seconds)
-        if not sight.seconds or not seen.ready or math.isnan(ongoing):
+        if not seen.ready or math.isnan(ongoing):
             return Targets({self.pool: seen.replicas}, self.pool)
         wanted = min(max(self.kind.wanted(ongoing, self.target, seen.ready), self.least), self.most)
         return Targets({self.pool: self._delayed(wanted, seen.replicas)}, self.pool)
