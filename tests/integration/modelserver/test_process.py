@@ -9,7 +9,16 @@ import numpy as np
 import pytest
 import tritonclient.http as triton
 
-from modelserver_process import QUERY, environment, maps_library, serve_command, serving, sleep_body, sleepy_server
+from modelserver_process import (
+    QUERY,
+    ServerProcess,
+    environment,
+    maps_library,
+    serve_command,
+    serving,
+    sleep_body,
+    sleepy_server,
+)
 
 MEBIBYTE = 1 << 20
 
@@ -86,6 +95,27 @@ def test_ladder_is_changed_over_the_admin_port_while_the_server_runs(tmp_path: P
         assert server.request("POST", "/v2/models/sleepy/versions/quick/infer", sleep_body(5))[0] == 200
         assert server.metric(f'modelserver_ladder_info{{hash="{digest}",variants="full,quick"}}') == 1.0
         assert server.request("GET", "/admin/ladder")[0] == 404
+
+
+def test_ladder_file_is_read_before_loading_and_followed_and_what_does_not_load_is_left_out(tmp_path: Path) -> None:
+    ladder = tmp_path / "ladder.json"
+    ladder.write_text(json.dumps({"variants": ["full", "gone", "quick"], "latencyMilliseconds": 300}))
+    with sleepy_server(tmp_path / "log", "--ladder-file", str(ladder)) as server:
+        assert held_variants(server) == "full,quick"
+        assert "variant 'gone' is left out" in server.log.read_text()
+        assert server.request("POST", "/v2/models/sleepy/versions/quick/infer", sleep_body(5))[0] == 200
+        ladder.write_text(json.dumps({"variants": ["full"], "latencyMilliseconds": 300}))
+        until = time.monotonic() + 10.0
+        while held_variants(server) != "full" and time.monotonic() < until:
+            time.sleep(0.05)
+        assert held_variants(server) == "full"
+        assert server.request("POST", "/v2/models/sleepy/versions/quick/infer", sleep_body(5))[0] == 404
+
+
+def held_variants(server: ServerProcess) -> str:
+    lines = server.request("GET", "/metrics")[1].decode().splitlines()
+    (line,) = [line for line in lines if line.startswith("modelserver_ladder_info{") and line.endswith(" 1.0")]
+    return line.partition('variants="')[2].partition('"')[0]
 
 
 def test_hot_items_are_in_the_cache_when_the_server_is_ready(tmp_path: Path) -> None:

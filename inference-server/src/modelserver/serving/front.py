@@ -190,7 +190,7 @@ class Front:
                 pressure=engine.pressure,
                 mean_accuracy=engine.mean_accuracy,
                 ladder_hash=ladder.hash,
-                ladder_variants=ladder.variants,
+                ladder_variants=tuple(engine.variants) if self.is_started else ladder.variants,
                 memory_bytes=dict(enumerate(engine.worker_memory_bytes)),
             )
         )

@@ -77,7 +77,7 @@ class State:
         pressure: Of the reflex: how much of what is offered the ladder's first cannot carry.
         mean_accuracy: Of recent answers; None when not known.
         ladder_hash: Of the ladder's settings.
-        ladder_variants: Its variants.
+        ladder_variants: Those of its variants that are held; before any is, all of them.
         memory_bytes: Worker -> resident memory.
     """
 

@@ -90,8 +90,9 @@ class Ladder:
     def _tried(self, variant: str) -> LoadedVariant | str:
         try:
             return self._load(variant, must=False)
-        except LoadError as error:
-            return str(error)
+        except Exception as error:  # a model's code may raise anything
+            self.drop(variant)
+            return str(error) if isinstance(error, LoadError) else f"{type(error).__name__}: {error}"
 
     def _load(self, variant: str, must: bool) -> LoadedVariant | str:
         """Load a variant, or say why there is no memory for it; `must` overrides that."""
