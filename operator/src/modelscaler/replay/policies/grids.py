@@ -1,8 +1,8 @@
 """Settings of the reactive and the predictive rivals that are tried: from cheap to safe, around what their makers ship.
 
-What everyone turns is the target: how much of what a replica carries within the objective is asked of it; more than all of it
-for who balances requests in turn, which makes replicas carry more than at random (docs/designs/005-replay.md). Beside it, the
-window that matters most for each. The first of each tuple is what the makers ship, or show where they ship none. Few enough
+What everyone turns is the target: how much of what a replica carries within the objective is asked of it, a little more than
+all of it included, for requests that come in turn let replicas carry more than at random (docs/designs/005-replay.md). An
+autoscaler with a tolerance goes a tenth beyond its target anyway. Beside it, the window that matters most for each. The first of each tuple is what the makers ship, or show where they ship none. Few enough
 that the best of them is not luck, and no more than for our own policy (tuning.py).
 """
 
@@ -19,7 +19,7 @@ from modelscaler.replay.policies.ray_serve import RayServe
 from modelscaler.replay.policies.static import Static
 from modelscaler.replay.sight import PolicyKind
 
-SHARES: Final = (0.8, 1.1, 0.95, 0.68, 0.57, 0.48, 0.38, 0.28)
+SHARES: Final = (0.8, 1.0, 0.9, 0.7, 0.62, 0.55, 0.45, 0.32)
 BUSY_SHARES: Final = (0.8, 0.9, 0.68, 0.57, 0.48, 0.4, 0.33, 0.25)
 """Above 0.9 a full replica is within the tolerance, and nothing is ever added."""
 
