@@ -133,7 +133,11 @@ def candidates(workload: Workload, observation: Observation, state: PolicyState)
         NoCandidateError: There is none.
     """
     seen = {pool.pool: pool for pool in observation.pools}
-    return tuple(_as_seen(workload, observation.now, state, c, seen.get(c.pool)) for c in _offered(workload))
+    noticed = {state.active, *seen, *(outage.pool for outage in state.outages)}
+    return tuple(
+        _as_seen(workload, observation.now, state, c, seen.get(c.pool)) if c.pool in noticed else c
+        for c in _offered(workload)
+    )
 
 
 def candidate_of(workload: Workload, observation: Observation, state: PolicyState, pool: PoolKey) -> Candidate | None:

@@ -127,7 +127,8 @@ def options(candidates: Sequence[Candidate], load: Load, interval_seconds: float
     """
     escapes = [c for c in candidates if c.available] or candidates
     lead = interval_seconds
-    ahead = {seconds: _ahead(load, seconds + lead, candidates) for seconds in {c.start_seconds for c in candidates}}
+    limited = any(c.rung is not None and c.rung.allowed_share < 1.0 for c in candidates)
+    ahead = {seconds: _ahead(load, seconds + lead, limited) for seconds in {c.start_seconds for c in candidates}}
     far = ahead[max(c.start_seconds for c in escapes)].demand
     return tuple(_option(c, ahead[c.start_seconds], far, past) for c in candidates)
 
@@ -140,8 +141,7 @@ class _Ahead:
     loads_rps: Floats
 
 
-def _ahead(load: Load, horizon_seconds: float, candidates: Sequence[Candidate]) -> _Ahead:
-    limited = any(c.rung is not None and c.rung.allowed_share < 1.0 for c in candidates)
+def _ahead(load: Load, horizon_seconds: float, limited: bool) -> _Ahead:
     return _Ahead(load.within(horizon_seconds), load.spread(horizon_seconds) if limited else UNKNOWN)
 
 
