@@ -2,8 +2,9 @@
 
 What everyone turns is the target: how much of what a replica carries within the objective is asked of it, a little more than
 all of it included, for requests that come in turn let replicas carry more than at random (docs/designs/005-replay.md). An
-autoscaler with a tolerance goes a tenth beyond its target anyway. Beside it, the window that matters most for each. The first of each tuple is what the makers ship, or show where they ship none. Few enough
-that the best of them is not luck, and no more than for our own policy (tuning.py).
+autoscaler with a tolerance goes a tenth beyond its target anyway. Beside it, the window that matters most for each. The first
+of each tuple is what the makers ship, or show where they ship none. Few enough that the best of them is not luck, and no more
+than for our own policy (tuning.py).
 """
 
 from typing import Final
