@@ -1,9 +1,10 @@
 """How fast a HorizontalPodAutoscaler lets replicas change: its stabilisation windows and rate policies.
 
-After kubernetes/kubernetes, `pkg/controller/podautoscaler/horizontal.go` since v1.27 (`recordInitialRecommendation`,
+After kubernetes/kubernetes, `pkg/controller/podautoscaler/horizontal.go` (`recordInitialRecommendation`,
 `stabilizeRecommendationWithBehaviors`, `convertDesiredReplicasWithBehaviorRate`, `calculateScaleUpLimitWithScalingRules`,
-`calculateScaleDownLimitWithBehaviors`) and `pkg/apis/autoscaling/v2/defaults.go` (commit 1adaa75). Kept apart from our own
-planner's limits, so that a change of ours changes no rival.
+`calculateScaleDownLimitWithBehaviors`, commit 0006726; as in versions after that one, the current number is brought between
+the extremes of both windows, and changes of both directions count in a period) and `pkg/apis/autoscaling/v2/defaults.go`
+(commit 1adaa75). Kept apart from our own planner's limits, so that a change of ours changes no rival.
 """
 
 import math
