@@ -20,7 +20,7 @@ from modelscaler.replay.case import Cluster, capacity_of
 from modelscaler.replay.comparison import Comparison, Setting, choices
 from modelscaler.replay.load import Arrivals, Part
 from modelscaler.replay.offered import OURS, UnknownPolicyError, chosen_names, grids_for
-from modelscaler.replay.options import DEFAULT_STARTS
+from modelscaler.replay.options import DEFAULT_MOST_SETTINGS, DEFAULT_STARTS, MOST_SETTINGS
 from modelscaler.replay.report.figures import figures
 from modelscaler.replay.report.rows import told, write_timelines
 from modelscaler.replay.report.table import text
@@ -147,9 +147,10 @@ def compared(setting: Setting, names: Sequence[str], arguments: argparse.Namespa
         from modelscaler.backtest.tuning import FleetTuner  # noqa: PLC0415 - torch, and only when something is learnt
 
         tuner = FleetTuner(shipped)
+    most_settings = arguments.most_settings or (MOST_SETTINGS if arguments.tune else DEFAULT_MOST_SETTINGS)
     progress = progress_bar()
     try:
-        grids = grids_for(setting, names, shipped, tuner, 50 if arguments.tune else arguments.most_settings)
+        grids = grids_for(setting, names, shipped, tuner, most_settings)
         found = compare(setting, grids, progress, arguments.processes)
     finally:
         progress.close()

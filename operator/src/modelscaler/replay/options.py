@@ -9,6 +9,7 @@ DEFAULT_DAYS: Final = 2.0
 DEFAULT_SEEDS: Final = 5
 DEFAULT_STARTS: Final = (60.0,)
 DEFAULT_MOST_SETTINGS: Final = 16
+MOST_SETTINGS: Final = 50
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -58,10 +59,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seeds", type=_between(1, 100, int), default=DEFAULT_SEEDS, metavar="N", help="how many (5)")
     parser.add_argument(
         "--most-settings",
-        type=_between(1, 50, int),
-        default=DEFAULT_MOST_SETTINGS,
+        type=_between(1, MOST_SETTINGS, int),
         metavar="N",
-        help="tried of a policy (16)",
+        help="tried of a policy (16; all with --tune)",
     )
     parser.add_argument("--no-retuning", action="store_true", help="forecast with the network as it ships")
     parser.add_argument("--tune", action="store_true", help="only say which settings of ours the newer days recommend")

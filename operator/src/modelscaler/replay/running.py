@@ -2,10 +2,10 @@
 
 import multiprocessing
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable
 from concurrent.futures import ProcessPoolExecutor
-from functools import lru_cache
-from typing import Final
+from functools import lru_cache, partial
+from typing import Final, TypeAlias
 
 from modelscaler.backtest.method import Progress
 from modelscaler.replay.case import Case
@@ -29,6 +29,9 @@ from modelscaler.replay.timeline import Timeline
 
 CHUNK: Final = 2
 
+RunAll: TypeAlias = Callable[[Callable[[Job], Ran], list[Job]], Iterable[Ran]]
+"""Like `map`: runs every job, in order."""
+
 
 def compare(setting: Setting, grids: Grids, progress: Progress, processes: int | None = None) -> Comparison:
     """Run a comparison.
@@ -39,13 +42,22 @@ def compare(setting: Setting, grids: Grids, progress: Progress, processes: int |
         progress: Is told how far it has come.
         processes: How many run beside each other; None: one per processor.
     """
+    count = processes or len(os.sched_getaffinity(0))
+    if count == 1:
+        _remember(setting, grids)
+        return _compared(setting, grids, progress, map)
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(count, mp_context=context, initializer=_remember, initargs=(setting, grids)) as pool:
+        return _compared(setting, grids, progress, partial(pool.map, chunksize=CHUNK))
+
+
+def _compared(setting: Setting, grids: Grids, progress: Progress, run_all: RunAll) -> Comparison:
     what = f"{setting.trace.name}, {setting.start_seconds:g} s to start"
     units: dict[PartName, float] = {"tuning": unit_of(setting, "tuning"), "test": unit_of(setting, "test")}
-    with _pool(setting, grids, processes) as pool:
-        tried = list(_all(pool, first_jobs(grids), progress, f"{what}: settings"))
-        found = choices(tried, setting.workload.objective.min_mean_accuracy)
-        further = dict.fromkeys(job for choice in found for job in choice.jobs(setting.seeds) if job.number)
-        more = list(_all(pool, list(further), progress, f"{what}: seeds"))
+    tried = _told(run_all(_run, jobs := first_jobs(grids)), progress, f"{what}: settings", len(jobs))
+    found = choices(tried, setting.workload.objective.min_mean_accuracy)
+    further = list(dict.fromkeys(job for choice in found for job in choice.jobs(setting.seeds) if job.number))
+    more = _told(run_all(_run, further), progress, f"{what}: seeds", len(further))
     return Comparison(setting, grids, units, tuple(tried), judged(found, [*tried, *more], grids, units["test"]))
 
 
@@ -58,16 +70,13 @@ def _replayed(case: Case, grids: Grids, job: Job) -> Timeline:
     return replay(case, grids[job.part][job.policy][job.place], first_replicas(case))
 
 
-def _pool(setting: Setting, grids: Grids, processes: int | None) -> ProcessPoolExecutor:
-    count = processes or len(os.sched_getaffinity(0))
-    context = multiprocessing.get_context("spawn")
-    return ProcessPoolExecutor(count, mp_context=context, initializer=_remember, initargs=(setting, grids))
-
-
-def _all(pool: ProcessPoolExecutor, jobs: Sequence[Job], progress: Progress, what: str) -> Iterator[Ran]:
-    for done, ran in enumerate(pool.map(_run, jobs, chunksize=CHUNK)):
-        progress(what, done + 1, len(jobs))
-        yield ran
+def _told(runs: Iterable[Ran], progress: Progress, what: str, count: int) -> list[Ran]:
+    """Wait for runs, and tell how many there are."""
+    found = []
+    for ran in runs:
+        found.append(ran)
+        progress(what, len(found), count)
+    return found
 
 
 _shared: list[tuple[Setting, Grids]] = []
@@ -76,6 +85,7 @@ _shared: list[tuple[Setting, Grids]] = []
 
 def _remember(setting: Setting, grids: Grids) -> None:
     _shared[:] = [(setting, grids)]
+    _case.cache_clear()
 
 
 @lru_cache(maxsize=4)

@@ -1,0 +1,137 @@
+"""How policies are compared: which settings are chosen, what a front is, what is violated at a cost."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import numpy as np
+import pytest
+
+from modelscaler.backtest.trace import Trace
+from modelscaler.domain import PolicySettings
+from modelscaler.replay.case import Cluster
+from modelscaler.replay.comparison import Choice, Comparison, Grids, Job, Judged, Ran, Setting, choices, judged
+from modelscaler.replay.load import Arrivals, Part
+from modelscaler.replay.outcome import Outcome
+from modelscaler.replay.policies.static import Static
+from modelscaler.replay.standard import POOL, standard_workload
+from modelscaler.replay.tuning import GRID, Trial, Tried, best_of, is_worth_adopting
+
+DAY = Trace("shop", 3600.0, datetime(2026, 3, 2, tzinfo=UTC), np.full(96, 10.0))
+STATIC = {"a": (Static(1, "a"), Static(2, "a"))}
+GRIDS: Grids = {"tuning": STATIC, "test": STATIC}
+
+
+def outcome(cost: float, violating_share: float, accuracy: float = 0.95) -> Outcome:
+    return Outcome(
+        offered=1e6,
+        violating=1e6 * violating_share,
+        refused=0.0,
+        violating_seconds=0.0,
+        mean_hourly_cost=cost,
+        mean_accuracy=accuracy,
+        degraded_share=0.0,
+        scale_events=0,
+        direction_changes=0,
+        flips=0,
+        recovery_seconds=0.0,
+        days=1.0,
+    )
+
+
+def setting() -> Setting:
+    workload = standard_workload(60.0, with_rung=True)
+    return Setting(DAY, workload, POOL, Part(1.0, 2.0), Part(2.0, 3.0), Arrivals(), 2, Cluster())
+
+
+def comparison(tried: Sequence[Ran], found: Sequence[Judged] = ()) -> Comparison:
+    return Comparison(setting(), GRIDS, {"tuning": 1.0, "test": 2.0}, tuple(tried), tuple(found))
+
+
+def test_cheapest_is_chosen_when_several_keep_the_objective() -> None:
+    tried = [Tried("dear", outcome(3.0, 0.0)), Tried("cheap", outcome(2.0, 0.001)), Tried("late", outcome(1.0, 0.0011))]
+
+    assert best_of(tried, None).settings == "cheap"
+
+
+def test_least_violating_is_chosen_when_none_keeps_the_objective() -> None:
+    tried = [Tried("late", outcome(1.0, 0.2)), Tried("less", outcome(5.0, 0.01))]
+
+    assert best_of(tried, None).settings == "less"
+
+
+def test_inaccurate_settings_are_passed_over_when_there_is_a_floor() -> None:
+    tried = [Tried("vague", outcome(1.0, 0.0, accuracy=0.90)), Tried("exact", outcome(2.0, 0.0, accuracy=0.95))]
+
+    assert best_of(tried, 0.94).settings == "exact"
+    assert best_of(tried, None).settings == "vague"
+
+
+def test_settings_are_chosen_on_the_older_part_unless_with_hindsight() -> None:
+    tried = [
+        Ran(Job("tuning", 0, "a", 0), outcome(1.0, 0.0)),
+        Ran(Job("tuning", 0, "a", 1), outcome(2.0, 0.0)),
+        Ran(Job("test", 0, "a", 0), outcome(1.0, 0.5)),
+        Ran(Job("test", 0, "a", 1), outcome(2.0, 0.0)),
+    ]
+
+    assert choices(tried, None) == [Choice("a", 0, False), Choice("a", 1, True)]
+
+
+def test_choices_are_judged_under_every_seed() -> None:
+    runs = [Ran(Job("test", number, "a", 1), outcome(2.0 + number, 0.01 * number)) for number in (0, 1)]
+
+    (one,) = judged([Choice("a", 1, True)], runs, GRIDS, unit=2.0)
+
+    assert one.settings == {"replicas": 2}
+    assert one.cost == pytest.approx(1.25)
+    assert one.violating_share == pytest.approx(0.005)
+    least, most = one.interval("mean_hourly_cost")
+    assert least < 2.5 < most
+
+
+def test_front_leaves_out_what_costs_more_and_violates_more() -> None:
+    shares = {2.0: 0.1, 3.0: 0.2, 4.0: 0.001, 1.0: 0.5}
+    found = comparison([Ran(Job("test", 0, "a", place), outcome(*pair)) for place, pair in enumerate(shares.items())])
+
+    assert found.front("a") == [(0.5, 0.5), (1.0, 0.1), (2.0, 0.001)]
+
+
+def test_violations_at_a_cost_lie_between_the_points_of_the_front() -> None:
+    found = comparison(
+        [Ran(Job("test", 0, "a", 0), outcome(2.0, 0.1)), Ran(Job("test", 0, "a", 1), outcome(4.0, 0.001))]
+    )
+
+    assert found.violating_at("a", 1.5) == pytest.approx(0.01)
+    assert found.violating_at("a", 9.0) == pytest.approx(0.001)
+    assert np.isnan(found.violating_at("a", 0.9))
+
+
+def trial(costs: Sequence[float], violating_share: float = 0.0) -> Trial:
+    return Trial(outcome(float(np.mean(costs)), violating_share), np.array(costs))
+
+
+def test_settings_are_adopted_when_they_save_every_day() -> None:
+    assert is_worth_adopting(trial([9.0, 8.9, 9.1]), trial([10.0, 10.1, 9.9]))
+
+
+def test_settings_are_not_adopted_when_the_saving_may_be_luck() -> None:
+    assert not is_worth_adopting(trial([5.0, 12.0, 10.0]), trial([10.0, 10.0, 10.0]))
+
+
+def test_settings_are_not_adopted_when_they_save_little() -> None:
+    assert not is_worth_adopting(trial([9.8, 9.8, 9.8]), trial([10.0, 10.0, 10.0]))
+
+
+def test_settings_are_not_adopted_when_they_miss_the_objective() -> None:
+    assert not is_worth_adopting(trial([5.0, 5.0], violating_share=0.01), trial([10.0, 10.0]))
+
+
+def test_dearer_settings_are_adopted_when_the_current_ones_miss_the_objective() -> None:
+    assert is_worth_adopting(trial([12.0, 12.0]), trial([10.0, 10.0], violating_share=0.01))
+
+
+def test_grid_is_small_and_has_the_reactive_rule() -> None:
+    assert len(GRID) <= 50
+    assert len(set(GRID)) == len(GRID)
+    assert replace(PolicySettings(), forecaster="Reactive", scale_down_seconds=300.0) in GRID
