@@ -42,13 +42,12 @@ def _section(found: Comparison) -> str:
 def _course(found: Comparison) -> str:
     """Return the picture of our run beside that of the rival that violates least with tuned settings."""
     tuned = {one.policy: one for one in found.judged if not one.hindsight}
-    rivals = [one for name, one in tuned.items() if name not in (OURS, ORACLE)]
-    names = [OURS] * (OURS in tuned) + [min(rivals, key=lambda one: one.violating_share).policy] * bool(rivals)
-    places = {
-        c.policy: c.place
-        for c in choices(found.tried, found.setting.workload.objective.min_mean_accuracy)
-        if not c.hindsight
-    }
+    rivals = sorted(
+        (one for name, one in tuned.items() if name not in (OURS, ORACLE)), key=lambda one: one.violating_share
+    )
+    names = [OURS] * (OURS in tuned) + [one.policy for one in rivals[:1]]
+    floor = found.setting.workload.objective.min_mean_accuracy
+    places = {choice.policy: choice.place for choice in choices(found.tried, floor) if not choice.hindsight}
     runs = [(name, timeline_of(found.setting, found.grids, Job("test", 0, name, places[name]))) for name in names]
     if not runs:
         return ""
