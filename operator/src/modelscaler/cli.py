@@ -1,4 +1,4 @@
-"""The command line: run | validate | explain | backtest | replay | forecast | crd."""
+"""The command line: run | validate | explain | backtest | replay | profile | forecast | crd."""
 
 import argparse
 import asyncio
@@ -34,6 +34,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_explain(commands.add_parser("explain", help="say what a ModelDeployment's last decision was, and why"))
     _add_backtest(commands.add_parser("backtest", help="score forecasts on recorded load"))
     _add_replay(commands.add_parser("replay", help="compare policies on recorded load"))
+    _add_profile(commands.add_parser("profile", help="measure a server and store its speed"))
     _add_forecast(commands.add_parser("forecast", help="make the network that forecasts"))
     _add_crd(commands.add_parser("crd", help="print the CustomResourceDefinition"))
     return parser
@@ -105,6 +106,13 @@ def _add_replay(parser: argparse.ArgumentParser) -> None:
     from modelscaler.replay.options import add_arguments  # noqa: PLC0415 - keep `validate` fast
 
     parser.set_defaults(handler=_replay)
+    add_arguments(parser)
+
+
+def _add_profile(parser: argparse.ArgumentParser) -> None:
+    from modelscaler.profiling.command import add_arguments  # noqa: PLC0415 - keep `validate` fast
+
+    parser.set_defaults(handler=_profile)
     add_arguments(parser)
 
 
@@ -194,6 +202,12 @@ def _replay(arguments: argparse.Namespace) -> int:
     from modelscaler.replay.command import command  # noqa: PLC0415
 
     return command(arguments)
+
+
+def _profile(arguments: argparse.Namespace) -> int:
+    from modelscaler.profiling.command import profile  # noqa: PLC0415
+
+    return profile(arguments)
 
 
 def _backtest(arguments: argparse.Namespace) -> int:

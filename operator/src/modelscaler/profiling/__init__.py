@@ -1,0 +1,1 @@
+"""Measure one running server, and keep what was measured as a capacity profile."""

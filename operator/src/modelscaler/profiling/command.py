@@ -1,0 +1,134 @@
+"""`modelscaler profile`: measure one replica and store its speed."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from modelscaler import __version__
+from modelscaler.backtest.progress import progress_bar
+from modelscaler.cluster.errors import ApiCallError
+from modelscaler.profiling.job import job
+from modelscaler.profiling.measuring import Plan, measure
+from modelscaler.profiling.report import as_yaml, config_map, entry, merged, report
+from modelscaler.profiling.sample import SampleError, bodies_in, made_up
+from modelscaler.profiling.server import Server, ServerError
+from modelscaler.workload import InvalidSpec, parse_profile
+from modelscaler.workload.files import PROFILE_KEY
+
+SAMPLES = 64
+
+
+def profile(given: argparse.Namespace) -> int:
+    """Run the command; return its exit status."""
+    if given.job:
+        print(
+            as_yaml(job(f"profile-{given.placement}-{given.variant}", given.namespace, given.image, _own(given))),
+            end="",
+        )
+        return 0
+    try:
+        server = Server(given.url, given.model)
+        bodies = _bodies(server, given)
+        plan = Plan(given.window, given.inferences, given.run_limit, given.soak, given.max_batch)
+        bar = progress_bar()
+        try:
+            measured = measure(server, bodies, plan, bar)
+        finally:
+            bar.close()
+        print(report(measured), file=sys.stderr if given.output == "-" else sys.stdout)
+        _store(given, entry(measured, given.placement, given.variant))
+    except (ServerError, SampleError, InvalidSpec, ApiCallError, OSError, ValueError) as error:
+        print(f"modelscaler: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add what `profile` takes."""
+    parser.add_argument("url", help="of one replica, e.g. http://localhost:8080")
+    parser.add_argument("--model", required=True, help="its name at the server")
+    parser.add_argument("--placement", required=True, help="where this replica runs, a name from spec.placements")
+    parser.add_argument("--variant", required=True, help="what it serves, a name from spec.variants")
+    parser.add_argument("--request", type=Path, metavar="FILE", help="JSON bodies of /infer, one a line (made up)")
+    parser.add_argument("--name", default="capacity-profile", help="of the ConfigMap (%(default)s)")
+    parser.add_argument("--namespace", "-n", default="default")
+    parser.add_argument("--output", metavar="FILE", help="write the ConfigMap there; - for standard output")
+    parser.add_argument(
+        "--apply", action="store_true", help="write the ConfigMap into the cluster; keeps other entries"
+    )
+    parser.add_argument("--window", type=_seconds, default=2.0, metavar="SECONDS", help="of each closed loop (2)")
+    parser.add_argument("--inferences", type=_count, default=1000, help="of the timed run (1000)")
+    parser.add_argument(
+        "--run-limit", type=_seconds, default=120.0, metavar="SECONDS", help="longest time of that run (120)"
+    )
+    parser.add_argument("--soak", type=_seconds, default=20.0, metavar="SECONDS", help="8 clients for so long (20)")
+    parser.add_argument("--max-batch", type=_count, help="largest batch that the server forms (as it counts)")
+    parser.add_argument(
+        "--job", action="store_true", help="print a Job that does it in the cluster, and measure nothing"
+    )
+    parser.add_argument("--image", default=f"ghcr.io/modelscaler/operator:{__version__}", help="of that Job")
+    parser.add_argument("--kubeconfig", default=None)
+    parser.add_argument("--context", default=None)
+
+
+def _own(given: argparse.Namespace) -> list[str]:
+    """Return the arguments of the Job's container: the ConfigMap goes to its log's standard output."""
+    kept = {
+        "--model": given.model,
+        "--placement": given.placement,
+        "--variant": given.variant,
+        "--name": given.name,
+        "--namespace": given.namespace,
+        "--window": f"{given.window:g}",
+        "--inferences": str(given.inferences),
+        "--run-limit": f"{given.run_limit:g}",
+        "--soak": f"{given.soak:g}",
+        "--output": "-",
+    }
+    if given.max_batch:
+        kept["--max-batch"] = str(given.max_batch)
+    return [given.url, *(part for pair in kept.items() for part in pair)]
+
+
+def _bodies(server: Server, given: argparse.Namespace) -> list[bytes]:
+    if given.request:
+        return bodies_in(given.request.read_text(), f"--request {given.request}")
+    return made_up(server.metadata(), SAMPLES, seed=0)
+
+
+def _store(given: argparse.Namespace, added: dict[str, object]) -> None:
+    if given.output:
+        manifest = config_map(given.name, given.namespace, merged(None, added))
+        parse_profile(manifest["data"][PROFILE_KEY])
+        if given.output == "-":
+            print(as_yaml(manifest), end="")
+        else:
+            Path(given.output).write_text(as_yaml(manifest))
+    if given.apply:
+        _apply(given, added)
+
+
+def _apply(given: argparse.Namespace, added: dict[str, object]) -> None:
+    from modelscaler.cluster.calls import ClusterCalls  # noqa: PLC0415 - needed for --apply only
+    from modelscaler.cluster.connection import connect  # noqa: PLC0415
+
+    calls = ClusterCalls(connect(given.kubeconfig, given.context))
+    stored = (calls.config_map(given.namespace, given.name) or {}).get(PROFILE_KEY)
+    content = merged(stored, added)
+    parse_profile(content)
+    calls.apply(config_map(given.name, given.namespace, content), "modelscaler-profile")
+    print(f"ConfigMap {given.namespace}/{given.name}: applied", file=sys.stderr)
+
+
+def _seconds(text: str) -> float:
+    value = float(text)
+    if not 0.0 < value <= 3600.0:
+        raise argparse.ArgumentTypeError(f"{text!r}: expected a number of seconds above 0 and up to 3600")
+    return value
+
+
+def _count(text: str) -> int:
+    value = int(text)
+    if not 1 <= value <= 1_000_000:
+        raise argparse.ArgumentTypeError(f"{text!r}: expected a whole number from 1 to 1000000")
+    return value

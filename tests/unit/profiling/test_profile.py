@@ -1,0 +1,147 @@
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+
+from modelscaler.cli import main
+from modelscaler.profiling.counters import largest_rows, mean_rows, read_counters
+from modelscaler.profiling.fit import Fit, Line
+from modelscaler.profiling.measuring import Measured
+from modelscaler.profiling.report import as_yaml, config_map, entry, merged, report
+from modelscaler.profiling.sample import SampleError, bodies_in, made_up
+from modelscaler.profiling.server import Asked
+from modelscaler.workload import parse_profile
+
+PAIR = ["--model", "m", "--placement", "cpu", "--variant", "full"]
+
+
+def page(batches: int, of_up_to_two: int, rows: int) -> str:
+    return "\n".join(
+        [
+            "# TYPE modelserver_batch_size histogram",
+            f'modelserver_batch_size_bucket{{le="2.0",variant="full"}} {of_up_to_two}',
+            f'modelserver_batch_size_bucket{{le="8.0",variant="full"}} {batches}',
+            f'modelserver_batch_size_bucket{{le="+Inf",variant="full"}} {batches}',
+            f'modelserver_batch_size_count{{variant="full"}} {batches}',
+            f'modelserver_batch_size_sum{{variant="full"}} {rows}',
+            "# TYPE modelserver_worker_memory_bytes gauge",
+            'modelserver_worker_memory_bytes{worker="0"} 100',
+            'modelserver_worker_memory_bytes{worker="1"} 200',
+            "",
+        ]
+    )
+
+
+def measured() -> Measured:
+    asked = Asked(8, (0.01, 0.02, 0.03), 1.5, 0, "")
+    fit = Fit(Line(0.004, 0.002), (0.0039, 0.0041), (0.001, 0.003), counted=True)
+    return Measured((asked,), fit, 16, asked, (asked,) * 4, (2.0**30, 2.0**31))
+
+
+def test_batches_are_counted_between_two_readings() -> None:
+    before, after = read_counters(page(10, 10, 10)), read_counters(page(30, 15, 110))
+    assert before is not None
+    assert after is not None
+    assert mean_rows(before, after) == 5.0
+    assert largest_rows(before, after) == 8
+    assert mean_rows(before, before) is None
+    assert largest_rows(before, before) is None
+    assert after.memory_bytes == 300.0
+
+
+@pytest.mark.parametrize("text", ["", "<html>no metrics</html>", "python_info 1\n"])
+def test_no_counters_are_found_when_the_server_is_another(text: str) -> None:
+    assert read_counters(text) is None
+
+
+def test_requests_are_made_up_when_none_is_given() -> None:
+    metadata = {
+        "inputs": [
+            {"name": "query", "datatype": "BYTES", "shape": [-1]},
+            {"name": "pixels", "datatype": "FP32", "shape": [-1, 2, 3]},
+        ]
+    }
+    bodies = made_up(metadata, 5, seed=1)
+    assert bodies == made_up(metadata, 5, seed=1)
+    assert len(set(bodies)) == 5
+    query, pixels = json.loads(bodies[0])["inputs"]
+    assert (query["shape"], len(query["data"])) == ([1], 1)
+    assert (pixels["shape"], len(pixels["data"])) == ([1, 2, 3], 6)
+
+
+@pytest.mark.parametrize(
+    ("metadata", "message"),
+    [
+        ({}, "give --request FILE"),
+        ({"inputs": [{"name": "x", "datatype": "JPEG", "shape": [-1]}]}, "input 'x' is of type 'JPEG'"),
+        ({"inputs": [{"name": "x", "datatype": "FP32", "shape": [-1, 9000, 9000]}]}, "'x' has 81000000 elements"),
+    ],
+)
+def test_input_is_named_when_no_request_can_be_made_up(metadata: dict[str, object], message: str) -> None:
+    with pytest.raises(SampleError, match=message):
+        made_up(metadata, 1, seed=0)
+
+
+def test_bodies_are_read_one_a_line_and_as_one_document() -> None:
+    body = {"inputs": [{"name": "x", "datatype": "FP32", "shape": [1], "data": [1.5]}]}
+    assert bodies_in(json.dumps(body, indent=2), "f") == [json.dumps(body).encode()]
+    assert len(bodies_in(f"{json.dumps(body)}\n{json.dumps(body)}\n", "f")) == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "message"), [("", "f: empty"), ('{"inputs": 1}\n{x', "f, line 2"), ("[1]", "an object with inputs")]
+)
+def test_place_is_named_when_bodies_cannot_be_read(text: str, message: str) -> None:
+    with pytest.raises(SampleError, match=message):
+        bodies_in(text, "f")
+
+
+def test_stored_profile_is_what_the_operator_reads() -> None:
+    manifest = yaml.safe_load(as_yaml(config_map("p", "ns", merged(None, entry(measured(), "cpu", "full")))))
+    assert manifest["metadata"] == {"name": "p", "namespace": "ns"}
+    (read,) = parse_profile(manifest["data"]["profile.json"])
+    assert (read.placement, read.variant, read.max_batch) == ("cpu", "full", 16)
+    assert (float(read.per_request_milliseconds), float(read.overhead_milliseconds)) == (4.0, 2.0)
+
+
+def test_only_the_same_pair_is_replaced_when_a_profile_is_stored_already() -> None:
+    first = merged(None, entry(measured(), "cpu", "full"))
+    second = merged(first, entry(measured(), "gpu", "full"))
+    third = merged(second, {**entry(measured(), "cpu", "full"), "maxBatch": 3})
+    assert [(one.placement, one.max_batch) for one in parse_profile(third)] == [("gpu", 16), ("cpu", 3)]
+    with pytest.raises(ValueError, match="expected a profile"):
+        merged("[]", entry(measured(), "cpu", "full"))
+
+
+def test_report_gives_line_interval_and_memory() -> None:
+    text = report(measured())
+    assert "4.000 ms (3.900 to 4.100, 90 % interval)" in text
+    assert "242.4 requests/s with full batches" in text
+    assert "1024 MiB before, 2048 MiB after" in text
+    assert "3 inferences one after the other in 1.50 s" in text
+
+
+def test_job_is_restricted_and_runs_the_same_command(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["profile", "http://one:8080", *PAIR, "--job", "-n", "shop", "--max-batch", "4"]) == 0
+    job = yaml.safe_load(capsys.readouterr().out)
+    pod = job["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+    assert (job["kind"], job["metadata"]["namespace"]) == ("Job", "shop")
+    assert container["args"][:4] == ["profile", "http://one:8080", "--model", "m"]
+    assert container["args"][-2:] == ["--max-batch", "4"]
+    assert pod["securityContext"]["runAsNonRoot"]
+    assert container["securityContext"]["capabilities"] == {"drop": ["ALL"]}
+
+
+@pytest.mark.parametrize(
+    ("url", "message"), [("one:8080", "expected http://HOST:PORT"), ("http://127.0.0.1:9", "http://127.0.0.1:9/v2")]
+)
+def test_address_is_named_when_no_server_answers(url: str, message: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["profile", url, *PAIR]) == 1
+    assert message in capsys.readouterr().err
+
+
+def test_file_is_named_when_the_request_is_not_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["profile", "http://127.0.0.1:9", *PAIR, "--request", str(tmp_path / "none.json")]) == 1
+    assert "none.json" in capsys.readouterr().err
