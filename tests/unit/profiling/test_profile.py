@@ -145,3 +145,11 @@ def test_address_is_named_when_no_server_answers(url: str, message: str, capsys:
 def test_file_is_named_when_the_request_is_not_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["profile", "http://127.0.0.1:9", *PAIR, "--request", str(tmp_path / "none.json")]) == 1
     assert "none.json" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("more", [["--request", "file.json"], ["--apply"]])
+def test_job_is_refused_when_it_could_not_do_what_is_asked(more: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["profile", "http://one:8080", *PAIR, "--job", *more]) == 1
+    found = capsys.readouterr()
+    assert "expected neither" in found.err
+    assert not found.out

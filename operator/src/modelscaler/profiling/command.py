@@ -20,6 +20,12 @@ SAMPLES = 64
 
 def profile(given: argparse.Namespace) -> int:
     """Run the command; return its exit status."""
+    if given.job and (given.request or given.apply):
+        print(
+            "modelscaler: --job with --request or --apply: expected neither, a Job has no files or rights",
+            file=sys.stderr,
+        )
+        return 1
     if given.job:
         print(
             as_yaml(job(f"profile-{given.placement}-{given.variant}", given.namespace, given.image, _own(given))),

@@ -61,8 +61,8 @@ def fit_batches(windows: Sequence[Window], seed: int = 0) -> Fit:
 
     Where it does not, a batch is taken to hold all n clients, and the latency n x seconds / answered (Little's law) its time.
     The clients of one batch really come back one after the other: the first starts a batch of its own and the rest wait for the
-    next, so that a round of n clients holds up to two batches. The slope is then nearly right, the overhead up to twice too large:
-    the replica looks slower than it is, never faster.
+    next, so that a round of n clients holds up to two batches. The slope is then nearly right (a few percent too steep) and the
+    overhead up to twice too large: the replica looks slower than it is.
 
     Args:
         windows: Of at least two different numbers of clients, each with at least one answer.
