@@ -64,7 +64,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="tried of a policy (16; all with --tune)",
     )
     parser.add_argument("--no-retuning", action="store_true", help="forecast with the network as it ships")
-    parser.add_argument("--tune", action="store_true", help="only say which settings of ours the newer days recommend")
+    parser.add_argument("--tune", action="store_true", help="only say which settings of ours the older days recommend")
     parser.add_argument(
         "--processes", type=_between(1, 256, int), metavar="N", help="beside each other (one per processor)"
     )

@@ -71,7 +71,3 @@ def row_of(found: Comparison, one: Judged) -> list[str]:
         f"{np.mean([o.flips for o in outcomes]):.0f}",
         f"{max(o.recovery_seconds for o in outcomes):.0f} s",
     ]
-
-
-def _setting(name: str, value: float | str) -> str:
-    return value if isinstance(value, str) else f"{name} {value:g}"
