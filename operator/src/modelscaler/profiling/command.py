@@ -16,6 +16,10 @@ from modelscaler.workload import InvalidSpec, parse_profile
 from modelscaler.workload.files import PROFILE_KEY
 
 SAMPLES = 64
+MADE_UP = (
+    "requests are made up from the model's metadata: a model whose work depends on its input is measured wrongly, "
+    "many times too fast perhaps; give --request FILE with real ones"
+)
 
 
 def profile(given: argparse.Namespace) -> int:
@@ -99,6 +103,7 @@ def _own(given: argparse.Namespace) -> list[str]:
 def _bodies(server: Server, given: argparse.Namespace) -> list[bytes]:
     if given.request:
         return bodies_in(given.request.read_text(), f"--request {given.request}")
+    print(MADE_UP, file=sys.stderr)
     return made_up(server.metadata(), SAMPLES, seed=0)
 
 
