@@ -7,7 +7,7 @@ BIN := .venv/bin
 STAMP := .venv/.set-up
 PYPROJECTS := pyproject.toml inference-server/pyproject.toml localcluster/pyproject.toml demo/pyproject.toml benchmarks/pyproject.toml
 
-.PHONY: help setup programs models crds crds-check generated-load-plot pretrained lint test unit integration e2e demo bench bench-server bench-soak bench-cold-start bench-reflex bench-split bench-fuzz bench-forecast bench-forecast-cost bench-replay bench-planning bench-arbitration clean FORCE
+.PHONY: help setup programs models crds crds-check generated-load-plot pretrained lint test unit integration e2e demo bench bench-server bench-soak bench-cold-start bench-reflex bench-split bench-fuzz bench-forecast bench-forecast-cost bench-replay bench-planning bench-arbitration bench-capacity clean FORCE
 
 help: ## Print this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-20s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -94,6 +94,9 @@ bench-forecast-cost: setup ## What forecasts of 5,000 series cost, in time and m
 
 bench-planning: setup ## What plans for 5,000 ModelDeployments cost, into docs/benchmarks.md (2 minutes; JSON=FILE)
 	@$(BENCH).planning --write $(WITH_JSON)
+
+bench-capacity: setup ## The capacity model beside the real server, into docs/benchmarks.md (3 minutes; JSON=FILE)
+	@$(BENCH).capacity --write $(WITH_JSON)
 
 bench-arbitration: setup ## What sharing 64 accelerators among 500 ModelDeployments costs, into docs/benchmarks.md (JSON=FILE)
 	@$(BENCH).arbitration --write $(WITH_JSON)

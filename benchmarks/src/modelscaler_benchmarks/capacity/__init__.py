@@ -1,0 +1,1 @@
+"""The capacity model beside the real server."""
