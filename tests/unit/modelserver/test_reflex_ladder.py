@@ -16,6 +16,13 @@ def test_settings_are_read_when_the_document_is_right() -> None:
     assert parse_ladder(DOCUMENT).latency_seconds == 0.3
 
 
+def test_budget_at_start_is_kept_when_it_is_stated() -> None:
+    ladder = parse_ladder({**DOCUMENT, "budgetAtStart": "0.50"})
+
+    assert ladder.budget_at_start == Decimal("0.5")
+    assert ladder.document() == {**DOCUMENT, "budgetAtStart": "0.5"}
+
+
 def test_the_hash_is_of_canonical_json_when_settings_are_complete() -> None:
     canonical = b'{"latencyMilliseconds":300,"minMeanAccuracy":"0.93","variants":["full","int8"]}'
 
@@ -35,6 +42,7 @@ def test_the_hash_is_the_same_when_a_number_is_only_written_differently(same: ob
         {"minMeanAccuracy": None},
         {"latencyMilliseconds": 301},
         {"accuracies": {"int8": "0.9"}},
+        {"budgetAtStart": "0.5"},
     ],
 )
 def test_the_hash_differs_when_a_setting_differs(change: dict[str, Any]) -> None:
@@ -62,6 +70,7 @@ def test_the_hash_differs_when_a_setting_differs(change: dict[str, Any]) -> None
         ({**DOCUMENT, "accuracies": {"bf16": "0.9"}}, "expected one of full, int8"),
         ({**DOCUMENT, "accuracies": {"int8": "90"}}, "accuracies.int8"),
         ({**DOCUMENT, "accuracies": [1]}, "variant to accuracy"),
+        ({**DOCUMENT, "budgetAtStart": "2"}, "field 'budgetAtStart': '2', expected a decimal number from 0 to 1"),
     ],
 )
 def test_settings_are_refused_when_a_field_is_wrong(document: object, message: str) -> None:

@@ -378,3 +378,13 @@ def test_floor_is_kept_when_it_is_the_accuracy_of_the_first_to_the_last_digit(ac
     stated = {"full": Decimal(accuracy), "int8": Decimal("0.05")}
     one = scheduler(Ladder(("full", "int8"), Decimal(accuracy), 100, stated))
     assert one.ladder.min_mean_accuracy == Decimal(accuracy)
+
+
+def test_budget_begins_as_full_as_the_ladder_says_and_is_not_filled_again_when_the_ladder_changes() -> None:
+    half = Ladder(("full", "int8"), Decimal("0.98"), budget_at_start=Decimal("0.5"))
+    one = scheduler(half)
+
+    assert one.budget.share == pytest.approx(0.5)
+    one.use(Ladder(("full", "int8"), Decimal("0.98"), budget_at_start=Decimal(1)), NOW)
+    assert one.budget.share == pytest.approx(0.5)
+    assert scheduler(Ladder(("full", "int8"), Decimal("0.98"))).budget.held == 0.0

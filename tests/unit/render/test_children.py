@@ -206,6 +206,7 @@ def test_ladder_names_artefacts_accuracies_floor_and_objective_when_the_reflex_i
         "accuracies": {"full": "0.91", "ranker-int8": "0.9"},
         "latencyMilliseconds": 200,
         "minMeanAccuracy": "0.905",
+        "budgetAtStart": "1",
     }
 
 

@@ -95,7 +95,7 @@ def test_rung_answers_when_the_planned_variant_is_too_slow() -> None:
 
     assert with_rung.violating_share < without.violating_share
     assert with_rung.degraded_share > 0.0
-    assert with_rung.mean_accuracy >= standard_workload(60.0, with_rung=True).objective.min_mean_accuracy  # type: ignore[operator]
+    assert with_rung.mean_accuracy > 0.93
 
 
 def test_every_request_is_answered_refused_or_still_waiting() -> None:

@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 class Budget:
     """What better answers than the floor have saved for worse ones. One unit is one row, one whole unit of accuracy off.
 
-    It starts empty, so that the mean over everything served is never below the floor.
+    It starts empty, so that the mean over everything served is never below the floor, unless it is told to start with what
+    others have saved.
 
     Attributes:
         floor: Mean accuracy to keep, 0 to 1; None for no floor.

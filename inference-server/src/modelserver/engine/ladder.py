@@ -9,7 +9,7 @@ from typing import Any
 
 from modelserver.errors import InvalidRequestError
 
-_FIELDS = ("variants", "minMeanAccuracy", "latencyMilliseconds", "accuracies")
+_FIELDS = ("variants", "minMeanAccuracy", "latencyMilliseconds", "accuracies", "budgetAtStart")
 
 
 @dataclass(frozen=True)
@@ -22,12 +22,15 @@ class Ladder:
         latency_milliseconds: Objective for requests that state no timeout: within it the reflex tries to answer them, they
             do not expire. None for none: they get the first variant.
         accuracies: Variant -> accuracy, 0 to 1, where the model's own figure is to be overruled or is missing.
+        budget_at_start: How full the budget of a server is that begins with this ladder, 0 to 1: what others have saved before
+            it. None: empty, so that its own answers alone keep the floor from the first one on.
     """
 
     variants: tuple[str, ...]
     min_mean_accuracy: Decimal | None = None
     latency_milliseconds: int | None = None
     accuracies: Mapping[str, Decimal] = field(default_factory=dict)
+    budget_at_start: Decimal | None = None
 
     @property
     def latency_seconds(self) -> float | None:
@@ -43,6 +46,8 @@ class Ladder:
             document["latencyMilliseconds"] = self.latency_milliseconds
         if self.accuracies:
             document["accuracies"] = {variant: _plain(value) for variant, value in self.accuracies.items()}
+        if self.budget_at_start is not None:
+            document["budgetAtStart"] = _plain(self.budget_at_start)
         return document
 
     @property
@@ -69,9 +74,10 @@ def parse_ladder(document: object) -> Ladder:
     variants = _parse_variants(document.get("variants"))
     return Ladder(
         variants,
-        _accuracy("minMeanAccuracy", document.get("minMeanAccuracy")),
+        _share("minMeanAccuracy", document.get("minMeanAccuracy")),
         _parse_latency(document.get("latencyMilliseconds")),
         _parse_accuracies(document.get("accuracies"), variants),
+        _share("budgetAtStart", document.get("budgetAtStart")),
     )
 
 
@@ -98,7 +104,7 @@ def _parse_latency(value: object) -> int | None:
     return value
 
 
-def _accuracy(name: str, value: object) -> Decimal | None:
+def _share(name: str, value: object) -> Decimal | None:
     if value is None:
         return None
     try:
@@ -119,7 +125,7 @@ def _parse_accuracies(value: object, variants: tuple[str, ...]) -> dict[str, Dec
     for variant, stated in value.items():
         if variant not in variants:
             raise InvalidRequestError(f"field 'accuracies': {_shown(variant)}, expected one of {', '.join(variants)}")
-        accuracy = _accuracy(f"accuracies.{variant}", stated)
+        accuracy = _share(f"accuracies.{variant}", stated)
         if accuracy is not None:
             accuracies[variant] = accuracy
     return accuracies

@@ -108,6 +108,7 @@ class Scheduler:
         self._allowance_seconds = math.inf
         self._variant_taken: str | None = None
         self._purged_at = -math.inf
+        self._has_begun = False
 
     def learn(self, loaded: Sequence[LoadedVariant]) -> None:
         """Learn of variants that a worker has loaded; the first worker's figures count."""
@@ -135,7 +136,7 @@ class Scheduler:
         self.footing = Footing()
         rungs = self.rungs(now)
         floor = None if ladder.min_mean_accuracy is None else float(ladder.min_mean_accuracy)
-        self.budget = self.budget.resized(floor, self._budget_size(rungs, floor))
+        self.budget = self._budget(floor, self._budget_size(rungs, floor))
         self._measure_room(now)
 
     def variants(self) -> list[str]:
@@ -350,6 +351,13 @@ class Scheduler:
             raise InvalidRequestError(
                 f"field 'minMeanAccuracy': {ladder.min_mean_accuracy}, expected at most {best:g}, that of {known[0]!r}"
             )
+
+    def _budget(self, floor: float | None, most: float) -> Budget:
+        """Return the budget under a floor: the first one begins as full as the ladder says."""
+        if self._has_begun or most <= 0.0:
+            return self.budget.resized(floor, most)
+        self._has_begun = True
+        return Budget(floor, most, most * float(self.ladder.budget_at_start or 0))
 
     def _budget_size(self, rungs: Sequence[Rung], floor: float | None) -> float:
         quick = rungs[fastest(rungs)]

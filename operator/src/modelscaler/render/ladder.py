@@ -13,6 +13,11 @@ from modelscaler.planner.ladder import ladder_of
 
 Fields: TypeAlias = dict[str, Any]
 
+BUDGET_AT_START: Final = "1"
+"""How full a new server's budget is. What a server has saved ends with it, and a new one is there because load rises: with an
+empty budget it could not help with the burst that it was started for. It is bounded: a minute of answers by the fastest rung.
+What a fleet loses otherwise: docs/designs/006-ladder.md."""
+
 LADDER_KEY: Final = "ladder.json"
 LADDER_DIRECTORY: Final = "/run/modelscaler"
 LADDER_VOLUME: Final = "ladder"
@@ -37,7 +42,7 @@ def ladder_text(resource: ModelDeployment, workload: Workload, pool: PoolKey) ->
         "latencyMilliseconds": resource.spec.slo.latency.target_milliseconds,
     }
     if floor is not None:
-        document["minMeanAccuracy"] = min(floor, best, key=float)
+        document |= {"minMeanAccuracy": min(floor, best, key=float), "budgetAtStart": BUDGET_AT_START}
     return json.dumps(document, sort_keys=True)
 
 

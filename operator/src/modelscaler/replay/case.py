@@ -1,11 +1,15 @@
 """What is replayed: a workload, its load, and how the simulated cluster behaves. Pure."""
 
 from dataclasses import dataclass, field
+from typing import Final
 
 from modelscaler.domain import PoolKey, ReplicaCapacity, Workload
 from modelscaler.replay.batching import Speed
 from modelscaler.replay.load import Load
 from modelscaler.replay.pool import PoolSettings, Rung
+
+BUDGET_AT_START: Final = 1.0
+"""As the operator tells its servers (render/ladder.py)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +70,7 @@ class Case:
             queue_seconds=self.cluster.queue_seconds,
             replica_hourly_cost=placement.hourly_cost,
             start_seconds=placement.start_seconds,
+            budget_at_start=BUDGET_AT_START,
         )
 
 

@@ -47,6 +47,7 @@ class PoolSettings:
         queue_seconds: Longest queue, in seconds of work; what comes on top of it is refused.
         replica_hourly_cost: Price of a replica, from asked for to gone.
         start_seconds: From asked for to ready.
+        budget_at_start: How full the budget of a new replica is, 0 to 1: what those before it have saved.
     """
 
     pool: PoolKey
@@ -57,6 +58,7 @@ class PoolSettings:
     queue_seconds: float
     replica_hourly_cost: float
     start_seconds: float
+    budget_at_start: float = 0.0
 
 
 @dataclass(slots=True)
@@ -127,9 +129,7 @@ class Pool:
             ready: Replicas that serve, one at least.
             slot_seconds: Length of a slot.
         """
-        if ready < self.serving:
-            self.saved *= ready / self.serving
-        self.serving = ready
+        self._handed_over(ready)
         settings = self.settings
         speed = settings.planned.speed
         calm = calm_rps(speed, settings.target_seconds, 1.0 / ready, slot_seconds)
@@ -139,6 +139,20 @@ class Pool:
         for count in counts.tolist():
             self._slot(tally, float(count), ready, slot_seconds)
         return tally
+
+    def _handed_over(self, ready: int) -> None:
+        """Take away what those have saved that are gone, and give those that are new what they begin with."""
+        if ready < self.serving:
+            self.saved *= ready / self.serving
+        self.saved += max(ready - self.serving, 0) * self.settings.budget_at_start * self._most_saved()
+        self.serving = ready
+
+    def _most_saved(self) -> float:
+        """Return what one replica can save at most."""
+        fast, floor = self.settings.fast, self.settings.floor
+        if fast is None or floor is None:
+            return 0.0
+        return max(floor - fast.accuracy, 0.0) * fast.speed.largest_rps * BURST_SECONDS
 
     def _calmly(self, counts: Arriving, ready: int, slot_seconds: float) -> Tally:
         """Advance where no batch of any slot is so large that somebody waits too long."""
@@ -209,8 +223,7 @@ class Pool:
         fast, floor = self.settings.fast, self.settings.floor
         if fast is None or floor is None:
             return
-        most = max(floor - fast.accuracy, 0.0) * fast.speed.largest_rps * self.serving * BURST_SECONDS
-        self.saved = min(self.saved + requests * (accuracy - floor), most)
+        self.saved = min(self.saved + requests * (accuracy - floor), self.serving * self._most_saved())
 
 
 def _moved(
