@@ -49,7 +49,11 @@ def comparison(tried: Sequence[Ran], found: Sequence[Judged] = ()) -> Comparison
 
 
 def test_cheapest_is_chosen_when_several_keep_the_objective() -> None:
-    tried = [Tried("dear", outcome(3.0, 0.0)), Tried("cheap", outcome(2.0, 0.001)), Tried("late", outcome(1.0, 0.0011))]
+    tried = [
+        Tried("dear", outcome(3.0, 0.0)),
+        Tried("cheap", outcome(2.0, 0.0005)),
+        Tried("late", outcome(1.0, 0.0006)),
+    ]
 
     assert best_of(tried, None).settings == "cheap"
 

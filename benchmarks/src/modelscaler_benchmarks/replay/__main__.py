@@ -45,11 +45,12 @@ def main() -> int:
         found += mine
         if arguments.timeline_directory:
             write_timelines(arguments.timeline_directory / f"{trace.name}.csv.gz", timelines(mine))
+        told = {**given(arguments), "machine": machine.as_json(), "seconds": round(monotonic() - began)}
+        write(found, Outputs(json=arguments.json), told)  # after each trace: what is interrupted is not lost
     if not found:
         print("no trace is long enough", file=sys.stderr)
         return 1
-    told = {**given(arguments), "machine": machine.as_json(), "seconds": round(monotonic() - began)}
-    write(found, Outputs(json=arguments.json, plot=arguments.plot, html=arguments.html), told)
+    write(found, Outputs(plot=arguments.plot, html=arguments.html), {})
     if not arguments.no_document:
         (IMAGES / "bench-replay.png").write_bytes(png(pictures.fronts(found)))
         write_section(DOCUMENT, "replay", section(found, monotonic() - began, machine.sentence()))

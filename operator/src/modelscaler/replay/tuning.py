@@ -18,6 +18,9 @@ Settings = TypeVar("Settings")
 VIOLATING_SHARE: Final = 0.001
 """Share of requests that may be late or refused."""
 
+CHOOSING_SHARE: Final = VIOLATING_SHARE / 2.0
+"""The same where settings are chosen for days to come: the other half is for what the older days did not show."""
+
 LEAST_GAIN: Final = 0.03
 """Settings that save less are no reason to change."""
 
@@ -34,7 +37,7 @@ class Tried(Generic[Settings]):
 
 
 def best_of(
-    tried: Sequence[Tried[Settings]], floor: float | None, most_violating: float = VIOLATING_SHARE
+    tried: Sequence[Tried[Settings]], floor: float | None, most_violating: float = CHOOSING_SHARE
 ) -> Tried[Settings]:
     """Return the cheapest that keep objective and mean accuracy; else the one that misses the objective least.
 
@@ -88,18 +91,29 @@ def is_worth_adopting(new: Trial, current: Trial, most_violating: float = VIOLAT
 
 
 def _grid() -> tuple[PolicySettings, ...]:
-    reactive = [
-        PolicySettings(headroom=headroom, forecaster="Reactive", scale_down_seconds=seconds)
-        for headroom in (0.0, 0.15, 0.35, 0.7, 1.2)
+    pairs = (
+        (0.9, 0.5, (-0.1, 0.0, 0.15)),
+        (0.5, 0.1, (-0.1, 0.0, 0.15)),
+        (0.99, 0.5, (-0.1, 0.0, 0.15)),
+        (0.99, 0.9, (0.0, 0.2, 0.5)),
+    )
+    return tuple(
+        settings
         for seconds in (60.0, 300.0)
-    ]
-    forecast = [
-        PolicySettings(quantile=quantile, recourse_quantile=recourse, headroom=headroom, scale_down_seconds=seconds)
-        for quantile, recourse in ((0.5, 0.1), (0.9, 0.5), (0.99, 0.5), (0.99, 0.9))
-        for headroom in (-0.1, 0.0, 0.15, 0.4)
-        for seconds in (60.0, 300.0)
-    ]
-    return (*forecast, *reactive)
+        for settings in (
+            *(
+                PolicySettings(
+                    quantile=quantile, recourse_quantile=recourse, headroom=headroom, scale_down_seconds=seconds
+                )
+                for quantile, recourse, headrooms in pairs
+                for headroom in headrooms
+            ),
+            *(
+                PolicySettings(headroom=headroom, forecaster="Reactive", scale_down_seconds=seconds)
+                for headroom in (0.0, 0.15, 0.35, 0.7)
+            ),
+        )
+    )
 
 
 GRID: Final = _grid()
