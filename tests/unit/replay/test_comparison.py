@@ -101,6 +101,13 @@ def test_front_leaves_out_what_costs_more_and_violates_more() -> None:
     assert found.front("a") == [(0.5, 0.5), (1.0, 0.1), (2.0, 0.001)]
 
 
+def test_front_leaves_out_settings_whose_answers_were_not_accurate_enough() -> None:
+    vague, exact = outcome(2.0, 0.0, accuracy=0.94), outcome(4.0, 0.0)
+    found = comparison([Ran(Job("test", 0, "a", place), one) for place, one in enumerate((vague, exact))])
+
+    assert found.front("a") == [(2.0, 0.0)]
+
+
 def test_violations_at_a_cost_lie_between_the_points_of_the_front() -> None:
     found = comparison(
         [Ran(Job("test", 0, "a", 0), outcome(2.0, 0.1)), Ran(Job("test", 0, "a", 1), outcome(4.0, 0.001))]

@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from typing import Final
 
-from modelscaler.replay.comparison import LEAST_SHARE, Comparison, Judged
+from modelscaler.replay.comparison import Comparison, Judged
 from modelscaler.replay.offered import ORACLE, OURS
 from modelscaler.replay.tuning import VIOLATING_SHARE
 from modelscaler_benchmarks.report import markdown_table
@@ -16,8 +16,7 @@ HEADER: Final = (
     "violating",
     "degraded",
     "turns a day (HPA)",
-    "best rival at our cost, hindsight",
-    "ours ÷ it",
+    "least violating rival at our cost, hindsight",
     "cheapest rival that keeps 0.1 %: tuned before",
     "with hindsight",
 )
@@ -32,10 +31,11 @@ def section(found: Sequence[Comparison], seconds: float, machine: str) -> str:
         else "one variant"
     )
     how = (
-        f"{len(found)} comparisons, {first.test.days:g} days each, after {first.tuning.days:g} days on which settings are "
-        f"chosen by the same rule for all; seeds: {first.seeds}; {rung}. Cost is a multiple of the fewest replicas that carry "
-        "the load at each tick. The rival at our cost is the best point of any rival's settings on the test days themselves, "
-        f"at the mean cost of ours. {seconds / 60:.0f} minutes. {machine}"
+        f"Comparisons: {len(found)}, on days: {first.test.days:g}, after days on which settings are chosen: {first.tuning.days:g}, "
+        f"by the same rule for all; seeds: {first.seeds}; {rung}. Cost is a multiple of the fewest replicas that carry the load "
+        "at each tick. The rival at our cost is the best point of any rival's settings on the test days themselves, at the mean "
+        "cost of ours, among settings whose answers were accurate enough. "
+        f"{seconds / 60:.0f} minutes. {machine}"
     )
     table = markdown_table(HEADER, [line(one) for one in found])
     return f"![Fronts](images/bench-replay.png)\n\n{how}\n\n{table}\n\n{losses(found)}"
@@ -58,8 +58,7 @@ def line(found: Comparison) -> list[str]:
         f"{ours.violating_share:.3%}{'' if ours.violating_share <= VIOLATING_SHARE else ' **missed**'}",
         f"{_mean([o.degraded_share for o in ours.outcomes]):.1%}",
         f"{_turns(ours):.0f} ({_turns(hpa):.0f})" if hpa else f"{_turns(ours):.0f}",
-        "none costs so little" if math.isnan(share) else f"{name} {share:.3%}",
-        "" if math.isnan(ratio) else f"{ratio:.3f}",
+        "none is accurate at that cost" if math.isnan(share) else f"{name} {share:.3%}",
         _cheapest(before),
         _cheapest(after),
     ]

@@ -17,7 +17,7 @@ from modelscaler.replay.load import Arrivals, Part, load_of
 from modelscaler.replay.outcome import Outcome
 from modelscaler.replay.policies.oracle import clairvoyant_hourly_cost, fewest_replicas
 from modelscaler.replay.sight import PolicyKind
-from modelscaler.replay.tuning import CHOOSING_SHARE, VIOLATING_SHARE, Tried, best_of
+from modelscaler.replay.tuning import CHOOSING_SHARE, VIOLATING_SHARE, Tried, best_of, keeps
 
 WARM_UP_SECONDS: Final = 1800.0
 """At the beginning of a replay nothing counts: the first replicas are nobody's choice."""
@@ -150,11 +150,15 @@ class Comparison:
     judged: tuple[Judged, ...]
 
     def front(self, policy: str) -> list[tuple[float, float]]:
-        """Return what a policy's grid can do on the newer part: (cost, violating share), by cost, the dominated left out."""
+        """Return what a policy's grid can do on the newer part: (cost, violating share), by cost, the dominated left out.
+
+        Settings whose answers were not accurate enough on average are no such point.
+        """
+        floor = self.setting.workload.objective.min_mean_accuracy
         points = sorted(
             (ran.outcome.mean_hourly_cost / self.units["test"], ran.outcome.violating_share)
             for ran in self.tried
-            if ran.job.part == "test" and ran.job.policy == policy
+            if ran.job.part == "test" and ran.job.policy == policy and keeps(ran.outcome, floor)
         )
         front: list[tuple[float, float]] = []
         for cost, share in points:

@@ -46,13 +46,14 @@ def best_of(
         floor: Mean accuracy to keep; None: none.
         most_violating: Share of requests that may be late or refused.
     """
-    kept = [one for one in tried if one.outcome.violating_share <= most_violating and _accurate(one.outcome, floor)]
+    kept = [one for one in tried if one.outcome.violating_share <= most_violating and keeps(one.outcome, floor)]
     if kept:
         return min(kept, key=lambda one: one.outcome.mean_hourly_cost)
-    return min(tried, key=lambda one: (not _accurate(one.outcome, floor), one.outcome.violating_share))
+    return min(tried, key=lambda one: (not keeps(one.outcome, floor), one.outcome.violating_share))
 
 
-def _accurate(outcome: Outcome, floor: float | None) -> bool:
+def keeps(outcome: Outcome, floor: float | None) -> bool:
+    """Tell whether answers were accurate enough on average; None: any are."""
     return floor is None or np.isnan(outcome.mean_accuracy) or outcome.mean_accuracy >= floor - 1e-9
 
 
