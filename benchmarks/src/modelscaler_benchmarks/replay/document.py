@@ -31,10 +31,10 @@ def section(found: Sequence[Comparison], seconds: float, machine: str) -> str:
         else "one variant"
     )
     how = (
-        f"Comparisons: {len(found)}, on days: {first.test.days:g}, after days on which settings are chosen: {first.tuning.days:g}, "
-        f"by the same rule for all; seeds: {first.seeds}; {rung}. Cost is a multiple of the fewest replicas that carry the load "
-        "at each tick. The rival at our cost is the best point of any rival's settings on the test days themselves, at the mean "
-        "cost of ours, among settings whose answers were accurate enough. "
+        f"Comparisons: {len(found)}, on days: {first.test.days:g}, after days on which settings are chosen: "
+        f"{first.tuning.days:g}, by the same rule for all; seeds: {first.seeds}; {rung}. Cost is a multiple of the fewest "
+        "replicas that carry the load at each tick. The rival at our cost is the best point of any rival's settings on the test "
+        "days themselves, at the mean cost of ours, among settings whose answers were accurate enough. "
         f"{seconds / 60:.0f} minutes. {machine}"
     )
     table = markdown_table(HEADER, [line(one) for one in found])
@@ -46,9 +46,6 @@ def line(found: Comparison) -> list[str]:
     ours, rivals = _tuned(found, OURS), rivals_of(found)
     hpa = next((one for one in rivals if one.policy == "hpa" and not one.hindsight), None)
     name, share = best_rival(found)
-    ratio = (
-        (max(ours.violating_share, LEAST_SHARE) / max(share, LEAST_SHARE)) if not math.isnan(share) else float("nan")
-    )
     before = [one for one in rivals if not one.hindsight and one.violating_share <= VIOLATING_SHARE]
     after = [one for one in rivals if one.hindsight and one.violating_share <= VIOLATING_SHARE]
     return [
