@@ -33,8 +33,8 @@ def section(found: Sequence[Comparison], seconds: float, machine: str) -> str:
     how = (
         f"Comparisons: {len(found)}, on days: {first.test.days:g}, after days on which settings are chosen: "
         f"{first.tuning.days:g}, by the same rule for all; seeds: {first.seeds}; {rung}. Cost is a multiple of the fewest "
-        "replicas that carry the load at each tick. The rival at our cost is the best point of any rival's settings on the test "
-        "days themselves, at the mean cost of ours, among settings whose answers were accurate enough. "
+        "replicas that carry the load at each tick. The rival at our cost is the best point of any rival's settings on the "
+        "test days themselves, at the mean cost of ours, among settings whose answers were accurate enough. "
         f"{seconds / 60:.0f} minutes. {machine}"
     )
     table = markdown_table(HEADER, [line(one) for one in found])
@@ -83,6 +83,9 @@ def losses(found: Sequence[Comparison]) -> str:
         if cheaper:
             best = min(cheaper, key=lambda rival: rival.cost)
             lost.append(f"{where}: {best.policy} with hindsight costs {best.cost:.2f} where ours cost {ours.cost:.2f}")
+        hpa = next((rival for rival in rivals_of(one) if rival.policy == "hpa" and not rival.hindsight), None)
+        if hpa is not None and _turns(ours) > _turns(hpa):
+            lost.append(f"{where}: ours turns {_turns(ours):.0f} times a day, HPA {_turns(hpa):.0f} times")
         if ours.violating_share > VIOLATING_SHARE:
             lost.append(f"{where}: the settings chosen before miss the objective, {ours.violating_share:.3%}")
     return "Where we lose:\n\n" + ("\n".join(f"- {each}" for each in lost) if lost else "- nowhere in these runs")
