@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from modelscaler.domain import PoolKey, ReplicaCapacity, Workload
+from modelscaler.planner.ladder import ladder_of
 from modelscaler.replay.batching import Speed
 from modelscaler.replay.load import Load
 from modelscaler.replay.pool import PoolSettings, Rung
@@ -60,7 +61,8 @@ class Case:
         """Return what does not change of a pool."""
         workload = self.workload
         placement, planned = workload.placement(pool.placement), capacity_of(workload, pool)
-        fast = fastest_rung(workload, pool) if workload.reflex else None
+        *_, last = ladder_of(workload, pool)
+        fast = None if last == pool.variant else capacity_of(workload, PoolKey(pool.placement, last))
         return PoolSettings(
             pool=pool,
             planned=_rung(workload, planned),
@@ -81,16 +83,6 @@ def capacity_of(workload: Workload, pool: PoolKey) -> ReplicaCapacity:
         KeyError: The workload has no entry for it.
     """
     return {capacity.pool: capacity for capacity in workload.capacities}[pool]
-
-
-def fastest_rung(workload: Workload, pool: PoolKey) -> ReplicaCapacity | None:
-    """Return the fastest variant that a pool's replicas may fall back to; None when none is faster than the planned one."""
-    floor = workload.objective.min_accuracy
-    allowed = {variant.name for variant in workload.variants if variant.accuracy >= floor}
-    own = capacity_of(workload, pool)
-    rivals = [c for c in workload.capacities if c.pool.placement == pool.placement and c.pool.variant in allowed]
-    best = max(rivals, key=lambda c: Speed.of(c).largest_rps, default=own)
-    return best if Speed.of(best).largest_rps > Speed.of(own).largest_rps else None
 
 
 def _rung(workload: Workload, capacity: ReplicaCapacity) -> Rung:

@@ -14,11 +14,11 @@ from modelscaler.backtest.champion import WARM_UP_SECONDS, Networked, Tuner, ser
 from modelscaler.backtest.trace import DAY_SECONDS, Trace
 from modelscaler.domain import Floats, QuantileForecast
 from modelscaler.forecast.assembling import between
-from modelscaler.forecast.base import QUANTILES, coherent
+from modelscaler.forecast.base import QUANTILES, coherent, steps_within
 from modelscaler.forecast.network import Network
-from modelscaler.forecast.panel import Floats32, Panel
+from modelscaler.forecast.panel import Panel
 from modelscaler.forecast.pipeline import PRETRAINED, TUNED, rungs_to
-from modelscaler.replay.load import Load
+from modelscaler.replay.load import Load, rate_at
 
 HISTORY_STEP_SECONDS: Final = 60.0
 LEAST_HISTORY_DAYS: Final = 3.0  # less is not worth retuning on
@@ -55,12 +55,10 @@ def history_of(trace: Trace, load: Load, lookback_days: float, seed: int) -> His
         lookback_days: How far back from its beginning; the trace's beginning at most.
         seed: Of the arrivals before the load.
     """
-    step, known = HISTORY_STEP_SECONDS, np.isfinite(trace.rps)
+    step = HISTORY_STEP_SECONDS
     begins = (load.start - trace.start).total_seconds()
     before = int(min(lookback_days * DAY_SECONDS, begins) // step)
-    at = begins + (np.arange(-before, 0) + 0.5) * step
-    middles = (np.arange(len(trace.rps))[known] + 0.5) * trace.step_seconds
-    expected = np.maximum(np.interp(at, middles, trace.rps[known]), 0.0) * _scale(trace, load)
+    expected = rate_at(trace, begins + (np.arange(-before, 0) + 0.5) * step) * _scale(trace, load)
     drawn = np.random.default_rng(seed).poisson(expected * step) / step
     return History(
         start=load.start - timedelta(seconds=before * step),
@@ -72,10 +70,8 @@ def history_of(trace: Trace, load: Load, lookback_days: float, seed: int) -> His
 
 def _scale(trace: Trace, load: Load) -> float:
     """Return by what the load was scaled against its trace."""
-    known = np.isfinite(trace.rps)
-    middles = (np.arange(len(trace.rps))[known] + 0.5) * trace.step_seconds
-    at = (load.start - trace.start).total_seconds() + (np.arange(len(load.expected_rps)) + 0.5) * load.slot_seconds
-    was = float(np.interp(at, middles, trace.rps[known]).mean())
+    begins = (load.start - trace.start).total_seconds()
+    was = float(rate_at(trace, begins + (np.arange(len(load.expected_rps)) + 0.5) * load.slot_seconds).mean())
     return float(load.expected_rps.mean()) / was if was > 0.0 else 1.0
 
 
@@ -87,15 +83,13 @@ class Foresight:
         start: When the first forecast is made.
         wait_seconds: From the replay's beginning until then.
         step_seconds: Between forecasts, and the step they are made for.
-        rungs: Horizons in steps.
-        quantiles: Shape (rungs, 2, forecasts, quantiles): of the value and of the peak.
+        quantiles: Shape (2, forecasts, steps, quantiles): of the value and of the peak, of every step ahead.
     """
 
     start: datetime
     wait_seconds: float
     step_seconds: float
-    rungs: tuple[int, ...]
-    quantiles: Floats32
+    quantiles: Floats
 
     def at(self, seconds: float, lag_seconds: float) -> QuantileForecast | None:
         """Return the newest forecast at a time of the replay; None before there is one.
@@ -105,11 +99,10 @@ class Foresight:
             lag_seconds: How long it takes until a sample is there to forecast from.
         """
         row = int((seconds - self.wait_seconds - lag_seconds) // self.step_seconds)
-        row = min(row, self.quantiles.shape[2] - 1)
+        row = min(row, self.quantiles.shape[1] - 1)
         if row < 0:
             return None
-        every = coherent(between(self.quantiles[:, :, row : row + 1], self.rungs, 1, self.rungs[-1]))
-        value, peak = every[:, 0]
+        value, peak = self.quantiles[:, row]
         made_at = self.start + timedelta(seconds=row * self.step_seconds)
         return QuantileForecast(made_at, self.step_seconds, QUANTILES, value, peak, "replayed", True)
 
@@ -125,13 +118,14 @@ def foresee(history: History, horizon_seconds: float, networks: Mapping[str, Net
     panel = history.panel
     warm_up = min(panel.steps(WARM_UP_SECONDS), history.first // 2)
     first = history.first - warm_up
-    rungs = rungs_to(int(np.ceil(horizon_seconds / history.step_seconds)))
+    rungs = rungs_to(steps_within(horizon_seconds, history.step_seconds))
     known: Networked = [(0.0, networks)]
     kept = slice(max(warm_up - 1, 0), None)
     rows = [served_from(panel, first, ahead, known)[:, kept] for ahead in rungs]
     wait_seconds = 0.0 if warm_up else history.step_seconds  # without history the first forecast is from the first step
     start = history.start + timedelta(seconds=history.first * history.step_seconds + wait_seconds)
-    return Foresight(start, wait_seconds, history.step_seconds, rungs, np.stack(rows))
+    every = coherent(between(np.stack(rows), rungs, 1, rungs[-1]))
+    return Foresight(start, wait_seconds, history.step_seconds, every)
 
 
 def retuned(
@@ -149,6 +143,6 @@ def retuned(
     old = [h for h in histories if h.first * h.step_seconds >= LEAST_HISTORY_DAYS * DAY_SECONDS]
     if not old:
         return known
-    rungs = [rungs_to(int(np.ceil(horizon_seconds / h.step_seconds))) for h in old]
+    rungs = [rungs_to(steps_within(horizon_seconds, h.step_seconds)) for h in old]
     network = tuner.tuned([h.panel for h in old], [h.first - 1 for h in old], rungs)
     return known if network is None else {**known, TUNED: network}

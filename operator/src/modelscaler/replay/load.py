@@ -2,9 +2,10 @@
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from modelscaler.backtest.trace import DAY_SECONDS, Ints, Trace
 from modelscaler.domain import Floats
@@ -95,18 +96,27 @@ def load_of(trace: Trace, part: Part, arrivals: Arrivals, slot_seconds: float = 
     slots = round(part.days * DAY_SECONDS / slot_seconds)
     if not (0.0 <= part.first_day < part.last_day <= trace.days + 1e-9) or not slots:
         raise ValueError(f"part: got days {part.first_day:g} to {part.last_day:g}, expected within 0 to {trace.days:g}")
-    known = np.isfinite(trace.rps)
-    if not known.any():
-        raise ValueError(f"{trace.name}: no value is known, expected one at least")
-    middles = (np.arange(len(trace.rps))[known] + 0.5) * trace.step_seconds
-    at = part.first_day * DAY_SECONDS + (np.arange(slots) + 0.5) * slot_seconds
-    expected = np.maximum(np.interp(at, middles, trace.rps[known]), 0.0)
+    expected = rate_at(trace, part.first_day * DAY_SECONDS + (np.arange(slots) + 0.5) * slot_seconds)
     if arrivals.mean_rps is not None and expected.any():
         expected *= arrivals.mean_rps / float(expected.mean())
     generator = np.random.default_rng(arrivals.seed)
     counts = generator.poisson(expected * _bursts(arrivals, slots, slot_seconds, generator) * slot_seconds)
     start = trace.start + timedelta(days=part.first_day)
     return Load(trace.name, start, slot_seconds, counts.astype(np.int64), expected)
+
+
+def rate_at(trace: Trace, seconds: NDArray[np.floating[Any]]) -> Floats:
+    """Return a trace's rate at times since its beginning: straight between the middles of its known steps.
+
+    Raises:
+        ValueError: No value of the trace is known.
+    """
+    known = np.isfinite(trace.rps)
+    if not known.any():
+        raise ValueError(f"{trace.name}: no value is known, expected one at least")
+    middles = (np.arange(len(trace.rps))[known] + 0.5) * trace.step_seconds
+    rates: Floats = np.maximum(np.interp(seconds, middles, trace.rps[known]), 0.0)
+    return rates
 
 
 def _bursts(arrivals: Arrivals, slots: int, slot_seconds: float, generator: np.random.Generator) -> Floats:

@@ -5,6 +5,7 @@ from typing import Final, TypeVar
 
 from modelscaler.backtest.champion import Tuner
 from modelscaler.forecast.network import Network
+from modelscaler.forecast.pipeline import PRETRAINED
 from modelscaler.replay.comparison import Grids, PartName, Setting
 from modelscaler.replay.foresight import Foresight, foresee, history_of, retuned
 from modelscaler.replay.policies.grids import GRIDS, static_sizes
@@ -94,7 +95,7 @@ def _foresight(setting: Setting, part: PartName, shipped: Network | None, tuner:
     history = history_of(setting.trace, load, LOOKBACK_DAYS, setting.arrivals.seed + 1_000)
     longest = max(placement.start_seconds for placement in setting.workload.placements)
     horizon_seconds = longest + LEAD_SECONDS + history.step_seconds
-    networks = {} if shipped is None else {"pretrained": shipped}
+    networks = {} if shipped is None else {PRETRAINED: shipped}
     if tuner is not None:
         networks = retuned([history], shipped, tuner, horizon_seconds)
     return foresee(history, horizon_seconds, networks)
