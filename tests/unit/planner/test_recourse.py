@@ -1,4 +1,5 @@
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import numpy as np
@@ -227,16 +228,49 @@ def test_plan_is_infeasible_when_not_even_the_ladder_carries_the_demand() -> Non
     assert made.target.shortfall_rps == pytest.approx(500.0 - 4 * INT8_RPS, rel=0.01)
 
 
-def test_dearer_pool_is_taken_when_the_cheap_one_would_give_cheaper_answers_for_good() -> None:
-    spec = laddered(
-        max_replicas=4,
-        placements=(placement("cpu"), placement("gpu", 2.0)),
-        capacities=(capacity(CPU_FULL, 20.0), BURSTS, capacity(GPU_FULL, 4.0)),
-    )
-    made = planned(spec, 300.0, None, pool(CPU_FULL, 4))
+def with_a_dearer_pool(**overrides: Any) -> Workload:
+    fields: dict[str, Any] = {
+        "max_replicas": 4,
+        "placements": (placement("cpu"), placement("gpu", 2.0)),
+        "capacities": (capacity(CPU_FULL, 20.0), BURSTS, capacity(GPU_FULL, 4.0)),
+    }
+    return laddered(**(fields | overrides))
 
-    assert (made.target.pool, made.reason) == (GPU_FULL, DecisionReason.MEASURED_DEMAND)
+
+def waited(spec: Workload, seconds: float, *pools: PoolObservation) -> Plan:
+    state = PolicyState(active=CPU_FULL, cheaper_since=NOW - timedelta(seconds=seconds))
+    return plan(spec, observation(300.0, *pools), None, state, 15.0)[0]
+
+
+def test_dearer_pool_is_taken_when_the_cheap_one_has_given_cheaper_answers_for_a_whole_window() -> None:
+    spec = with_a_dearer_pool()
+    first = planned(spec, 300.0, None, pool(CPU_FULL, 4))
+
+    assert (first.target.pool, first.runner_up and first.runner_up.pool) == (CPU_FULL, GPU_FULL)
+    assert waited(spec, 299.0, pool(CPU_FULL, 4)).target.pool == CPU_FULL
+    late = waited(spec, 301.0, pool(CPU_FULL, 4))
+    assert (late.target.pool, late.reason) == (GPU_FULL, DecisionReason.MEASURED_DEMAND)
     assert planned(spec, 150.0, None, pool(CPU_FULL, 4)).target.pool == CPU_FULL
+
+
+def test_pool_that_lost_replicas_is_kept_when_its_ladder_keeps_the_objective() -> None:
+    lost = pool(CPU_FULL, 4, ready=3, unschedulable=1, unready_seconds=15.0, failure="Unschedulable")
+    spec = with_a_dearer_pool(max_replicas=8)
+    made = plan(spec, observation(160.0, lost), None, PolicyState(active=CPU_FULL), 15.0)[0]
+
+    assert (made.target.pool, made.target.feasible, made.binding) == (CPU_FULL, True, Binding.AVAILABILITY)
+
+
+@pytest.mark.parametrize(("floor", "patience_seconds"), [(0.9, 300.0), (0.9195, 87.0), (0.92, 0.0)])
+def test_cheaper_answers_are_borne_no_longer_when_the_mean_accuracy_allows_few(
+    floor: float, patience_seconds: float
+) -> None:
+    """300 requests/s, 163 of them carried by full: 84 % by int8, and 20 s for the other pool to start."""
+    spec = with_a_dearer_pool(objective=floored(floor))
+    before, after = (max(patience_seconds + seconds, 0.0) for seconds in (-3.0, 3.0))
+
+    assert waited(spec, after, pool(CPU_FULL, 4)).target.pool == GPU_FULL
+    assert waited(spec, before, pool(CPU_FULL, 4)).target.pool == (CPU_FULL if patience_seconds else GPU_FULL)
 
 
 # --- a switch out of overload ------------------------------------------------------------------------------------------

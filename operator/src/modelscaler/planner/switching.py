@@ -3,16 +3,21 @@
 At once, when the pool in use cannot be had or cannot carry the demand and another can. For a saving only when it pays: a
 switch runs two pools while the new one starts, and that price is worth paying once the other choice has been cheaper for so
 long that the saving would have covered it (ski rental: at most twice the cost of knowing the future, Karlin et al. 1988). For
-accuracy alone, which has no price, when it has been better for a whole stabilisation window.
+accuracy alone, which has no price, when it has been better for a whole stabilisation window. For fewer cheaper answers, where
+the pool in use keeps its objective with its ladder (it lost replicas that may soon be back), after such a window too, or as
+soon as the other pool would otherwise come too late for the mean accuracy.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+import numpy as np
+
 from modelscaler.api.words import DecisionReason
 from modelscaler.domain import PolicyState, PoolKey
 from modelscaler.planner.choice import NEAR_EQUAL_COST, Option, best
+from modelscaler.planner.recourse import expected_share
 
 WORTHWHILE_SAVING = 0.10
 """A smaller saving is no reason to move. Twice what counts as equal cost, so that taste alone never moves to and fro."""
@@ -22,6 +27,12 @@ WORTHWHILE_RELIEF = 0.10
 
 CALL_OFF_MARGIN = 0.10
 """A switch is called off when the serving pool would do after all, with this much to spare."""
+
+MEAN_SECONDS = 3600.0
+"""The mean accuracy is kept over a rolling hour."""
+
+SPENT_WAITING = 0.5
+"""So much of what the mean accuracy allows within that hour may be used up while waiting for lost replicas."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,10 +68,10 @@ def select(
         return Selection(incumbent)
     if must_leave(incumbent, first) or _calls_off(listed, state, first):
         return Selection(first)
-    if not load_is_known or not _is_better(first, incumbent):
+    if not load_is_known or not (_degrades_less(first, incumbent) or _is_better(first, incumbent)):
         return Selection(incumbent)
     since = state.cheaper_since or now
-    patience_seconds = _pays_after_seconds(first, incumbent) if _saves(first, incumbent) else window_seconds
+    patience_seconds = _patience_seconds(first, incumbent, window_seconds)
     if (now - since).total_seconds() < patience_seconds:
         return Selection(incumbent, first, since, patience_seconds)
     return Selection(first, better_since=since)
@@ -80,13 +91,11 @@ def option_of(listed: Sequence[Option], pool: PoolKey | None) -> Option | None:
 
 
 def must_leave(incumbent: Option, first: Option) -> bool:
-    """Tell whether the incumbent fails, or must give cheaper answers for good, where the first need not."""
+    """Tell whether the incumbent fails where the first need not."""
     if first.wishes > incumbent.wishes:
         return True
     relief = first.feasible or first.carried_rps >= incumbent.carried_rps * (1.0 + WORTHWHILE_RELIEF)
-    if not incumbent.feasible and relief and first.carried_rps > incumbent.carried_rps:
-        return True
-    return first.feasible and _degrades_less(first, incumbent)
+    return not incumbent.feasible and relief and first.carried_rps > incumbent.carried_rps
 
 
 def why_leave(active: Option | None, target: Option, state: PolicyState) -> DecisionReason:
@@ -113,7 +122,7 @@ def demand_reason(option: Option) -> DecisionReason:
 
 def _degrades_less(first: Option, incumbent: Option) -> bool:
     """Tell whether the incumbent would have to give cheaper answers for good, and the first fewer or none."""
-    if incumbent.degraded_rps <= 0.0 or first.own_carried_rps <= incumbent.own_carried_rps:
+    if not first.feasible or incumbent.degraded_rps <= 0.0 or first.own_carried_rps <= incumbent.own_carried_rps:
         return False
     return first.degraded_rps <= 0.0 or (first.own_carried_rps >= incumbent.own_carried_rps * (1.0 + WORTHWHILE_RELIEF))
 
@@ -136,6 +145,21 @@ def _is_better(first: Option, incumbent: Option) -> bool:
 
 def _saves(first: Option, incumbent: Option) -> bool:
     return first.hourly_cost < incumbent.hourly_cost * (1.0 - WORTHWHILE_SAVING)
+
+
+def _patience_seconds(first: Option, incumbent: Option, window_seconds: float) -> float:
+    """Return how long the first must have been better before it is worth a switch."""
+    if _degrades_less(first, incumbent):
+        return min(window_seconds, max(_bearable_seconds(incumbent) - first.candidate.start_seconds, 0.0))
+    return _pays_after_seconds(first, incumbent) if _saves(first, incumbent) else window_seconds
+
+
+def _bearable_seconds(option: Option) -> float:
+    """Return for how long the option may give the cheaper answers that the lasting load needs."""
+    rung = option.candidate.rung
+    share = expected_share(np.array([option.far.own_rps]), option.own_carried_rps, rung.speedup) if rung else 1.0
+    allowed = rung.allowed_share if rung else 0.0
+    return SPENT_WAITING * MEAN_SECONDS * allowed / share
 
 
 def _pays_after_seconds(first: Option, incumbent: Option) -> float:
