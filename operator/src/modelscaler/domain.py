@@ -134,15 +134,18 @@ class Objective:
 class ReplicaCapacity:
     """Speed of one replica: a batch of n takes `overhead_seconds + n * per_request_seconds`, n up to `max_batch`.
 
-    `reflex_only`: the pair may answer bursts as a rung of the reflex's ladder, but is never planned.
+    `reflex_only`: the pair may answer bursts as a rung of the reflex's ladder, but is never planned. `tail_seconds` is what one
+    request in a hundred takes beyond a batch of one although it met no queue. `source` Measured: corrected by what loaded
+    replicas showed.
     """
 
     pool: PoolKey
     per_request_seconds: float
     overhead_seconds: float
     max_batch: int
-    source: Literal["Spec", "Profile"]
+    source: Literal["Spec", "Profile", "Measured"]
     reflex_only: bool = False
+    tail_seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -118,11 +118,29 @@ def test_sustainable_rate_stays_below_the_largest_throughput_when_the_objective_
     assert 0.99 * largest_rps(speed) < sustainable_rps(speed, objective(latency_seconds=60.0)) < largest_rps(speed)
 
 
+@pytest.mark.parametrize(("percentile", "tails"), [(0.9, 0.5), (0.99, 1.0), (0.999, 1.5)])
+def test_tail_is_added_at_its_percentile_whatever_the_load(percentile: float, tails: float) -> None:
+    plain, tailed = capacity(), capacity(tail_seconds=0.006)
+
+    for rate in (0.0, 20.0, 80.0):
+        added = latency_seconds(tailed, rate, percentile) - latency_seconds(plain, rate, percentile)
+        assert added == pytest.approx(tails * 0.006)
+
+
+def test_all_times_scale_when_only_the_speed_differs() -> None:
+    slow = capacity(per_request_ms=20.0, overhead_seconds=0.004, tail_seconds=0.012)
+    fast = capacity(per_request_ms=10.0, overhead_seconds=0.002, tail_seconds=0.006)
+
+    assert latency_seconds(slow, 20.0, 0.99) == pytest.approx(2.0 * latency_seconds(fast, 40.0, 0.99))
+    assert sustainable_rps(slow, objective(0.4)) == pytest.approx(sustainable_rps(fast, objective(0.2)) / 2.0)
+
+
 speeds = st.builds(
     capacity,
     per_request_ms=st.sampled_from([0.2, 1.0, 8.0, 30.0]),
     overhead_seconds=st.sampled_from([0.0, 0.002, 0.02]),
     max_batch=st.sampled_from([1, 8, 32]),
+    tail_seconds=st.sampled_from([0.0, 0.004]),
 )
 fractions = st.floats(0.0, 0.999)
 percentiles = st.sampled_from([0.5, 0.9, 0.99])

@@ -212,6 +212,10 @@ class CapacityEntry(ApiModel):
     variant: VariantName = Field(description="A name from variants.")
     per_request_milliseconds: Decimal = Field(description='Time each request adds to a batch, for example "8.2".')
     overhead_milliseconds: Decimal = Field(default="0", description='Fixed time per batch, for example "1.5".')
+    tail_milliseconds: Decimal = Field(
+        default="0",
+        description="What one request in a hundred takes beyond a batch of one although it met no queue.",
+    )
     max_batch: int = Field(default=32, ge=1, le=4096, description="Largest batch the server forms.")
     reflex_only: bool = Field(
         default=False,
@@ -338,6 +342,10 @@ class Scaling(ApiModel):
     reflex: Literal["Auto", "Off"] = Field(
         default="Auto",
         description="Auto lets replicas answer a burst with cheaper variants above the floors; Off keeps to the planned one.",
+    )
+    capacity_refinement: Literal["Auto", "Off"] = Field(
+        default="Auto",
+        description="Auto corrects the stated speed of a replica by what loaded replicas show; Off keeps to spec and profile.",
     )
     min_replicas: int = Field(default=1, ge=1, le=1000, description="Fewest replicas.")
     max_replicas: int = Field(default=10, ge=1, le=1000, description="Most replicas.")
@@ -531,9 +539,28 @@ class CapacityStatus(ApiModel):
     sustainable_rps: ShortText = Field(
         description="Requests per second one replica sustains within the latency objective."
     )
-    source: Literal["Spec", "Profile"] = Field(description="Where the figure came from.")
+    source: Literal["Spec", "Profile", "Measured"] = Field(
+        description="Where the figure came from; Measured: by spec or profile, corrected by what loaded replicas showed."
+    )
     reflex_only: bool | None = Field(
         default=None, description="True where the pair answers bursts only; absent where it may be planned."
+    )
+    stated_rps: ShortText | None = Field(
+        default=None,
+        description="What it would be by spec or profile alone; absent where the figure is not a measured one.",
+    )
+    speed_factor: ShortText | None = Field(
+        default=None, description="Measured speed over the stated one, as the plan counts on it; absent likewise."
+    )
+    speed_uncertainty: ShortText | None = Field(
+        default=None,
+        description="Relative standard error of that; absent also where it was measured with another variant of the placement.",
+    )
+    measured_time: ShortText | None = Field(
+        default=None, description="When a loaded window was last seen, to the hour, RFC 3339; absent likewise."
+    )
+    measured_against: ShortText | None = Field(
+        default=None, description="The stated speed that the factor corrects; another one starts anew. Absent likewise."
     )
 
 

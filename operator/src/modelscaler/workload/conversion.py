@@ -116,6 +116,7 @@ def _capacity(entry: CapacityEntry, *, from_profile: bool) -> ReplicaCapacity:
         max_batch=entry.max_batch,
         source="Profile" if from_profile else "Spec",
         reflex_only=entry.reflex_only,
+        tail_seconds=float(entry.tail_milliseconds) / 1000.0,
     )
 
 
