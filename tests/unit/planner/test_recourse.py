@@ -210,6 +210,15 @@ def test_nothing_is_removed_when_more_answers_are_degraded_than_allowed() -> Non
     assert planned(spec, 100.0, None, pool(CPU_FULL, 6), served=few).target.replicas == 3
 
 
+def test_nothing_is_added_when_the_ladder_answers_the_little_that_is_above_what_replicas_carry() -> None:
+    spec = laddered(objective=floored(0.918))
+
+    assert planned(spec, 3 * 40.8 * 1.09, None, pool(CPU_FULL, 3)).target.replicas == 3
+    assert planned(spec, 3 * 40.8 * 1.11, None, pool(CPU_FULL, 3)).target.replicas == 4
+    assert planned(spec, 3 * 40.8 * 1.09, None, pool(CPU_FULL, 1)).target.replicas == 4
+    assert planned(replace(spec, reflex=False), 3 * 40.8 * 1.01, None, pool(CPU_FULL, 3)).target.replicas == 4
+
+
 # --- when the limits are reached ---------------------------------------------------------------------------------------
 
 

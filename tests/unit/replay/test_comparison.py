@@ -58,6 +58,17 @@ def test_cheapest_is_chosen_when_several_keep_the_objective() -> None:
     assert best_of(tried, None).settings == "cheap"
 
 
+def test_calmest_is_chosen_when_several_cost_nearly_the_same() -> None:
+    tried = [
+        Tried("restless", replace(outcome(2.0, 0.0), direction_changes=90)),
+        Tried("calm", replace(outcome(2.05, 0.0), direction_changes=30)),
+        Tried("calmer and dear", replace(outcome(2.1, 0.0), direction_changes=10)),
+    ]
+
+    assert best_of(tried, None).settings == "calm"
+    assert best_of(tried, None, near_equal=0.0).settings == "restless"
+
+
 def test_least_violating_is_chosen_when_none_keeps_the_objective() -> None:
     tried = [Tried("late", outcome(1.0, 0.2)), Tried("less", outcome(5.0, 0.01))]
 

@@ -29,9 +29,10 @@ from modelscaler.planner.recourse import replicas_within
 NEAR_EQUAL_COST = 0.05
 """Costs this close count as equal, and accuracy decides."""
 
-SCALE_DOWN_HEADROOM = 0.05
-"""Replicas are removed only when the rest would carry this much more than the demand: a demand that flickers around what n
-replicas carry must not make the number flicker between n and n + 1."""
+TOLERANCE = 0.10
+"""As HorizontalPodAutoscaler has it: a demand that flickers around what n replicas carry must not make the number flicker between
+n and n + 1. Replicas are removed only when the rest would carry this much more than the demand, and where a ladder answers what
+is above them, added only when the lasting part of it is this much more than they carry by the planned variant itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +62,7 @@ class Option:
         needed: Replicas for the demand, whatever the limits.
         replicas: Within the limits.
         roomy: To how many replicas it is made smaller when it serves and is larger.
+        tight: With how many replicas it is left as it is when it serves and is smaller than `replicas`.
         hourly_cost: Price of all replicas.
         carried_rps: How much of the far demand the pool can carry at its largest.
         own_carried_rps: How much of what is lasting in the far demand it can carry with its planned variant.
@@ -72,6 +74,7 @@ class Option:
     needed: int
     replicas: int
     roomy: int
+    tight: int
     hourly_cost: float
     carried_rps: float
     own_carried_rps: float
@@ -149,10 +152,11 @@ def _option(candidate: Candidate, ahead: _Ahead, far: Demand, past: Past) -> Opt
     needed = _needed(candidate, ahead)
     if candidate.pool == past.serving:
         replicas = candidate.clipped(needed)
-        roomy = candidate.clipped(_needed(candidate, ahead, 1.0 + SCALE_DOWN_HEADROOM))
+        roomy = candidate.clipped(_needed(candidate, ahead, growth=1.0 + TOLERANCE))
+        tight = candidate.clipped(_needed(candidate, ahead, own_share=1.0 / (1.0 + TOLERANCE)))
     else:
         recent = candidate.needed(past.recent_rps, past.recent_rps) if past.recent_rps else 0
-        replicas = roomy = candidate.clipped(max(needed, recent, past.at_least))
+        replicas = roomy = tight = candidate.clipped(max(needed, recent, past.at_least))
     return Option(
         candidate=candidate,
         demand=ahead.demand,
@@ -160,19 +164,20 @@ def _option(candidate: Candidate, ahead: _Ahead, far: Demand, past: Past) -> Opt
         needed=needed,
         replicas=replicas,
         roomy=roomy,
+        tight=tight,
         hourly_cost=replicas * candidate.replica_hourly_cost,
         carried_rps=candidate.carried_rps(far.planned_rps),
         own_carried_rps=candidate.own_carried_rps(far.own_rps),
     )
 
 
-def _needed(candidate: Candidate, ahead: _Ahead, growth: float = 1.0) -> int:
+def _needed(candidate: Candidate, ahead: _Ahead, growth: float = 1.0, own_share: float = 1.0) -> int:
     """Return the replicas that carry `growth` times a demand with no more cheaper answers than the mean accuracy allows.
 
-    Never more than the planned variant needs to carry all of the demand: what is beyond is beyond the planned quantile.
+    Where there is a ladder the planned variant must carry only `own_share` of what is lasting itself. Never more than the planned variant needs to carry all of the demand: what is beyond is beyond the planned quantile.
     """
-    rps, own_rps = ahead.demand.planned_rps * growth, ahead.demand.own_rps * growth
-    needed, rung = candidate.needed(rps, own_rps), candidate.rung
+    rps, own_rps, rung = ahead.demand.planned_rps * growth, ahead.demand.own_rps * growth, candidate.rung
+    needed = candidate.needed(rps, own_rps if rung is None else own_rps * own_share)
     if rung is None or rung.allowed_share >= 1.0:
         return needed
     alone = candidate.needed(rps, rps)

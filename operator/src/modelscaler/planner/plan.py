@@ -137,7 +137,7 @@ def _size(workload: Workload, observation: Observation, option: Option, state: P
 
 def _wanted(option: Option, current: int) -> int:
     if option.replicas >= current:
-        return option.replicas
+        return current if option.tight <= current else option.replicas
     return min(max(option.roomy, option.replicas), current)
 
 

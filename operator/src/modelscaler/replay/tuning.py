@@ -1,7 +1,8 @@
 """Which settings a replay of the past recommends: ours in the operator, and the rivals' by the same rule in comparisons. Pure.
 
-The cheapest settings that keep the objective, else those that miss it least. What was chosen on an older part of the history is
-adopted only if it also holds on the newer part: the best of many on one part is partly luck (docs/designs/005-replay.md).
+The cheapest settings that keep the objective (of nearly equal ones those with the fewest turns), else those that miss it
+least. What was chosen on an older part of the history is adopted only if it also holds on the newer part: the best of many on
+one part is partly luck (docs/designs/005-replay.md).
 """
 
 from collections.abc import Sequence
@@ -21,6 +22,9 @@ VIOLATING_SHARE: Final = 0.001
 CHOOSING_SHARE: Final = VIOLATING_SHARE / 2.0
 """The same where settings are chosen for days to come: the other half is for what the older days did not show."""
 
+NEAR_EQUAL_COST: Final = 0.03
+"""Of settings whose costs are this close the one with the fewest turns is taken: replicas that come and go are a burden too."""
+
 LEAST_GAIN: Final = 0.03
 """Settings that save less are no reason to change."""
 
@@ -37,18 +41,24 @@ class Tried(Generic[Settings]):
 
 
 def best_of(
-    tried: Sequence[Tried[Settings]], floor: float | None, most_violating: float = CHOOSING_SHARE
+    tried: Sequence[Tried[Settings]],
+    floor: float | None,
+    most_violating: float = CHOOSING_SHARE,
+    near_equal: float = NEAR_EQUAL_COST,
 ) -> Tried[Settings]:
-    """Return the cheapest that keep objective and mean accuracy; else the one that misses the objective least.
+    """Return the calmest of the cheapest that keep objective and mean accuracy; else the one that misses the objective least.
 
     Args:
         tried: One at least; of equals the first.
         floor: Mean accuracy to keep; None: none.
         most_violating: Share of requests that may be late or refused.
+        near_equal: Of those that cost no more than this share above the cheapest the one with the fewest turns; 0: the cheapest.
     """
     kept = [one for one in tried if one.outcome.violating_share <= most_violating and keeps(one.outcome, floor)]
     if kept:
-        return min(kept, key=lambda one: one.outcome.mean_hourly_cost)
+        enough = min(one.outcome.mean_hourly_cost for one in kept) * (1.0 + near_equal)
+        cheap = [one for one in kept if one.outcome.mean_hourly_cost <= enough]
+        return min(cheap, key=lambda one: (one.outcome.direction_changes, one.outcome.mean_hourly_cost))
     return min(tried, key=lambda one: (not keeps(one.outcome, floor), one.outcome.violating_share))
 
 
@@ -93,9 +103,9 @@ def is_worth_adopting(new: Trial, current: Trial, most_violating: float = VIOLAT
 
 def _grid() -> tuple[PolicySettings, ...]:
     pairs = (
-        (0.9, 0.5, (-0.1, 0.0, 0.15)),
-        (0.5, 0.1, (-0.1, 0.0, 0.15)),
-        (0.99, 0.5, (-0.1, 0.0, 0.15)),
+        (0.9, 0.5, (0.0, -0.1, 0.15)),
+        (0.5, 0.1, (0.0, -0.1, 0.15)),
+        (0.99, 0.5, (0.0, -0.1, 0.15)),
         (0.99, 0.9, (0.0, 0.2, 0.5)),
     )
     return tuple(
