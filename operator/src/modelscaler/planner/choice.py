@@ -30,8 +30,8 @@ NEAR_EQUAL_COST = 0.05
 """Costs this close count as equal, and accuracy decides."""
 
 TOLERANCE = 0.10
-"""As HorizontalPodAutoscaler has it: a demand that flickers around what n replicas carry must not make the number flicker between
-n and n + 1. Replicas are removed only when the rest would carry this much more than the demand, and where a ladder answers what
+"""As HorizontalPodAutoscaler has it: a demand that flickers around what n replicas carry must not make the number flicker
+between n and n + 1. Replicas are removed only when the rest would carry this much more than the demand, and where a ladder answers what
 is above them, added only when the lasting part of it is this much more than they carry by the planned variant itself."""
 
 
@@ -174,7 +174,8 @@ def _option(candidate: Candidate, ahead: _Ahead, far: Demand, past: Past) -> Opt
 def _needed(candidate: Candidate, ahead: _Ahead, growth: float = 1.0, own_share: float = 1.0) -> int:
     """Return the replicas that carry `growth` times a demand with no more cheaper answers than the mean accuracy allows.
 
-    Where there is a ladder the planned variant must carry only `own_share` of what is lasting itself. Never more than the planned variant needs to carry all of the demand: what is beyond is beyond the planned quantile.
+    Where there is a ladder the planned variant must carry only `own_share` of what is lasting itself. Never more than the
+    planned variant needs to carry all of the demand: what is beyond is beyond the planned quantile.
     """
     rps, own_rps, rung = ahead.demand.planned_rps * growth, ahead.demand.own_rps * growth, candidate.rung
     needed = candidate.needed(rps, own_rps if rung is None else own_rps * own_share)

@@ -52,7 +52,7 @@ def best_of(
         tried: One at least; of equals the first.
         floor: Mean accuracy to keep; None: none.
         most_violating: Share of requests that may be late or refused.
-        near_equal: Of those that cost no more than this share above the cheapest the one with the fewest turns; 0: the cheapest.
+        near_equal: Of those that cost at most this share more than the cheapest the one with the fewest turns; 0: the cheapest.
     """
     kept = [one for one in tried if one.outcome.violating_share <= most_violating and keeps(one.outcome, floor)]
     if kept:
