@@ -31,8 +31,8 @@ NEAR_EQUAL_COST = 0.05
 
 TOLERANCE = 0.10
 """As HorizontalPodAutoscaler has it: a demand that flickers around what n replicas carry must not make the number flicker
-between n and n + 1. Replicas are removed only when the rest would carry this much more than the demand, and where a ladder answers what
-is above them, added only when the lasting part of it is this much more than they carry by the planned variant itself."""
+between n and n + 1. Replicas are removed only when the rest would carry this much more than the demand, and where a ladder
+answers what is above them, added only when what is lasting is this much more than their planned variant carries."""
 
 
 @dataclass(frozen=True, slots=True)
