@@ -6,6 +6,7 @@ from typing import Any
 import builders
 from modelscaler.api.v1alpha1 import ModelDeploymentStatus
 from modelscaler.api.words import Binding, ConditionReason, DecisionReason
+from modelscaler.capacity.measured import Carried
 from modelscaler.domain import Choice, Demand, Plan, PolicyState, PoolKey, PoolTarget, Step, Value
 from modelscaler.status import ForecastHealth, StatusInputs
 
@@ -53,7 +54,7 @@ def scene(
         "workload": builders.workload(),
         "plan": plan(),
         "step": step(),
-        "capacities": ((builders.capacity(builders.CPU_INT8), 81.234),),
+        "capacities": (Carried(builders.capacity(builders.CPU_INT8), 81.234, 81.234),),
     }
     return StatusInputs(**(fields | overrides))
 

@@ -346,7 +346,8 @@ class Observation:
 
     `latency` is in seconds at the objective's percentile. `selected` is the pool the Service selects, None when there is no
     Service yet. `new_readings` is False in an early pass, which looks at the last tick's readings again. `served` is
-    (variant, answers per second) for the variants that answer in that pool; empty when that is not known.
+    (variant, answers per second) for the variants that answer in that pool; empty when that is not known. `reporting` is how
+    many replicas report.
     """
 
     now: datetime
@@ -357,6 +358,7 @@ class Observation:
     selected: PoolKey | None = None
     new_readings: bool = True
     served: tuple[tuple[str, float], ...] = ()
+    reporting: Reading = Absent()
 
     def pool(self, key: PoolKey) -> PoolObservation:
         """Return what was seen of a pool; an empty pool when it does not exist."""

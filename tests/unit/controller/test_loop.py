@@ -110,7 +110,7 @@ class Harness:
             profiles=Profiles(calls),
             writes=self.writes,
             telemetry=Telemetry(),
-            settings=Settings(15.0, 15.0, 30.0, RenderDefaults(server_image="server")),
+            settings=Settings(15.0, 15.0, 30.0, RenderDefaults(server_image="server"), 60.0),
             child_selector="",
             reporter="test",
             clock=lambda: self.now,

@@ -1,25 +1,31 @@
-"""Correct a profiled speed by what loaded replicas show. Pure.
+"""Correct a stated speed by what loaded replicas show. Pure.
 
-A profile is made once, on one replica. Noisy neighbours, other inputs and other processors make replicas slower or faster; the
-factor kept here is the measured over the profiled sustainable load. Nothing calls it yet: whoever does keeps the `Refinement`
-from tick to tick and multiplies `sustainable_rps` by `factor`.
+A profile is made once, on one replica. Noisy neighbours, other inputs and other processors make replicas slower or faster. The
+factor kept here is the speed that explains the latency of loaded windows over the stated one: all times of the profile divided
+by it. `windows.py` says which windows speak of one replica at all, `measured.py` what a plan counts on.
 """
 
 from dataclasses import dataclass, replace
 from math import exp, inf, isfinite, log, sqrt
 
-from modelscaler.capacity.latency import largest_rps, latency_seconds
-from modelscaler.domain import ReplicaCapacity
+from modelscaler.capacity.latency import largest_rps, latency_seconds, sustainable_rps
+from modelscaler.domain import Objective, ReplicaCapacity
 
 LEAST_BUSY = 0.5
-"""Share of the largest throughput below which a window says nothing: latency there hardly depends on the load."""
+"""Share of the largest throughput below which a window says nothing: latency there hardly depends on the load. Where the
+objective is so tight that replicas are never that busy, a window in which it is missed counts from this share of what a replica
+is counted on for."""
 MOST_BUSY = 0.95
 """Beyond it a queue grows for as long as the window lasts, and its latency tells the window's length."""
 FORGETTING = 0.9
 """What a window's weight is multiplied by with each later window: a half-life of about 7 windows."""
 PRIOR_WEIGHT = 5.0
 """The profile counts as much as so many windows, at first."""
+TAIL_REQUESTS = 20.0
+"""A window with so many requests beyond the percentile counts in full, one with fewer by their share of it."""
 LARGEST_STEP = 0.05
+LARGEST_SURPRISE = 0.2
+"""A window's own factor counts as at most this far from what is known, in logarithms: one burst moves little."""
 SMALLEST_FACTOR, LARGEST_FACTOR = 0.5, 1.25
 """A slower replica is believed more readily than a faster one, which removes capacity."""
 
@@ -30,21 +36,24 @@ class LoadedWindow:
 
     Attributes:
         rps_per_replica: Offered.
-        latency_seconds: A percentile of the time from arrival to answer; NaN or inf: not known, the window is passed over.
-        percentile: Which, in (0, 1).
+        latency_seconds: From arrival to answer at the objective's percentile; NaN or inf: not known, the window is passed over.
+        requests: Answered within the window, by all replicas.
+        queue_grows: Whether more wait than that latency allows for, or how many is not known: later answers will be slower, so
+            the window may show that a replica is slower, not that it is faster.
     """
 
     rps_per_replica: float
     latency_seconds: float
-    percentile: float
+    requests: float
+    queue_grows: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Refinement:
-    """What is known of a replica's speed, relative to its profile.
+    """What is known of a replica's speed, relative to the stated one.
 
     Attributes:
-        factor: To multiply the sustainable load with.
+        factor: Speed over stated speed.
         weight: Of all windows, those of long ago less.
         mean_log: Weighted mean of the logarithm of each window's own factor.
         square_log: Weighted sum of its squared distances from the mean.
@@ -62,34 +71,72 @@ class Refinement:
         return sqrt(self.square_log / seen / self.weight) if self.square_log > 0.0 and seen > 0.0 else inf
 
 
-def refined(known: Refinement, capacity: ReplicaCapacity, window: LoadedWindow) -> Refinement:
+def recalled(factor: float, uncertainty: float) -> Refinement:
+    """Return a refinement that was written down: it counts twice what a mere profile does."""
+    weight = 2.0 * PRIOR_WEIGHT
+    return Refinement(factor, weight, log(factor), uncertainty**2 * weight * (weight - 1.0))
+
+
+def sped_up(capacity: ReplicaCapacity, factor: float) -> ReplicaCapacity:
+    """Return a replica that is `factor` times as fast in everything."""
+    return replace(
+        capacity,
+        per_request_seconds=capacity.per_request_seconds / factor,
+        overhead_seconds=capacity.overhead_seconds / factor,
+        tail_seconds=capacity.tail_seconds / factor,
+        source="Measured",
+    )
+
+
+def refined(known: Refinement, capacity: ReplicaCapacity, objective: Objective, window: LoadedWindow) -> Refinement:
     """Return what is known after one more window; unchanged when it was not a loaded one.
 
-    The window's own factor is the speed at which the latency model gives the measured latency: all times of the profile
-    divided by it. It is averaged, in logarithms, with exponential forgetting, and the factor follows by at most LARGEST_STEP.
+    The window's own factor is the speed at which the latency model gives the measured latency. It is averaged, in logarithms,
+    with exponential forgetting, and the factor follows by at most LARGEST_STEP.
+
+    Args:
+        known: So far.
+        capacity: The stated speed.
+        objective: Whose percentile the window's latency is of.
+        window: The window.
     """
-    busy = window.rps_per_replica / largest_rps(capacity) if isfinite(window.rps_per_replica) else 0.0
-    if not LEAST_BUSY <= busy <= MOST_BUSY or not isfinite(window.latency_seconds) or window.latency_seconds <= 0.0:
+    if not _is_loaded(known, capacity, objective, window):
         return known
-    seen = log(_speed(capacity, window))
-    weight = FORGETTING * known.weight + 1.0
-    off = seen - known.mean_log
-    mean = known.mean_log + off / weight
-    square = FORGETTING * known.square_log + off * (seen - mean)
+    seen = log(_speed(capacity, objective.percentile, window))
+    if window.queue_grows and seen >= log(known.factor):
+        return known
+    share = min(window.requests * (1.0 - objective.percentile) / TAIL_REQUESTS, 1.0)
+    weight = FORGETTING**share * known.weight + share
+    off = min(max(seen - known.mean_log, -LARGEST_SURPRISE), LARGEST_SURPRISE)
+    moved = off * share / weight
+    square = FORGETTING**share * known.square_log + share * off * (off - moved)
+    mean = known.mean_log + moved
     wanted = min(max(exp(mean), SMALLEST_FACTOR), LARGEST_FACTOR)
     factor = min(max(wanted, known.factor * (1.0 - LARGEST_STEP)), known.factor * (1.0 + LARGEST_STEP))
-    return replace(known, factor=factor, weight=weight, mean_log=mean, square_log=square)
+    return Refinement(factor, weight, mean, square)
 
 
-def _speed(capacity: ReplicaCapacity, window: LoadedWindow) -> float:
+def _is_loaded(known: Refinement, capacity: ReplicaCapacity, objective: Objective, window: LoadedWindow) -> bool:
+    rps, seconds = window.rps_per_replica, window.latency_seconds
+    if not (isfinite(rps) and isfinite(seconds) and seconds > 0.0 and window.requests > 0.0):
+        return False
+    largest = largest_rps(capacity)
+    if rps > MOST_BUSY * largest * max(known.factor, 1.0):
+        return False
+    if rps >= LEAST_BUSY * largest * known.factor:
+        return True
+    counted_on = sustainable_rps(sped_up(capacity, known.factor), objective)
+    return seconds > objective.latency_seconds and 0.0 < LEAST_BUSY * counted_on <= rps
+
+
+def _speed(capacity: ReplicaCapacity, percentile: float, window: LoadedWindow) -> float:
     """Return the speed, within the bounds of the factor, whose latency is nearest to the measured one, by bisection.
 
-    A replica s times as fast at rate r is the profiled one at r / s with a clock s times as fast, so that one solved curve
-    serves all speeds.
+    A replica s times as fast at rate r is the stated one at r / s with a clock s times as fast.
     """
     slow, fast = SMALLEST_FACTOR, LARGEST_FACTOR
     for _ in range(30):
         middle = sqrt(slow * fast)
-        at = latency_seconds(capacity, window.rps_per_replica / middle, window.percentile) / middle
+        at = latency_seconds(capacity, window.rps_per_replica / middle, percentile) / middle
         slow, fast = (middle, fast) if at > window.latency_seconds else (slow, middle)
     return sqrt(slow * fast)

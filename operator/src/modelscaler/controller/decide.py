@@ -5,14 +5,14 @@ from datetime import datetime
 
 from modelscaler.api.v1alpha1 import CapacityEntry, ModelDeployment, ModelDeploymentStatus
 from modelscaler.api.words import Binding, ConditionReason, DecisionReason
-from modelscaler.capacity.latency import sustainable_rps
+from modelscaler.capacity.measured import Measured, carried, corrected, measured
 from modelscaler.controller.summaries import Entry
 from modelscaler.domain import Observation, Plan, PolicyState, PoolTarget, QuantileForecast, Step, Workload
 from modelscaler.planner.candidates import NoCandidateError
 from modelscaler.planner.plan import plan
 from modelscaler.planner.transition import next_step
 from modelscaler.render import RenderDefaults, Rendering, render
-from modelscaler.status import ForecastHealth, StatusInputs, next_status, policy_state
+from modelscaler.status import ForecastHealth, StatusInputs, measured_from, next_status, policy_state
 from modelscaler.workload import InvalidSpec, workload_from
 
 
@@ -21,13 +21,14 @@ class Settings:
     """What every decision shares.
 
     `lead_seconds` is what a plan must look ahead besides the start of a replica: until the next decision, and for as long as
-    a rate over a window lags behind the load.
+    a rate over a window lags behind the load. `rate_window_seconds` is the length of that window.
     """
 
     interval_seconds: float
     lead_seconds: float
     status_refresh_seconds: float
     defaults: RenderDefaults
+    rate_window_seconds: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +44,8 @@ class Inputs:
     """Everything one decision may look at.
 
     `profile` None: the spec names none. `trouble` is why the ModelDeployment cannot be managed although its spec is
-    valid (a profile that cannot be had, an HPA in the way), None when nothing is.
+    valid (a profile that cannot be had, an HPA in the way), None when nothing is. `measured` is what the last decision of this
+    process left of it, None when there was none.
     """
 
     now: datetime
@@ -53,16 +55,21 @@ class Inputs:
     observation: Observation
     forecast: QuantileForecast | None
     forecast_health: ForecastHealth
+    measured: Measured | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What to write. `rendering` None: leave the children as they are. `plan` None: none could be made."""
+    """What to write. `rendering` None: leave the children as they are. `plan` None: none could be made.
+
+    `measured` is for the next decision: what is known of the replicas' speed, in more detail than the status has it.
+    """
 
     status: ModelDeploymentStatus
     rendering: Rendering | None = None
     plan: Plan | None = None
     step: Step | None = None
+    measured: Measured | None = None
 
 
 def decide(inputs: Inputs, settings: Settings) -> Outcome:
@@ -82,6 +89,9 @@ def decide(inputs: Inputs, settings: Settings) -> Outcome:
 def _planned(inputs: Inputs, settings: Settings, resource: ModelDeployment, workload: Workload) -> Outcome:
     seen = inputs.observation
     before = policy_state(inputs.entry.status, inputs.now)
+    known = _measured(inputs, settings, resource, workload, before)
+    counted_on = carried(workload, known)
+    workload = corrected(workload, counted_on)
     wanted, state = plan(workload, seen, inputs.forecast, before, settings.lead_seconds)
     if workload.paused or workload.recommend_only:
         step, rendering = _hands_off(seen, before, state), None
@@ -98,10 +108,20 @@ def _planned(inputs: Inputs, settings: Settings, resource: ModelDeployment, work
             workload=workload,
             plan=wanted,
             step=step,
-            capacities=tuple((c, sustainable_rps(c, workload.objective)) for c in workload.capacities),
+            capacities=counted_on,
         )
     )
-    return Outcome(status, rendering, wanted, step)
+    return Outcome(status, rendering, wanted, step, known)
+
+
+def _measured(
+    inputs: Inputs, settings: Settings, resource: ModelDeployment, workload: Workload, before: PolicyState
+) -> Measured:
+    """Return what is known of the replicas' speed by now; after a restart the status says what was known before."""
+    if resource.spec.scaling.capacity_refinement == "Off":
+        return Measured()
+    known = inputs.measured or measured_from(inputs.entry.status.capacity)
+    return measured(known, workload, inputs.observation, before, settings.rate_window_seconds)
 
 
 def _hands_off(seen: Observation, before: PolicyState, state: PolicyState) -> Step:
@@ -114,7 +134,8 @@ def _hands_off(seen: Observation, before: PolicyState, state: PolicyState) -> St
 
 
 def _rejected(inputs: Inputs, trouble: Trouble) -> Outcome:
-    return Outcome(next_status(replace(_status_inputs(inputs), rejected=(trouble.reason, trouble.message))))
+    rejected = replace(_status_inputs(inputs), rejected=(trouble.reason, trouble.message))
+    return Outcome(next_status(rejected), measured=inputs.measured)
 
 
 def _status_inputs(inputs: Inputs) -> StatusInputs:

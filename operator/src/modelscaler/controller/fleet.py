@@ -106,6 +106,7 @@ class Fleet:
             selected=self._selected(entry.key),
             new_readings=new_readings,
             served=self._served(entry),
+            reporting=self._metrics.reporting(entry.key),
         )
 
     def forecast(self, key: WorkloadKey) -> tuple[QuantileForecast | None, ForecastHealth]:

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from functools import partial
 
 from modelscaler.api.v1alpha1 import ModelDeploymentStatus
+from modelscaler.capacity.measured import Measured
 from modelscaler.cluster.calls import ClusterCalls
 from modelscaler.cluster.errors import ApiCallError
 from modelscaler.cluster.writes import WriteQueue
@@ -67,6 +68,7 @@ class Loop:
         self._listed_at = self._checked_at = float("-inf")
         self._known: set[WorkloadKey] = set()
         self._decided: dict[WorkloadKey, ModelDeploymentStatus] = {}
+        self._measured: dict[WorkloadKey, Measured | None] = {}
         self.ticked_at: float | None = None
 
     def touch(self, key: WorkloadKey) -> None:
@@ -155,6 +157,7 @@ class Loop:
         known = set(self._mirror.keys())
         for gone in self._known - known:
             self._fleet.forget(gone)
+            self._measured.pop(gone, None)
             self._telemetry.forget(gone)
         self._known = known
         self._telemetry.workloads.set(len(known))
@@ -164,6 +167,7 @@ class Loop:
         if entry is None:
             return
         outcome = decide(self._inputs(entry, new_readings), self._settings)
+        self._measured[key] = outcome.measured
         if outcome.rendering is not None:
             for write in self._applier.children(key, outcome.rendering):
                 self._writes.submit(write)
@@ -181,6 +185,7 @@ class Loop:
             observation=self._fleet.observation(entry, now, new_readings),
             forecast=forecast,
             forecast_health=health,
+            measured=self._measured.get(entry.key),
         )
 
     def _conflict(self, entry: Entry) -> Trouble | None:

@@ -141,6 +141,7 @@ class Operator:
                 lead_seconds=chosen.lead_seconds,
                 status_refresh_seconds=chosen.status_refresh_seconds,
                 defaults=RenderDefaults(server_image=chosen.server_image),
+                rate_window_seconds=chosen.rate_window_seconds,
             ),
             child_selector=CHILD_SELECTOR,
             reporter=chosen.identity,

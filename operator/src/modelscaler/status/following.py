@@ -4,7 +4,6 @@ from typing import Final
 
 from modelscaler.api.v1alpha1 import (
     ActivePool,
-    CapacityStatus,
     Decision,
     DesiredPool,
     ForecastStatus,
@@ -16,6 +15,7 @@ from modelscaler.api.v1alpha1 import (
 from modelscaler.api.words import Binding, DecisionReason
 from modelscaler.domain import Choice, Observation, Plan, PoolKey, QuantileForecast, Step, Value, Workload, known
 from modelscaler.planner.recourse import degraded_share
+from modelscaler.status.capacity import capacity_status
 from modelscaler.status.conditions import conditions
 from modelscaler.status.inputs import StatusInputs
 from modelscaler.status.memory import policy_status, transition_status, unavailable_status
@@ -62,7 +62,7 @@ def _decided(inputs: StatusInputs, workload: Workload, plan: Plan, step: Step) -
         forecast=_forecast(inputs.forecast, plan, workload.forecast.quantile),
         served_accuracy=optional_share(served_accuracy(workload, seen)) if seen else None,
         degraded_share=optional_share(degraded_share(workload, seen, state.active)) if seen else None,
-        capacity=_capacity(inputs),
+        capacity=capacity_status(inputs.capacities),
         last_decision=_decision(inputs, plan, desired),
         policy=policy_status(state, workload.fallback.failure_threshold if workload.fallback else 1),
     )
@@ -107,19 +107,6 @@ def _forecast(forecast: QuantileForecast | None, plan: Plan, quantile: float) ->
         median_rps=decimal(forecast.peak(MEDIAN, horizon_seconds)),
         planned_rps=decimal(forecast.peak(quantile, horizon_seconds)),
     )
-
-
-def _capacity(inputs: StatusInputs) -> list[CapacityStatus]:
-    return [
-        CapacityStatus(
-            placement=capacity.pool.placement,
-            variant=capacity.pool.variant,
-            sustainable_rps=decimal(rps),
-            source=capacity.source,
-            reflex_only=True if capacity.reflex_only else None,
-        )
-        for capacity, rps in inputs.capacities
-    ]
 
 
 def _decision(inputs: StatusInputs, plan: Plan, desired: DesiredPool) -> Decision:

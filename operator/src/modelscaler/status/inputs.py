@@ -5,12 +5,12 @@ from datetime import datetime
 
 from modelscaler.api.v1alpha1 import ModelDeploymentStatus
 from modelscaler.api.words import ConditionReason
+from modelscaler.capacity.measured import Carried
 from modelscaler.domain import (
     Objective,
     Observation,
     Plan,
     QuantileForecast,
-    ReplicaCapacity,
     SloVerdict,
     Step,
     Value,
@@ -33,7 +33,7 @@ class StatusInputs:
     """Everything that a status speaks of.
 
     A decision brings `workload`, `plan` and `step`; a ModelDeployment that cannot be managed brings `rejected` instead, the
-    reason and a sentence. `capacities` are the speeds with the requests per second that one replica sustains. `observation`
+    reason and a sentence. `capacities` are what the plan counts on. `observation`
     None: nothing could be observed, since the spec cannot be read.
     """
 
@@ -47,7 +47,7 @@ class StatusInputs:
     workload: Workload | None = None
     plan: Plan | None = None
     step: Step | None = None
-    capacities: tuple[tuple[ReplicaCapacity, float], ...] = ()
+    capacities: tuple[Carried, ...] = ()
     rejected: tuple[ConditionReason, str] | None = None
 
 

@@ -1,0 +1,203 @@
+"""What a plan counts on: stated speeds, corrected by what loaded replicas showed. Pure.
+
+The factor that is counted on moves in steps of STEP, a slower one at once, a faster one only once it is two steps away and
+only as far as it is sure: so a plan, its caches and the status change rarely, and capacity is removed with care. It is never so
+small that a replica would carry less than LEAST_KEPT of what is stated: what makes a replica that slow is no matter of speed.
+
+A slower processor is slower for everything, so a factor below 1 counts for the placement's other variants too, until they are
+measured themselves: the plan would else leave a variant for one that looks fast because it was not looked at. A factor above 1
+counts for the variant that showed it alone.
+"""
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from math import inf, log
+
+from modelscaler.capacity.latency import sustainable_rps
+from modelscaler.capacity.refine import PRIOR_WEIGHT, Refinement, refined, sped_up
+from modelscaler.capacity.windows import Steady, loaded_window, steady
+from modelscaler.domain import Objective, Observation, PolicyState, PoolKey, ReplicaCapacity, Workload
+
+STEP = 0.02
+LEAST_KEPT = 0.25
+SURE = 2.0
+"""Standard errors by which a faster factor is lowered."""
+FORGOTTEN = timedelta(days=1)
+"""A pool that has not served for so long is taken as stated again: its neighbours of then say nothing of now."""
+REMARK = timedelta(hours=1)
+"""How exactly the time of the last loaded window is remembered; it is written down each time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """What loaded windows showed of one pool's replicas.
+
+    Attributes:
+        pool: Whose.
+        against: The stated speed, as `statement` words it.
+        known: So far.
+        step: Of the factor that is counted on.
+        uncertainty: Relative, of the factor when it last moved a step; inf before.
+        at: When a window last counted, within REMARK.
+    """
+
+    pool: PoolKey
+    against: str
+    known: Refinement
+    step: int
+    uncertainty: float
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """All measurements of a ModelDeployment, since when its serving pool is steady, and when a window last counted."""
+
+    pools: tuple[Measurement, ...] = ()
+    at_rest: Steady | None = None
+    counted_at: datetime | None = None
+
+    def of(self, capacity: ReplicaCapacity) -> Measurement | None:
+        """Return the measurement that corrects a stated speed; None when there is none."""
+        return next((m for m in self.pools if m.pool == capacity.pool and m.against == statement(capacity)), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Carried:
+    """What a plan counts on for one pool.
+
+    Attributes:
+        capacity: Speed of a replica.
+        rps: That it sustains within the objective.
+        stated_rps: That it would sustain at the stated speed.
+        step: Of the factor; None: the stated speed counts.
+        measurement: The pool's own; None: there is none, or the factor is that of another variant of the placement.
+    """
+
+    capacity: ReplicaCapacity
+    rps: float
+    stated_rps: float
+    step: int | None = None
+    measurement: Measurement | None = None
+
+
+def statement(capacity: ReplicaCapacity) -> str:
+    """Word a stated speed, so that another one can be told from it."""
+    a, b, tail = (
+        f"{1e3 * each:.6g}" for each in (capacity.per_request_seconds, capacity.overhead_seconds, capacity.tail_seconds)
+    )
+    return f"{a} n + {b} ms, n up to {capacity.max_batch}, tail {tail} ms"
+
+
+def factor_of(step: int) -> float:
+    """Return the factor of a step."""
+    return (1.0 + STEP) ** step
+
+
+def step_of(factor: float) -> int:
+    """Return the step nearest to a factor."""
+    return round(log(factor) / log(1.0 + STEP))
+
+
+def measured(
+    before: Measured, workload: Workload, seen: Observation, state: PolicyState, window_seconds: float
+) -> Measured:
+    """Return what is known after a tick; an early pass reads nothing new, and neither do ticks within one window.
+
+    Args:
+        before: Known so far.
+        workload: With stated capacities. Measurements of speeds that it does not state any more are dropped.
+        seen: What is seen.
+        state: What the policy remembers: which pool serves.
+        window_seconds: Length of the window that rates and latencies are of.
+    """
+    kept = tuple(
+        m
+        for c in workload.capacities
+        if (m := before.of(c)) and (m.pool == state.active or seen.now - m.at < FORGOTTEN)
+    )
+    at_rest = steady(before.at_rest, seen, state)
+    now = replace(before, pools=kept, at_rest=at_rest)
+    if at_rest is None or not seen.new_readings or _counted_lately(now, seen.now, window_seconds):
+        return now
+    window = loaded_window(at_rest, seen, window_seconds)
+    stated = next((c for c in workload.capacities if c.pool == at_rest.pool), None)
+    if window is None or stated is None:
+        return now
+    own = now.of(stated) or Measurement(stated.pool, statement(stated), Refinement(), 0, inf, seen.now)
+    known = refined(own.known, stated, workload.objective, window)
+    if known is own.known:
+        return now
+    others = tuple(m for m in kept if m.pool != own.pool)
+    return replace(now, pools=(*others, _noted(own, known, seen.now)), counted_at=seen.now)
+
+
+def carried(workload: Workload, known: Measured) -> tuple[Carried, ...]:
+    """Return what a plan counts on, in the order of the workload's stated capacities."""
+    return tuple(_carried(workload, known, stated) for stated in workload.capacities)
+
+
+def corrected(workload: Workload, counted_on: tuple[Carried, ...]) -> Workload:
+    """Return the workload with the speeds that a plan counts on."""
+    capacities = tuple(each.capacity for each in counted_on)
+    return workload if capacities == workload.capacities else replace(workload, capacities=capacities)
+
+
+def _counted_lately(known: Measured, now: datetime, window_seconds: float) -> bool:
+    """Tell whether a window that ends now would overlap one that was counted."""
+    return known.counted_at is not None and now - known.counted_at < timedelta(seconds=window_seconds)
+
+
+def _noted(own: Measurement, known: Refinement, now: datetime) -> Measurement:
+    step = _moved(own.step, known)
+    at = now if now - own.at >= REMARK else own.at
+    told = step != own.step or (own.uncertainty == inf and _is_seen(known))
+    return replace(own, known=known, step=step, uncertainty=known.uncertainty if told else own.uncertainty, at=at)
+
+
+def _moved(step: int, known: Refinement) -> int:
+    """Return the step to count on: down as soon as the factor is a step away, up when it is two."""
+    exact = log(_cautious(known)) / log(1.0 + STEP)
+    if exact <= step - 1.0 or exact >= step + 2.0:
+        return round(exact)
+    return step
+
+
+def _cautious(known: Refinement) -> float:
+    """Return the factor; a faster one only as far as it is sure."""
+    if known.factor <= 1.0:
+        return known.factor
+    doubt = min(SURE * known.uncertainty, 1.0)
+    return max(known.factor * (1.0 - doubt), 1.0)
+
+
+def _is_seen(known: Refinement) -> bool:
+    """Tell whether windows count more than the profile by now."""
+    return known.weight > PRIOR_WEIGHT + 1.0 and known.uncertainty < inf
+
+
+def _carried(workload: Workload, known: Measured, stated: ReplicaCapacity) -> Carried:
+    stated_rps = sustainable_rps(stated, workload.objective)
+    own = known.of(stated)
+    step = own.step if own else _borrowed(workload, known, stated)
+    if step is None or (own is not None and own.uncertainty == inf):
+        return Carried(stated, stated_rps, stated_rps)
+    step = _bounded(stated, workload.objective, stated_rps, step)
+    capacity = sped_up(stated, factor_of(step))
+    return Carried(capacity, sustainable_rps(capacity, workload.objective), stated_rps, step, own)
+
+
+def _borrowed(workload: Workload, known: Measured, stated: ReplicaCapacity) -> int | None:
+    """Return the step of the variant of the placement that was measured last, where that is a slower one."""
+    siblings = [m for c in workload.capacities if c.pool.placement == stated.pool.placement and (m := known.of(c))]
+    latest = max(siblings, key=lambda m: m.at, default=None)
+    return latest.step if latest is not None and latest.step < 0 and latest.uncertainty < inf else None
+
+
+def _bounded(stated: ReplicaCapacity, objective: Objective, stated_rps: float, step: int) -> int:
+    """Return the step, nearer to 0 where it would leave less than LEAST_KEPT."""
+    if stated_rps <= 0.0:
+        return min(step, 0)  # a faster one that just meets it would be counted on for next to nothing
+    while step < 0 and sustainable_rps(sped_up(stated, factor_of(step)), objective) < LEAST_KEPT * stated_rps:
+        step += 1
+    return step

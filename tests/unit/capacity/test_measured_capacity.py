@@ -1,0 +1,188 @@
+"""Which windows count, what a plan counts on after them, and when that is forgotten."""
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+from math import inf
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from builders import CPU_FULL, CPU_INT8, GPU_FULL, GPU_INT8, NOW, capacity, objective, observation, pool, single_pool
+from builders import workload as two_placements
+from modelscaler.capacity.latency import largest_rps, latency_seconds, sustainable_rps
+from modelscaler.capacity.measured import LEAST_KEPT, Measured, carried, corrected, factor_of, measured, step_of
+from modelscaler.capacity.refine import LARGEST_FACTOR, SMALLEST_FACTOR
+from modelscaler.domain import Absent, Observation, PolicyState, PoolKey, SourceError, Switch, Value, Workload, Zero
+
+WINDOW_SECONDS = 60.0
+TICK = timedelta(seconds=15)
+NOTHING = Measured()
+SERVING = PolicyState(active=CPU_INT8)
+
+
+def seen_at(now: datetime, speed: float = 0.8, replicas: int = 2, busy: float = 0.65, **overrides: Any) -> Observation:
+    """Return two steady replicas of that speed, relative to the stated one, at a share of the stated throughput."""
+    stated = capacity(CPU_INT8)
+    rps = busy * largest_rps(stated)
+    fields: dict[str, Any] = {
+        "latency": Value(latency_seconds(stated, rps / speed, 0.99) / speed, now),
+        "queued": Zero(now),
+        "selected": CPU_INT8,
+        "served": (("int8", rps * replicas),),
+        "reporting": Value(float(replicas), now),
+    }
+    return observation(Value(rps * replicas, now), pool(CPU_INT8, replicas), now=now, **(fields | overrides))
+
+
+def watched(
+    minutes: float, workload: Workload | None = None, known: Measured = NOTHING, start: datetime = NOW, **scene: Any
+) -> Measured:
+    """Return what is known after so many minutes of ticks."""
+    state = scene.pop("state", SERVING)
+    for tick in range(round(minutes * 4)):
+        known = measured(known, workload or single_pool(), seen_at(start + tick * TICK, **scene), state, WINDOW_SECONDS)
+    return known
+
+
+def factor(known: Measured, workload: Workload | None = None, key: PoolKey = CPU_INT8) -> float:
+    spec = workload or single_pool()
+    (one,) = (each for each in carried(spec, known) if each.capacity.pool == key)
+    return 1.0 if one.step is None else factor_of(one.step)
+
+
+@pytest.mark.parametrize("speed", [0.75, 0.9])
+def test_plan_counts_on_the_true_speed_when_replicas_are_slower(speed: float) -> None:
+    assert factor(watched(40, speed=speed, busy=0.65 * speed + 0.05)) == pytest.approx(speed, rel=0.025)
+
+
+def test_plan_counts_on_a_faster_speed_only_as_far_as_it_is_sure() -> None:
+    assert 1.0 < factor(watched(40, speed=1.15)) <= 1.15
+
+
+def test_stated_speed_is_confirmed_when_replicas_are_as_fast() -> None:
+    (one,) = carried(single_pool(), watched(10, speed=1.0))
+    assert (one.step, one.capacity.source, one.rps) == (0, "Measured", one.stated_rps)
+
+
+def test_windows_that_overlap_count_once() -> None:
+    every_tick = watched(10)
+    assert every_tick.pools[0].known.weight < 5.0 + 10.0
+    known = Measured()
+    for minute in range(11):
+        known = measured(known, single_pool(), seen_at(NOW + minute * 4 * TICK), SERVING, WINDOW_SECONDS)
+    assert every_tick.pools[0].known.weight == pytest.approx(known.pools[0].known.weight, rel=0.1)
+
+
+@pytest.mark.parametrize(
+    "scene",
+    [
+        {"state": PolicyState(active=None)},
+        {"state": PolicyState(active=CPU_INT8, switch=Switch(GPU_INT8, NOW))},
+        {"selected": GPU_INT8},
+        {"pools": (pool(CPU_INT8, 2, ready=1),)},
+        {"pools": (pool(CPU_INT8, 2, terminating=1),)},
+        {"pools": (pool(CPU_INT8, 2), pool(GPU_INT8, 1))},
+        {"served": ()},
+        {"served": (("int8", 90.0), ("full", 10.0))},
+        {"latency": Absent()},
+        {"latency": SourceError("down")},
+        {"offered": Absent()},
+        {"reporting": Value(1.0, NOW)},
+        {"new_readings": False},
+    ],
+    ids=lambda scene: next(iter(scene)),
+)
+def test_nothing_is_learned_when_a_window_does_not_speak_of_one_replica(scene: dict[str, Any]) -> None:
+    known, state = Measured(), scene.pop("state", SERVING)
+    for tick in range(40):
+        seen = replace(seen_at(NOW + tick * TICK), **scene)
+        known = measured(known, single_pool(), seen, state, WINDOW_SECONDS)
+    assert known.pools == ()
+    assert watched(10).pools != ()
+
+
+def test_nothing_is_learned_while_the_number_of_replicas_keeps_changing() -> None:
+    known = Measured()
+    for tick in range(40):
+        seen = seen_at(NOW + tick * TICK, replicas=2 + tick // 4 % 2)
+        known = measured(known, single_pool(), seen, SERVING, WINDOW_SECONDS)
+    assert known.pools == ()
+
+
+def test_faster_replica_is_not_believed_when_the_queue_is_not_known() -> None:
+    assert factor(watched(30, speed=1.2, queued=Absent())) == 1.0
+    assert factor(watched(30, speed=0.8, queued=Absent())) < 1.0
+
+
+def test_measurement_starts_anew_when_the_stated_speed_changes() -> None:
+    known = watched(30)
+    other = single_pool(capacities=(capacity(CPU_INT8, 11.0),))
+    assert factor(known, other) == 1.0
+    assert measured(known, other, seen_at(NOW), SERVING, WINDOW_SECONDS).pools == ()
+
+
+def test_slower_speed_counts_for_the_placement_s_other_variants_until_they_are_measured() -> None:
+    spec = two_placements()
+    known = watched(30, spec)
+    assert factor(known, spec, CPU_FULL) == factor(known, spec, CPU_INT8) < 1.0
+    assert factor(known, spec, GPU_FULL) == 1.0
+    assert next(c for c in carried(spec, known) if c.capacity.pool == CPU_FULL).measurement is None
+
+
+def test_faster_speed_counts_for_the_variant_that_showed_it_alone() -> None:
+    spec = two_placements()
+    known = watched(40, spec, speed=1.2)
+    assert factor(known, spec, CPU_INT8) > 1.0
+    assert factor(known, spec, CPU_FULL) == 1.0
+
+
+def test_pool_that_serves_no_more_is_taken_as_stated_after_a_day() -> None:
+    spec, known = two_placements(), watched(30, two_placements())
+    elsewhere = PolicyState(active=GPU_INT8)
+    soon, late = (seen_at(NOW + timedelta(hours=hours)) for hours in (20, 26))
+    assert factor(measured(known, spec, soon, elsewhere, WINDOW_SECONDS), spec) < 1.0
+    assert factor(measured(known, spec, late, elsewhere, WINDOW_SECONDS), spec) == 1.0
+    assert factor(measured(known, spec, late, SERVING, WINDOW_SECONDS), spec) < 1.0
+
+
+def test_slow_replica_keeps_a_share_of_its_stated_rate_when_the_objective_is_tight() -> None:
+    tight = single_pool(objective=objective(latency_seconds=0.03))
+    rps = 0.6 * sustainable_rps(capacity(CPU_INT8), tight.objective) * 2
+    known = Measured()
+    for tick in range(400):
+        now = NOW + tick * TICK
+        seen = replace(seen_at(now), offered=Value(rps, now), latency=Value(0.06, now), served=(("int8", rps),))
+        known = measured(known, tight, seen, SERVING, WINDOW_SECONDS)
+    (one,) = carried(tight, known)
+    assert LEAST_KEPT * one.stated_rps <= one.rps < 0.5 * one.stated_rps
+
+
+def test_factor_settles_and_nothing_moves_when_the_speed_stays() -> None:
+    known = watched(60, speed=0.82)
+    later = watched(60, known=known, start=NOW + timedelta(hours=1), speed=0.82)
+    assert (later.pools[0].step, later.pools[0].uncertainty) == (known.pools[0].step, known.pools[0].uncertainty)
+
+
+def test_workload_is_the_same_when_nothing_was_measured() -> None:
+    spec = two_placements()
+    assert corrected(spec, carried(spec, Measured())) is spec
+
+
+@given(st.integers(step_of(SMALLEST_FACTOR), step_of(LARGEST_FACTOR)))
+def test_step_is_found_again_from_its_factor(step: int) -> None:
+    assert step_of(float(f"{factor_of(step):.3g}")) == step
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.lists(st.tuples(st.floats(0.05, 1.3), st.floats(0.001, 3.0)), min_size=1, max_size=12))
+def test_a_plan_counts_on_something_finite_within_bounds_whatever_is_measured(seen: list[tuple[float, float]]) -> None:
+    known = Measured()
+    for tick, (busy, latency) in enumerate(value for value in seen for _ in range(6)):
+        now = NOW + tick * TICK
+        one = replace(seen_at(now, busy=busy), latency=Value(latency, now))
+        known = measured(known, single_pool(), one, SERVING, WINDOW_SECONDS)
+        (counted,) = carried(single_pool(), known)
+        assert LEAST_KEPT * counted.stated_rps <= counted.rps < inf
+        assert counted.step is None or step_of(SMALLEST_FACTOR) <= counted.step <= step_of(LARGEST_FACTOR)

@@ -1,0 +1,123 @@
+"""From a slow server's latency to the next plan, through decisions as the loop makes them."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from builders import NOW, observation, pool
+from manifests import model_deployment
+from modelscaler.api.v1alpha1 import ModelDeploymentStatus
+from modelscaler.api.words import ConditionReason
+from modelscaler.capacity.latency import largest_rps, latency_seconds
+from modelscaler.capacity.refine import sped_up
+from modelscaler.controller.decide import Inputs, Outcome, Settings, decide
+from modelscaler.controller.summaries import Entry
+from modelscaler.domain import PoolKey, Value, WorkloadKey
+from modelscaler.render import RenderDefaults
+from modelscaler.status import ForecastHealth
+from modelscaler.workload import parse_resource, workload_from
+
+POOL = PoolKey("cpu", "full")
+SETTINGS = Settings(15.0, 15.0, 30.0, RenderDefaults(server_image="server"), 60.0)
+HEALTHY = ForecastHealth(True, ConditionReason.LEARNED, "the learned model serves")
+TICK = timedelta(seconds=15)
+OVERLOADED_SECONDS = 5.0
+
+
+class Scene:
+    """One ModelDeployment whose replicas are `speed` times as fast as stated, under a steady load."""
+
+    def __init__(self, speed: float, rps: float, **changes: Any) -> None:
+        self.speed, self.rps, self.now = speed, rps, NOW
+        body = model_deployment({"spec.slo.latency.targetMilliseconds": 120, **changes})
+        self.resource = parse_resource(body)
+        self.true = sped_up(workload_from(self.resource, None).capacities[0], speed)
+        self.status = ModelDeploymentStatus()
+        self.replicas = 1
+        self.outcome: Outcome | None = None
+
+    def tick(self) -> int:
+        """Decide once and give what was decided; return the replicas."""
+        self.now += TICK
+        each = self.rps / self.replicas
+        busy = each / largest_rps(self.true)
+        latency = latency_seconds(self.true, each, 0.99) if busy < 0.98 else OVERLOADED_SECONDS
+        queued = self.rps * latency * (0.2 if busy < 0.98 else 2.0)
+        seen = observation(
+            Value(self.rps, self.now),
+            pool(POOL, self.replicas),
+            now=self.now,
+            latency=Value(latency, self.now),
+            queued=Value(queued, self.now),
+            selected=POOL,
+            served=(("full", self.rps),),
+            reporting=Value(float(self.replicas), self.now),
+        )
+        entry = Entry(WorkloadKey("default", "ranker"), "u", 1, 1, self.resource, None, self.status, False)
+        measured = self.outcome.measured if self.outcome else None
+        self.outcome = decide(Inputs(self.now, entry, None, None, seen, None, HEALTHY, measured), SETTINGS)
+        self.status = self.outcome.status
+        assert self.status.desired is not None
+        self.replicas = self.status.desired.replicas
+        return self.replicas
+
+    def after(self, minutes: int) -> int:
+        return [self.tick() for _ in range(minutes * 4)][-1]
+
+    def restart(self) -> None:
+        self.outcome = None
+
+
+@pytest.mark.parametrize(("speed", "rps"), [(0.6, 150.0), (0.6, 280.0), (0.8, 150.0), (0.8, 400.0)])
+def test_more_replicas_are_planned_when_the_objective_is_missed_by_slower_ones(speed: float, rps: float) -> None:
+    stated, slow = Scene(1.0, rps).after(40), Scene(speed, rps)
+    assert slow.after(40) > stated
+    assert slow.status.load is not None
+    assert (slow.status.load.latency_milliseconds or 0) <= 1.1 * 120
+    assert slow.status.capacity[0].source == "Measured"
+
+
+def test_replicas_never_fall_below_what_is_stated_when_a_server_is_slower() -> None:
+    stated, slow = Scene(1.0, 300.0), Scene(0.7, 300.0)
+    for _ in range(160):
+        as_stated = stated.tick()
+        assert slow.tick() >= as_stated
+
+
+def test_plan_is_the_same_when_the_operator_starts_again() -> None:
+    scene = Scene(0.75, 300.0)
+    before = scene.after(40)
+    capacity = scene.status.capacity
+    scene.restart()
+    assert scene.tick() == before
+    assert scene.status.capacity == capacity
+    assert scene.after(20) == before
+
+
+def test_stated_speed_counts_when_refinement_is_off() -> None:
+    scene = Scene(0.75, 300.0, **{"spec.scaling.capacityRefinement": "Off"})
+    assert scene.after(40) == Scene(1.0, 300.0).after(40)
+    assert scene.status.capacity[0].source == "Spec"
+
+
+def test_what_is_known_is_kept_when_the_spec_is_broken_for_a_while() -> None:
+    scene = Scene(0.75, 300.0)
+    scene.after(40)
+    assert scene.outcome is not None
+    known = scene.outcome.measured
+    entry = Entry(WorkloadKey("default", "ranker"), "u", 1, 1, None, None, scene.status, False)
+    seen = observation(None, pool(POOL, scene.replicas), now=scene.now)
+    broken = decide(Inputs(scene.now, entry, None, None, seen, None, HEALTHY, known), SETTINGS)
+    assert broken.measured is known
+    assert broken.status.capacity == scene.status.capacity
+
+
+def test_factor_is_dropped_when_the_user_states_another_speed() -> None:
+    scene = Scene(0.75, 300.0)
+    scene.after(40)
+    other = scene.resource.spec.capacity[0].model_copy(update={"per_request_milliseconds": "10"})
+    spec = scene.resource.spec.model_copy(update={"capacity": [other]})
+    scene.resource = scene.resource.model_copy(update={"spec": spec})
+    scene.tick()
+    assert scene.status.capacity[0].source == "Spec"
