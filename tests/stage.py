@@ -104,9 +104,10 @@ def capacity(placement: str, variant: str, per_request_ms: str = "30") -> dict[s
 
 
 def scaling(**changes: Any) -> dict[str, Any]:
-    """Build the scaling section: quick to come down, so that scenarios are short."""
+    """Build the scaling section: quick to come down, so that scenarios are short; speeds as stated, since pods share cores."""
     quick = {"scaleDown": {"stabilizationWindowSeconds": 6}}
-    return {"minReplicas": 1, "maxReplicas": 4, "behavior": quick, "forecast": {"lookbackSeconds": 1200}} | changes
+    fixed = {"minReplicas": 1, "maxReplicas": 4, "behavior": quick, "capacityRefinement": "Off"}
+    return fixed | {"forecast": {"lookbackSeconds": 1200}} | changes
 
 
 @dataclass
