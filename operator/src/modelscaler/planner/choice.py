@@ -21,10 +21,10 @@ latency gives way, not accuracy: the plan is as large as the limits allow and sa
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from modelscaler.domain import Choice, Demand, Floats, PoolKey
+from modelscaler.domain import Choice, Demand, PoolKey
 from modelscaler.planner.candidates import Candidate
-from modelscaler.planner.demand import UNKNOWN, Load
-from modelscaler.planner.recourse import replicas_within
+from modelscaler.planner.demand import Load
+from modelscaler.planner.recourse import Spread, replicas_within
 
 NEAR_EQUAL_COST = 0.05
 """Costs this close count as equal, and accuracy decides."""
@@ -138,14 +138,14 @@ def options(candidates: Sequence[Candidate], load: Load, interval_seconds: float
 
 @dataclass(frozen=True, slots=True)
 class _Ahead:
-    """The demand within a horizon, and equally likely loads at it, where cheaper answers are limited."""
+    """The demand within a horizon, and the spread of the load at it, where cheaper answers are limited."""
 
     demand: Demand
-    loads_rps: Floats
+    spread: Spread
 
 
 def _ahead(load: Load, horizon_seconds: float, limited: bool) -> _Ahead:
-    return _Ahead(load.within(horizon_seconds), load.spread(horizon_seconds) if limited else UNKNOWN)
+    return _Ahead(load.within(horizon_seconds), load.spread(horizon_seconds) if limited else Spread())
 
 
 def _option(candidate: Candidate, ahead: _Ahead, far: Demand, past: Past) -> Option:
@@ -184,7 +184,7 @@ def _needed(candidate: Candidate, ahead: _Ahead, growth: float = 1.0, own_share:
     alone = candidate.needed(rps, rps)
     if needed >= alone:
         return needed
-    return replicas_within(rung, ahead.loads_rps * growth, candidate.rps_per_replica, needed, alone)
+    return replicas_within(rung, ahead.spread, candidate.rps_per_replica / growth, needed, alone)
 
 
 def best(listed: Sequence[Option]) -> Option:

@@ -14,16 +14,13 @@ from functools import lru_cache
 import numpy as np
 
 from modelscaler.domain import Demand, Floats, Observation, QuantileForecast, Workload, known
+from modelscaler.planner.recourse import Spread
 
 LIKELY = 0.5
 """Quantile of the peak that the planned variant carries itself, where the settings say nothing."""
 
 LEVELS: Floats = (np.arange(40, dtype=np.float64) + 0.5) / 40.0
 """Quantiles at which the distribution of the load is read, each standing for the same probability."""
-
-
-UNKNOWN: Floats = np.empty(0)
-"""Of loads, where there is no forecast."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,13 +75,12 @@ class Load:
             base_rps = max(own_rps, likely_rps * self.aim.growth)
         return Demand(self.measured_rps, ahead_rps, planned_rps, horizon_seconds, base_rps)
 
-    def spread(self, horizon_seconds: float) -> Floats:
-        """Return equally likely loads at the horizon, rising, without headroom; empty without a forecast."""
+    def spread(self, horizon_seconds: float) -> Spread:
+        """Return equally likely loads at the horizon, without headroom; none without a forecast."""
         if self.forecast is None:
-            return UNKNOWN
+            return Spread()
         row = self.forecast.values(horizon_seconds + self.forecast_age_seconds)
-        loads: Floats = _interpolation(self.forecast.quantiles) @ row
-        return loads
+        return Spread.of((_interpolation(self.forecast.quantiles) @ row).tolist())
 
     def _peak(self, quantile: float, horizon_seconds: float) -> float | None:
         if self.forecast is None:

@@ -5,12 +5,16 @@ load X above its own capacity C the cheaper variant must answer (X - C) speedup 
 share t of the time spent on it, C (1 - t) + speedup C t = X, and it answers speedup C t.
 """
 
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
+from typing import Self
 
-import numpy as np
+from modelscaler.domain import Observation, PoolKey, Workload
 
-from modelscaler.domain import Floats, Observation, PoolKey, Workload
+LEAST_RPS = 1e-3
+"""Loads below it count as this one: their inverse would drown the others'."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,28 +45,49 @@ def allowed_share(accuracy: float, cheaper: float, floor: float | None) -> float
     return min(max((accuracy - floor) / (accuracy - cheaper), 0.0), 1.0)
 
 
-def expected_share(loads_rps: Floats, own_rps: float, speedup: float) -> float:
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """Equally likely loads, none when nothing is expected.
+
+    Attributes:
+        loads_rps: Rising, not below 0.
+        inverse_sums: Of 1 / load over the first of them, the first two, and so on, after a leading 0: the shares of a range of
+            loads follow from two of these.
+    """
+
+    loads_rps: tuple[float, ...] = ()
+    inverse_sums: tuple[float, ...] = (0.0,)
+
+    @classmethod
+    def of(cls, loads_rps: Sequence[float]) -> Self:
+        """Return the spread of loads that rise."""
+        return cls(tuple(loads_rps), (0.0, *accumulate(1.0 / max(load, LEAST_RPS) for load in loads_rps)))
+
+
+def expected_share(spread: Spread, own_rps: float, speedup: float) -> float:
     """Return the expected share of answers by the cheaper variant.
 
     Args:
-        loads_rps: Equally likely loads, shape (n,). The share is the mean over time: a load that is higher counts no more, so
-            that more load never means a smaller share.
+        spread: The loads. The share is the mean over time: a load that is higher counts no more, so that more load never means
+            a smaller share.
         own_rps: What the replicas carry with the planned variant, above 0.
         speedup: Above 1.
     """
-    if not len(loads_rps):
+    loads = spread.loads_rps
+    if not loads:
         return 0.0
-    above = 1.0 - own_rps / np.maximum(loads_rps, own_rps)
-    shares = np.minimum(above * (speedup / (speedup - 1.0)), 1.0)
-    return float(np.add.reduce(shares)) / len(shares)
+    above = bisect_right(loads, own_rps)
+    beyond = bisect_left(loads, own_rps * speedup, above)  # from here on all answers are cheaper ones
+    some = beyond - above - own_rps * (spread.inverse_sums[beyond] - spread.inverse_sums[above])
+    return (max(some, 0.0) * speedup / (speedup - 1.0) + len(loads) - beyond) / len(loads)
 
 
-def replicas_within(rung: Rung, loads_rps: Floats, rps_per_replica: float, fewest: int, most: int) -> int:
+def replicas_within(rung: Rung, spread: Spread, rps_per_replica: float, fewest: int, most: int) -> int:
     """Return the fewest replicas, from `fewest` to `most`, whose cheaper answers are expected to be no more than allowed.
 
     Args:
         rung: The cheaper variant.
-        loads_rps: Equally likely loads, rising.
+        spread: The loads.
         rps_per_replica: What one replica carries with the planned variant.
         fewest: Returned when it suffices; at least 0.
         most: Returned when nothing less suffices: with so many the planned variant carries all that is planned for.
@@ -71,9 +96,9 @@ def replicas_within(rung: Rung, loads_rps: Floats, rps_per_replica: float, fewes
         return fewest
 
     def is_allowed(replicas: int) -> bool:
-        return expected_share(loads_rps, max(replicas, 1e-9) * rps_per_replica, rung.speedup) <= rung.allowed_share
+        return expected_share(spread, max(replicas, 1e-9) * rps_per_replica, rung.speedup) <= rung.allowed_share
 
-    if not len(loads_rps) or loads_rps[-1] <= fewest * rps_per_replica or is_allowed(fewest):
+    if is_allowed(fewest):
         return fewest
     return fewest + 1 + bisect_left(range(fewest + 1, most), True, key=is_allowed)
 

@@ -12,12 +12,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-import numpy as np
-
 from modelscaler.api.words import DecisionReason
 from modelscaler.domain import PolicyState, PoolKey
 from modelscaler.planner.choice import NEAR_EQUAL_COST, Option, best
-from modelscaler.planner.recourse import expected_share
+from modelscaler.planner.recourse import Spread, expected_share
 
 WORTHWHILE_SAVING = 0.10
 """A smaller saving is no reason to move. Twice what counts as equal cost, so that taste alone never moves to and fro."""
@@ -98,6 +96,11 @@ def must_leave(incumbent: Option, first: Option) -> bool:
     return not incumbent.feasible and relief and first.carried_rps > incumbent.carried_rps
 
 
+def worth_moving(first: Option, incumbent: Option) -> bool:
+    """Tell whether the first is worth a switch from the incumbent, now or once that has lasted."""
+    return must_leave(incumbent, first) or _degrades_less(first, incumbent) or _is_better(first, incumbent)
+
+
 def why_leave(active: Option | None, target: Option, state: PolicyState) -> DecisionReason:
     """Return why the target is preferred to the serving pool (None when that may not be used any more)."""
     if active is None:
@@ -157,7 +160,7 @@ def _patience_seconds(first: Option, incumbent: Option, window_seconds: float) -
 def _bearable_seconds(option: Option) -> float:
     """Return for how long the option may give the cheaper answers that the lasting load needs."""
     rung = option.candidate.rung
-    share = expected_share(np.array([option.far.own_rps]), option.own_carried_rps, rung.speedup) if rung else 1.0
+    share = expected_share(Spread.of([option.far.own_rps]), option.own_carried_rps, rung.speedup) if rung else 1.0
     allowed = rung.allowed_share if rung else 0.0
     return SPENT_WAITING * MEAN_SECONDS * allowed / share
 
