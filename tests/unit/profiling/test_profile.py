@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -103,6 +104,12 @@ def test_stored_profile_is_what_the_operator_reads() -> None:
     (read,) = parse_profile(manifest["data"]["profile.json"])
     assert (read.placement, read.variant, read.max_batch) == ("cpu", "full", 16)
     assert (float(read.per_request_milliseconds), float(read.overhead_milliseconds)) == (4.0, 2.0)
+    assert float(read.tail_milliseconds) == pytest.approx(23.8)  # 29.8 ms alone, of which 6 ms are the batch
+
+
+def test_tail_is_none_when_even_slow_requests_take_less_than_a_batch_of_one() -> None:
+    quick = replace(measured(), timed=Asked(1, (0.001, 0.002), 0.1, 0, ""))
+    assert quick.tail_seconds == 0.0
 
 
 def test_only_the_same_pair_is_replaced_when_a_profile_is_stored_already() -> None:
@@ -118,6 +125,7 @@ def test_report_gives_line_interval_and_memory() -> None:
     text = report(measured())
     assert "4.000 ms (3.900 to 4.100, 90 % interval)" in text
     assert "242.4 requests/s with full batches" in text
+    assert "tail         23.800 ms" in text
     assert "1024 MiB before, 2048 MiB after" in text
     assert "3 inferences one after the other in 1.50 s" in text
 

@@ -3,11 +3,14 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from modelscaler.profiling.counters import largest_rows, mean_rows
 from modelscaler.profiling.fit import Fit, Window, fit_batches
 from modelscaler.profiling.server import Asked, Server, ServerError
 
-CLIENTS = (1, 2, 4, 8, 16, 32)
+CLIENTS = (1, 2, 4, 8, 16, 32, 64)
+"""A server that computes one batch while the next one gathers forms batches of half of them."""
 ROUNDS = 3
 WARM_UP_REQUESTS = 20
 MOST_REQUESTS = 20_000
@@ -55,6 +58,12 @@ class Measured:
     timed: Asked
     soak: tuple[Asked, ...]
     memory_bytes: tuple[float, float] | None
+
+    @property
+    def tail_seconds(self) -> float:
+        """What one request in a hundred takes beyond a batch of one, with nothing else to do; at least 0."""
+        slow = float(np.quantile(self.timed.latencies_seconds, 0.99))
+        return max(slow - self.fit.line.overhead_seconds - self.fit.line.per_request_seconds, 0.0)
 
 
 def measure(server: Server, bodies: Sequence[bytes], plan: Plan, progress: Progress) -> Measured:

@@ -25,6 +25,7 @@ def report(measured: Measured) -> str:
         "",
         f"per request  {1e3 * fit.line.per_request_seconds:.3f} ms ({low:.3f} to {high:.3f}, 90 % interval)",
         f"per batch    {1e3 * fit.line.overhead_seconds:.3f} ms ({fixed_low:.3f} to {fixed_high:.3f}); {how}",
+        f"tail         {1e3 * measured.tail_seconds:.3f} ms: so much longer than a batch of one took one in a hundred, alone",
         f"max batch    {measured.max_batch}; at most {largest:.1f} requests/s with full batches",
         f"timed run    {len(timed.latencies_seconds):,} inferences one after the other in {timed.seconds:.2f} s",
         f"soak         8 clients, {sum(each.seconds for each in measured.soak):.0f} s: requests/s by quarter "
@@ -43,6 +44,7 @@ def entry(measured: Measured, placement: str, variant: str) -> dict[str, Any]:
         "variant": variant,
         "perRequestMilliseconds": f"{max(1e3 * line.per_request_seconds, 0.001):.3f}",
         "overheadMilliseconds": f"{1e3 * line.overhead_seconds:.3f}",
+        "tailMilliseconds": f"{1e3 * measured.tail_seconds:.3f}",
         "maxBatch": measured.max_batch,
     }
 
