@@ -2,6 +2,7 @@
 
 import argparse
 import dataclasses
+import os
 import sys
 import tempfile
 from dataclasses import dataclass
@@ -21,7 +22,7 @@ from modelscaler_benchmarks.server.workloads import SEED, prepare
 from modelscaler_benchmarks.serving_process import ServingProcess
 from modelscaler_benchmarks.soak import plot
 from modelscaler_benchmarks.soak.capacity import READING_SECONDS, READINGS, Capacity, drift_sentence, read_capacity
-from modelscaler_benchmarks.soak.control import bare_loop
+from modelscaler_benchmarks.soak.control import bare_loops
 from modelscaler_benchmarks.soak.soaking import soak
 from modelscaler_benchmarks.soak.verdict import (
     MAX_GROWTH,
@@ -78,7 +79,7 @@ def main() -> int:
         f"{drift_sentence(soaked.rate_rps, soaked.before, soaked.after)} The first {warm_seconds:g} s are warm-up; latency "
         f"counts from when a request was due. {machine.sentence()}"
     )
-    control = bare_loop(given.load, CONTROL_SHARE * seconds)
+    control = bare_loops(given.load, CONTROL_SHARE * seconds, len(os.sched_getaffinity(0)))
     text = f"{how}\n\n{table(verdict, control, given.load)}"
     print(text)
     for failure in soaked.failures:
@@ -147,7 +148,11 @@ def table(verdict: Verdict, control: Tail, load: float) -> str:
         ["errors", f"{verdict.errors}", "0"],
         ["growth of resident memory (front, workers)", f"{verdict.growth:+.2%} ({each})", f"< {MAX_GROWTH:.0%}"],
         ["p99 ÷ p50, evenly spaced arrivals", tail(verdict.even), f"≤ {MAX_TAIL_RATIO:g}"],
-        ["the same of a bare loop, no server, no network", tail(control), "what the machine does to any tail"],
+        [
+            "the same of a bare loop on every core, no server, no network",
+            tail(control),
+            "what the machine does to any tail",
+        ],
         ["p99 ÷ p50, Poisson arrivals", tail(verdict.poisson), ideal],
         ["p99 of the generator's own lateness", f"{verdict.late_p99_milliseconds:.1f} ms", ""],
         ["all bounds", "met" if verdict.met else "**not met**", ""],
