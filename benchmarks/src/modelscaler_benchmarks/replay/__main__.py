@@ -37,7 +37,7 @@ def main() -> int:
     found = list[Comparison]()
     for trace in traces:
         try:
-            settings = settings_for(trace, arguments)
+            settings = [setting for each in modes(arguments) for setting in settings_for(trace, each)]
         except ReplayError as error:
             print(f"left out: {error}", file=sys.stderr)
             continue
@@ -57,12 +57,19 @@ def main() -> int:
     return 0
 
 
+def modes(arguments: argparse.Namespace) -> list[argparse.Namespace]:
+    """Return what was asked for, once as it is, and with --both once more with one variant."""
+    single = argparse.Namespace(**{**vars(arguments), "one_variant": True})
+    return [arguments, single] if arguments.both else [arguments]
+
+
 def _arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="modelscaler_benchmarks.replay", description=__doc__)
     add_arguments(parser)
     parser.add_argument(
         "--timeline-directory", type=Path, metavar="DIR", help="write what happened there, one .csv.gz for each trace"
     )
+    parser.add_argument("--both", action="store_true", help="with the rung and, once more, with one variant")
     parser.add_argument(
         "--no-document", action="store_true", help="leave docs/benchmarks.md and its picture as they are"
     )

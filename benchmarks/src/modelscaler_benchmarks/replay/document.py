@@ -1,7 +1,7 @@
 """What comparisons found, as a section of a document. Pure."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Final
 
 from modelscaler.replay.comparison import Comparison, Judged
@@ -9,7 +9,7 @@ from modelscaler.replay.offered import ORACLE, OURS
 from modelscaler.replay.tuning import VIOLATING_SHARE
 from modelscaler_benchmarks.report import markdown_table
 
-HEADER: Final = (
+WITH_RUNG: Final = (
     "trace",
     "start, s",
     "ours: cost",
@@ -21,50 +21,103 @@ HEADER: Final = (
     "with hindsight",
 )
 
+ONE_VARIANT: Final = (
+    "trace",
+    "start, s",
+    "ours: cost",
+    "violating",
+    "turns a day (HPA)",
+    "least violating reactive rival at our cost, hindsight",
+    "predictive",
+    "cheapest rival that keeps 0.1 %, hindsight",
+)
+
+AS_THEY_ARE: Final = (
+    "trace",
+    "start, s",
+    "ours, with its rung: cost",
+    "violating",
+    "least violating rival at that cost",
+)
+
+PREDICTIVE: Final = frozenset({"predictive-hpa", "dynamo", "infadapter"})
+
 
 def section(found: Sequence[Comparison], seconds: float, machine: str) -> str:
     """Return the section: how it was measured, one line for each comparison, and where we lose."""
     first = found[0].setting
-    rung = (
-        "replicas hold a rung 2.5 times as fast, at most 2 % of answers by it"
-        if first.workload.reflex
-        else "one variant"
-    )
     how = (
         f"Comparisons: {len(found)}, on days: {first.test.days:g}, after days on which settings are chosen: "
-        f"{first.tuning.days:g}, by the same rule for all; seeds: {first.seeds}; {rung}. Cost is a multiple of the fewest "
-        "replicas that carry the load at each tick. The rival at our cost is the best point of any rival's settings on the "
+        f"{first.tuning.days:g}, by the same rule for all; seeds: {first.seeds}. Cost is a multiple of the fewest "
+        "replicas that carry the load at each tick. A rival at our cost is the best point of any rival's settings on the "
         "test days themselves, at the mean cost of ours, among settings whose answers were accurate enough. "
         f"{seconds / 60:.0f} minutes. {machine}"
     )
-    table = markdown_table(HEADER, [line(one) for one in found])
-    return f"![Fronts](images/bench-replay.png)\n\n{how}\n\n{table}\n\n{losses(found)}"
+    return "\n\n".join(["![Fronts](images/bench-replay.png)", how, *tables(found), losses(found)])
+
+
+def tables(found: Sequence[Comparison]) -> list[str]:
+    """Return a table for each kind of comparison that there is, each after a sentence that says what it is."""
+    laddered = [one for one in found if one.setting.workload.reflex]
+    single = {
+        (one.setting.trace.name, one.setting.start_seconds): one for one in found if not one.setting.workload.reflex
+    }
+    beside = [(one, single.get((one.setting.trace.name, one.setting.start_seconds))) for one in laddered]
+    parts = (
+        (
+            "Everybody's replicas hold a rung 2.5 times as fast, at most 2 % of answers by it:",
+            WITH_RUNG,
+            map(line, laddered),
+        ),
+        ("Ours with that rung beside rivals as they are, without:", AS_THEY_ARE, (bare(a, b) for a, b in beside if b)),
+        ("One variant for all:", ONE_VARIANT, map(single_line, single.values())),
+    )
+    written = [(what, header, list(rows)) for what, header, rows in parts]
+    return [f"{what}\n\n{markdown_table(header, rows)}" for what, header, rows in written if rows]
 
 
 def line(found: Comparison) -> list[str]:
-    """Return the line of one comparison."""
-    ours, rivals = _tuned(found, OURS), rivals_of(found)
-    hpa = next((one for one in rivals if one.policy == "hpa" and not one.hindsight), None)
-    name, share = best_rival(found)
-    before = [one for one in rivals if not one.hindsight and one.violating_share <= VIOLATING_SHARE]
-    after = [one for one in rivals if one.hindsight and one.violating_share <= VIOLATING_SHARE]
+    """Return the line of a comparison in which everybody has the rung."""
+    ours = _tuned(found, OURS)
     return [
-        found.setting.trace.name,
-        f"{found.setting.start_seconds:g}",
-        f"{ours.cost:.2f}",
-        f"{ours.violating_share:.3%}{'' if ours.violating_share <= VIOLATING_SHARE else ' **missed**'}",
+        *_head(found, ours),
         f"{_mean([o.degraded_share for o in ours.outcomes]):.1%}",
-        f"{_turns(ours):.0f} ({_turns(hpa):.0f})" if hpa else f"{_turns(ours):.0f}",
-        "none is accurate at that cost" if math.isnan(share) else f"{name} {share:.3%}",
-        _cheapest(before),
-        _cheapest(after),
+        _turns_beside(found),
+        _rival(found, ours.cost),
+        _cheapest([one for one in rivals_of(found) if not one.hindsight and one.violating_share <= VIOLATING_SHARE]),
+        _cheapest([one for one in rivals_of(found) if one.hindsight and one.violating_share <= VIOLATING_SHARE]),
     ]
 
 
-def best_rival(found: Comparison) -> tuple[str, float]:
-    """Return which rival violates least at the cost of our tuned settings, and how much; NaN where none costs so little."""
-    cost = _tuned(found, OURS).cost
-    shares = {name: found.violating_at(name, cost) for name in dict.fromkeys(one.policy for one in rivals_of(found))}
+def single_line(found: Comparison) -> list[str]:
+    """Return the line of a comparison with one variant."""
+    ours = _tuned(found, OURS)
+    names = {one.policy for one in rivals_of(found)}
+    return [
+        *_head(found, ours),
+        _turns_beside(found),
+        _rival(found, ours.cost, names - PREDICTIVE),
+        _rival(found, ours.cost, names & PREDICTIVE),
+        _cheapest([one for one in rivals_of(found) if one.hindsight and one.violating_share <= VIOLATING_SHARE]),
+    ]
+
+
+def bare(laddered: Comparison, single: Comparison) -> list[str]:
+    """Return the line of ours with the rung beside rivals without one, on the same load."""
+    ours = _tuned(laddered, OURS)
+    return [*_head(laddered, ours), _rival(single, ours.cost)]
+
+
+def best_rival(found: Comparison, cost: float, names: Collection[str] | None = None) -> tuple[str, float]:
+    """Return which rival violates least at a cost, and how much; NaN where none costs so little.
+
+    Args:
+        found: The comparison.
+        cost: As a multiple of the clairvoyant minimum.
+        names: Of the rivals that count; None: all of them.
+    """
+    counting = [one.policy for one in rivals_of(found) if names is None or one.policy in names]
+    shares = {name: found.violating_at(name, cost) for name in dict.fromkeys(counting)}
     able = {name: share for name, share in shares.items() if not math.isnan(share)}
     return min(able.items(), key=lambda pair: pair[1]) if able else ("", float("nan"))
 
@@ -73,8 +126,10 @@ def losses(found: Sequence[Comparison]) -> str:
     """Return where a rival did better, in sentences."""
     lost = []
     for one in found:
-        ours, (name, share) = _tuned(one, OURS), best_rival(one)
-        where = f"{one.setting.trace.name}, {one.setting.start_seconds:g} s"
+        ours = _tuned(one, OURS)
+        name, share = best_rival(one, ours.cost)
+        variants = "" if one.setting.workload.reflex else ", one variant"
+        where = f"{one.setting.trace.name}, {one.setting.start_seconds:g} s{variants}"
         if share < ours.violating_share:
             lost.append(f"{where}: {name} violates {share:.3%} at our cost, ours {ours.violating_share:.3%}")
         enough = max(ours.violating_share, VIOLATING_SHARE)
@@ -94,6 +149,28 @@ def losses(found: Sequence[Comparison]) -> str:
 def rivals_of(found: Comparison) -> list[Judged]:
     """Return all that was judged but ours and the clairvoyant."""
     return [one for one in found.judged if one.policy not in (OURS, ORACLE)]
+
+
+def _head(found: Comparison, ours: Judged) -> list[str]:
+    missed = "" if ours.violating_share <= VIOLATING_SHARE else " **missed**"
+    setting = found.setting
+    return [
+        setting.trace.name,
+        f"{setting.start_seconds:g}",
+        f"{ours.cost:.2f}",
+        f"{ours.violating_share:.3%}{missed}",
+    ]
+
+
+def _turns_beside(found: Comparison) -> str:
+    ours = _turns(_tuned(found, OURS))
+    hpa = next((one for one in rivals_of(found) if one.policy == "hpa" and not one.hindsight), None)
+    return f"{ours:.0f} ({_turns(hpa):.0f})" if hpa else f"{ours:.0f}"
+
+
+def _rival(found: Comparison, cost: float, names: Collection[str] | None = None) -> str:
+    name, share = best_rival(found, cost, names)
+    return "none at that cost" if math.isnan(share) else f"{name} {share:.3%}"
 
 
 def _tuned(found: Comparison, policy: str) -> Judged:
