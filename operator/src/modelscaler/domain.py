@@ -14,7 +14,7 @@ from typing import Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from modelscaler.api.words import Binding, DecisionReason
+from modelscaler.api.words import Binding, DecisionReason, GrantReason
 
 Floats: TypeAlias = NDArray[np.float64]
 
@@ -107,7 +107,8 @@ class VariantOption:
 class PlacementOption:
     """A placement that may be used.
 
-    `max_replicas` None: only the workload's own maximum. `accelerator` None: needs none.
+    `max_replicas` None: only the workload's own maximum. `accelerator` None: needs none; else one replica takes
+    `accelerator_units` of it.
     """
 
     name: str
@@ -115,6 +116,7 @@ class PlacementOption:
     start_seconds: float
     max_replicas: int | None = None
     accelerator: str | None = None
+    accelerator_units: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,6 +228,7 @@ class Workload:
     """A ModelDeployment's spec as the planner sees it.
 
     `max_hourly_cost` None: no budget. `reflex`: replicas hold a ladder of cheaper variants for moments of overload.
+    `priority`: who has shared accelerators first, the higher.
     """
 
     key: WorkloadKey
@@ -247,6 +250,7 @@ class Workload:
     reflex: bool = False
     policy: PolicySettings = PolicySettings()
     schedules: tuple[Schedule, ...] = ()
+    priority: int = 0
 
     def __hash__(self) -> int:
         """Hash what tells workloads apart nearly always; all of a spec takes longer to hash than a plan to look it up."""
@@ -341,13 +345,28 @@ class PoolObservation:
 
 
 @dataclass(frozen=True, slots=True)
+class Allowance:
+    """How many replicas a ModelDeployment may have on a placement whose accelerators others want, too.
+
+    `wanted` is how many it would have, and `reason` why it may not. `counted_units` are the accelerators in the cluster, None
+    where they are not counted.
+    """
+
+    placement: str
+    replicas: int
+    wanted: int
+    reason: GrantReason
+    counted_units: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Observation:
     """Everything a plan may look at besides the forecast.
 
     `latency` is in seconds at the objective's percentile. `selected` is the pool the Service selects, None when there is no
     Service yet. `new_readings` is False in an early pass, which looks at the last tick's readings again. `served` is
     (variant, answers per second) for the variants that answer in that pool; empty when that is not known. `reporting` is how
-    many replicas report.
+    many replicas report. `allowances` are of placements with shared accelerators; one that is missing is not limited.
     """
 
     now: datetime
@@ -359,6 +378,7 @@ class Observation:
     new_readings: bool = True
     served: tuple[tuple[str, float], ...] = ()
     reporting: Reading = Absent()
+    allowances: tuple[Allowance, ...] = ()
 
     def pool(self, key: PoolKey) -> PoolObservation:
         """Return what was seen of a pool; an empty pool when it does not exist."""
@@ -391,7 +411,8 @@ class PolicyState:
     """What a decision must remember; it lives in the ModelDeployment's status, so it survives a restart.
 
     `recommendations` and `changes` are (time, replicas) and (time, change), oldest first. `cheaper_since` is when another
-    choice started to be cheaper than the serving one, None when none is.
+    choice started to be cheaper than the serving one, None when none is. `accelerator_wanted_since` is when it began to want
+    a shared accelerator, or to hold one if it had not waited; `accelerator_held_since` when it got one; None: neither.
     """
 
     active: PoolKey | None = None
@@ -402,6 +423,8 @@ class PolicyState:
     missing_ticks: int = 0
     cheaper_since: datetime | None = None
     planned_generation: int = 0
+    accelerator_wanted_since: datetime | None = None
+    accelerator_held_since: datetime | None = None
 
 
 # --- what is decided --------------------------------------------------------------------------------------------------

@@ -7,12 +7,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from modelscaler.api.words import GrantReason
 from modelscaler.domain import WorkloadKey
 from modelscaler.planner.arbitration import (
     AGEING_SECONDS,
     Arbitration,
     Claim,
-    GrantReason,
     Supply,
     Use,
     arbitrate,

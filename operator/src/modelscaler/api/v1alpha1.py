@@ -434,6 +434,12 @@ class ModelDeploymentSpec(ApiModel):
     capacity_profile: CapacityProfile | None = Field(
         default=None, description="A stored profile; entries in capacity win over it."
     )
+    priority: int = Field(
+        default=0,
+        ge=-1000,
+        le=1000,
+        description="Who has accelerators first where ModelDeployments share them: the higher.",
+    )
     scaling: Scaling = Field(default=Scaling(), description="Limits and behaviour of scaling.")
     serving: Serving = Field(default=Serving(), description="How the inference server is run.")
 
@@ -630,6 +636,12 @@ class PolicyStatus(ApiModel):
     planned_generation: int = Field(default=0, ge=0, description="metadata.generation of the last plan.")
     cheaper_since: ShortText | None = Field(
         default=None, description="Since when another choice has been cheaper, RFC 3339."
+    )
+    accelerator_wanted_since: ShortText | None = Field(
+        default=None, description="Since when a shared accelerator is wanted, RFC 3339; absent when none is."
+    )
+    accelerator_held_since: ShortText | None = Field(
+        default=None, description="Since when a shared accelerator is held, RFC 3339; absent when none is."
     )
 
 

@@ -87,3 +87,19 @@ class Binding(StrEnum):
     SWITCH_COST = "SwitchCost"
     METRICS = "Metrics"
     PAUSED = "Paused"
+    TOO_FEW_ACCELERATORS = "TooFewAccelerators"
+    HIGHER_PRIORITY = "HigherPriority"
+    WORTH_MORE_ELSEWHERE = "WorthMoreElsewhere"
+    SUPPLY_UNKNOWN = "SupplyUnknown"
+    BEING_HANDED_OVER = "BeingHandedOver"
+
+
+class GrantReason(StrEnum):
+    """Why a ModelDeployment may have as many shared accelerators as it may; all but the first are constraints, too."""
+
+    AS_WANTED = "AsWanted"
+    TOO_FEW = "TooFewAccelerators"
+    OUTRANKED = "HigherPriority"
+    OUTBID = "WorthMoreElsewhere"
+    UNKNOWN = "SupplyUnknown"
+    HANDOVER = "BeingHandedOver"

@@ -17,16 +17,16 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from enum import StrEnum
 from itertools import groupby
 
 import numpy as np
 from scipy.optimize import Bounds, LinearConstraint, milp
 from scipy.sparse import csr_array
 
+from modelscaler.api.words import GrantReason
 from modelscaler.domain import WorkloadKey
 
-AGEING_SECONDS = 3600.0
+AGEING_SECONDS = 6 * 3600.0
 """After so long without a unit a claim counts for most."""
 
 MOST_AGEING = 2.0
@@ -43,16 +43,6 @@ ROUNDING = 1e-9
 
 Account = tuple[str, str]
 """What limits units: ("", resource) for all there are, (namespace, resource) for a quota."""
-
-
-class GrantReason(StrEnum):
-    """Why a claim got what it got."""
-
-    AS_WANTED = "AsWanted"
-    TOO_FEW = "TooFewAccelerators"
-    OUTRANKED = "HigherPriority"
-    OUTBID = "WorthMoreElsewhere"
-    UNKNOWN = "SupplyUnknown"
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,13 +90,15 @@ class Use:
 class Claim:
     """What one ModelDeployment would do with accelerators: one of `uses`, since one pool serves at a time.
 
-    `waiting_seconds` is how long it has wanted a unit and held none; 0 when it holds one.
+    `waiting_seconds` is how long it has wanted a unit and held none; 0 when it holds one. `waited_seconds` is how long it had
+    waited for what it holds, as long as that counts: else who waited less would take it back at once.
     """
 
     key: WorkloadKey
     uses: tuple[Use, ...]
     priority: int = 0
     waiting_seconds: float = 0.0
+    waited_seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,12 +223,12 @@ def weighted(claim: Claim, use: Use, replicas: int) -> float:
     """Return what so many replicas count for: their worth, more for what is held or was waited for."""
     worth = (0.0, *use.worth)
     kept = worth[min(replicas, use.held)]
-    ageing = 1.0 if any(each.held for each in claim.uses) else 1.0 + (MOST_AGEING - 1.0) * _aged(claim)
-    return kept * KEEPING + (worth[replicas] - kept) * ageing
+    ageing = 1.0 if any(each.held for each in claim.uses) else _ageing(claim.waiting_seconds)
+    return kept * KEEPING * _ageing(claim.waited_seconds) + (worth[replicas] - kept) * ageing
 
 
-def _aged(claim: Claim) -> float:
-    return min(max(claim.waiting_seconds, 0.0) / AGEING_SECONDS, 1.0)
+def _ageing(waiting_seconds: float) -> float:
+    return 1.0 + (MOST_AGEING - 1.0) * min(max(waiting_seconds, 0.0) / AGEING_SECONDS, 1.0)
 
 
 def _solved(choices: Sequence[_Pick], left: Mapping[Account, int], limit_seconds: float) -> _Picks | None:

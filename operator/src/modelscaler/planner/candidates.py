@@ -55,7 +55,8 @@ class Candidate:
         keeps_mean_accuracy: Whether the variant reaches what answers must reach on average.
         rung: The cheaper variant that answers bursts; None when its replicas hold none that carries more.
         fewest: Fewest replicas.
-        most: Most replicas; the limits and the budget are in it, and `fewest` wins over both.
+        most: Most replicas; the limits and the budget are in it, and `fewest` wins over both, but not over the accelerators
+            that may be had.
         most_because: Which limit that is.
         keeps_minimum: Whether the placement allows the workload's minimum.
         within_budget: Whether `fewest` replicas are within the budget.

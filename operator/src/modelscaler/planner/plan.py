@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from modelscaler.api.words import Binding, DecisionReason
 from modelscaler.domain import Observation, Plan, PolicyState, QuantileForecast, Workload, known
 from modelscaler.planner import wording
+from modelscaler.planner.allowances import denied, remembered, sentence, within_allowances
 from modelscaler.planner.behavior import (
     limit_change,
     longest_window_seconds,
@@ -45,7 +46,7 @@ def plan(
     Raises:
         NoCandidateError: The spec allows no pool at all.
     """
-    state = recalled(observation, state)
+    state = remembered(observation, recalled(observation, state))
     asked, workload = workload, _scheduled(workload, observation, interval_seconds)
     listed = _options(workload, observation, forecast, state, interval_seconds)
     load_is_known = known(observation.offered) is not None
@@ -53,8 +54,26 @@ def plan(
     selection = select(listed, state, observation.now, window_seconds, load_is_known)
     minimum = Binding.MIN_REPLICAS if workload is asked else Binding.SCHEDULE
     size = _size(workload, observation, selection.option, state, minimum)
-    made = _plan(workload, observation, state, listed, selection, size)
+    unlimited = _unlimited(listed, workload, observation, forecast, state, interval_seconds)
+    made = _plan(workload, observation, state, unlimited, selection, size)
     return made, _next_state(workload, observation, state, listed, selection)
+
+
+def sized_options(
+    workload: Workload,
+    observation: Observation,
+    forecast: QuantileForecast | None,
+    state: PolicyState,
+    interval_seconds: float,
+) -> tuple[Option, ...]:
+    """Size every candidate for the demand, as if there were accelerators for all; the arguments are those of `plan`.
+
+    Raises:
+        NoCandidateError: The spec allows no pool at all.
+    """
+    alone = replace(observation, allowances=())
+    scheduled = _scheduled(workload, alone, interval_seconds)
+    return _options(scheduled, alone, forecast, recalled(alone, state), interval_seconds)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +113,21 @@ def _options(
     assumed_rps = serving.clipped(held) * serving.rps_per_replica if serving and held else 0.0
     load = load_from(workload, observation, forecast, assumed_rps)
     past = Past(state.active, _recent_rps(workload, observation, state, serving), at_least=0 if serving else held)
-    return options(found, load, interval_seconds, past)
+    return options(within_allowances(found, observation, state), load, interval_seconds, past)
+
+
+def _unlimited(
+    listed: tuple[Option, ...],
+    workload: Workload,
+    observation: Observation,
+    forecast: QuantileForecast | None,
+    state: PolicyState,
+    interval_seconds: float,
+) -> tuple[Option, ...]:
+    """Return the options as they would be were there accelerators for all, to say what would have been taken then."""
+    if not observation.allowances:
+        return listed
+    return _options(workload, replace(observation, allowances=()), forecast, state, interval_seconds)
 
 
 def _recent_rps(workload: Workload, observation: Observation, state: PolicyState, serving: Candidate | None) -> float:
@@ -172,7 +205,7 @@ def _plan(
         binding=binding,
         demand=option.demand if option.feasible else option.far,
         runner_up=second.choice(second.replicas) if second else None,
-        why_not_runner_up=wording.why_not(second, selection, state, observation.now) if second else "",
+        why_not_runner_up=_why_not(workload, observation, state, selection, second) if second else "",
     )
 
 
@@ -215,6 +248,8 @@ def _binding(observation: Observation, selection: Selection, size: Size) -> Bind
 
 
 def _why_short(candidate: Candidate) -> Binding:
+    if not candidate.most:  # limits and budget leave the minimum at least; others have its accelerators
+        return candidate.most_because
     if not candidate.available or candidate.stuck:
         return Binding.AVAILABILITY
     return candidate.most_because if candidate.meets_objective else Binding.OBJECTIVE
@@ -222,8 +257,18 @@ def _why_short(candidate: Candidate) -> Binding:
 
 def _runner_up(listed: Sequence[Option], chosen: Option) -> Option | None:
     """Return what would have been taken without the chosen one, were everything available."""
-    others = [option for option in listed if option is not chosen]
+    others = [option for option in listed if option.candidate.pool != chosen.candidate.pool]
     return option_of(listed, best([_if_available(o) for o in others]).candidate.pool) if others else None
+
+
+def _why_not(
+    workload: Workload, observation: Observation, state: PolicyState, selection: Selection, second: Option
+) -> str:
+    placement = second.candidate.pool.placement
+    refused = next((a for a in denied(observation.allowances) if a.placement == placement), None)
+    if refused is not None:
+        return sentence(workload, refused)
+    return wording.why_not(second, selection, state, observation.now)
 
 
 def _if_available(option: Option) -> Option:

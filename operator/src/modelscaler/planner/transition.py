@@ -22,8 +22,9 @@ from modelscaler.domain import (
     Switch,
     Workload,
 )
+from modelscaler.planner.allowances import within_allowances
 from modelscaler.planner.behavior import longest_period_seconds, remember
-from modelscaler.planner.candidates import Candidate, candidate_of
+from modelscaler.planner.candidates import Candidate, candidate_of, candidates
 from modelscaler.planner.health import stuck_replicas
 from modelscaler.planner.memory import after_recoveries, with_outage, without
 
@@ -78,7 +79,10 @@ class _Scene:
         return self.observation.pool(pool)
 
     def candidate(self, pool: PoolKey) -> Candidate | None:
-        return candidate_of(self.workload, self.observation, self.state, pool)
+        if not self.observation.allowances:
+            return candidate_of(self.workload, self.observation, self.state, pool)
+        found = candidates(self.workload, self.observation, self.state)
+        return next((c for c in within_allowances(found, self.observation, self.state) if c.pool == pool), None)
 
     def needed_now(self, pool: PoolKey) -> int:
         """Replicas of a pool that carry the load; one at least, and no more than the plan wants of it."""

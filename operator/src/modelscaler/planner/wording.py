@@ -4,6 +4,8 @@ from datetime import datetime
 
 from modelscaler.api.words import Binding, DecisionReason
 from modelscaler.domain import Absent, Observation, PolicyState, SourceError, Stale, Workload, is_out
+from modelscaler.planner.allowances import WHY as WHY_NO_ACCELERATOR
+from modelscaler.planner.allowances import denied, sentence
 from modelscaler.planner.choice import NEAR_EQUAL_COST, Option
 from modelscaler.planner.demand import aim_of
 from modelscaler.planner.switching import Selection
@@ -23,6 +25,7 @@ SHORT = {
     Binding.MAX_HOURLY_COST: "maxHourlyCost is reached",
     Binding.AVAILABILITY: "no more can be started",
     Binding.OBJECTIVE: "even an idle replica is slower than the objective",
+    **{Binding(reason.value): f"accelerators: {text}" for reason, text in WHY_NO_ACCELERATOR.items()},
 }
 
 WHY = {
@@ -66,6 +69,7 @@ def message(
         parts.append(f"instead of {state.active}")
     if reason in WHY:
         parts.append(WHY[reason])
+    parts += [sentence(workload, allowance) for allowance in denied(observation.allowances)]
     return ", ".join(parts)
 
 

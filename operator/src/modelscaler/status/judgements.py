@@ -9,6 +9,7 @@ from typing import Final, Literal, TypeAlias
 from modelscaler.api.words import Binding, ConditionReason, DecisionReason
 from modelscaler.domain import (
     Absent,
+    Allowance,
     Objective,
     Observation,
     Plan,
@@ -22,6 +23,7 @@ from modelscaler.domain import (
     is_out,
     known,
 )
+from modelscaler.planner.allowances import WHY, denied
 from modelscaler.status.inputs import StatusInputs, slo_verdict
 
 Truth: TypeAlias = Literal["True", "False", "Unknown"]
@@ -31,7 +33,11 @@ CAPPED: Final = {
     Binding.MAX_REPLICAS: "demand asks for more replicas than scaling.maxReplicas or the placement's maxReplicas allow",
     Binding.MAX_HOURLY_COST: "demand asks for more than scaling.maxHourlyCost pays for",
     Binding.SCALE_UP_RATE: "demand asks for more at once than scaling.behavior.scaleUp allows",
+    **{Binding(reason.value): f"demand asks for more accelerators: {why}" for reason, why in WHY.items()},
 }
+COUNTED_NONE: Final = (
+    "no node that is ready has any; where an autoscaler adds nodes, set accelerators.supply of the operator to OnDemand"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,9 +172,16 @@ def accelerator_available(workload: Workload, seen: Observation, state: PolicySt
     if lacking:
         wanted = ", ".join(f"{names[name]} for placement {name}" for name in lacking)
         return Judgement("False", ConditionReason.UNSCHEDULABLE, f"no node has room: {wanted}")
+    if refused := denied(seen.allowances):
+        told = [f"{names.get(a.placement)} for placement {a.placement}: {_why_refused(a)}" for a in refused]
+        return Judgement("False", refused[0].reason, "; ".join(told))
     if any(pool.ready and pool.pool.placement in names for pool in seen.pools):
         return Judgement("True", ConditionReason.SCHEDULABLE, "replicas run on accelerators")
     return Judgement("Unknown", ConditionReason.NOT_REQUESTED, "no replica asks for an accelerator now")
+
+
+def _why_refused(allowance: Allowance) -> str:
+    return COUNTED_NONE if allowance.counted_units == 0 else WHY[allowance.reason]
 
 
 def _serving(inputs: StatusInputs) -> PoolKey | None:

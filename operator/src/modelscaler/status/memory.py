@@ -38,8 +38,10 @@ def policy_state(status: ModelDeploymentStatus, now: datetime) -> PolicyState:
         recommendations=points_of(runs, now),
         changes=_dated([(c.time, c.change) for c in policy.changes]),
         missing_ticks=policy.missing_ticks,
-        cheaper_since=moment(policy.cheaper_since) if policy.cheaper_since else None,
+        cheaper_since=_optional_moment(policy.cheaper_since),
         planned_generation=policy.planned_generation,
+        accelerator_wanted_since=_optional_moment(policy.accelerator_wanted_since),
+        accelerator_held_since=_optional_moment(policy.accelerator_held_since),
     )
 
 
@@ -55,8 +57,10 @@ def policy_status(state: PolicyState, most_missing_ticks: int) -> PolicyStatus:
         recommendations=[Recommendation(time=exact(since), replicas=replicas) for since, replicas in runs],
         changes=[ScaleChange(time=exact(at), change=change) for at, change in state.changes[-MOST_ENTRIES:]],
         missing_ticks=min(state.missing_ticks, most_missing_ticks),
-        cheaper_since=exact(state.cheaper_since) if state.cheaper_since else None,
+        cheaper_since=_optional_exact(state.cheaper_since),
         planned_generation=state.planned_generation,
+        accelerator_wanted_since=_optional_exact(state.accelerator_wanted_since),
+        accelerator_held_since=_optional_exact(state.accelerator_held_since),
     )
 
 
@@ -101,6 +105,14 @@ def points_of(runs: Dated, now: datetime) -> Dated:
 
 def _dated(pairs: list[tuple[str, int]]) -> Dated:
     return tuple((at, number) for text, number in pairs if (at := moment(text)))
+
+
+def _optional_moment(text: str | None) -> datetime | None:
+    return moment(text) if text else None
+
+
+def _optional_exact(at: datetime | None) -> str | None:
+    return exact(at) if at else None
 
 
 def _switch(transition: TransitionStatus | None) -> Switch | None:

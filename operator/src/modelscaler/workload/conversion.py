@@ -69,6 +69,7 @@ def workload_from(resource: ModelDeployment, profile: tuple[CapacityEntry, ...] 
         paused=resource.paused,
         reflex=scaling.reflex == "Auto",
         schedules=tuple(Schedule(s.start, s.end, s.time_zone, s.min_replicas) for s in scaling.schedules),
+        priority=spec.priority,
     )
 
 
@@ -79,6 +80,7 @@ def _placement(placement: Placement) -> PlacementOption:
         start_seconds=float(placement.start_seconds),
         max_replicas=placement.max_replicas,
         accelerator=placement.accelerator.resource_name if placement.accelerator else None,
+        accelerator_units=placement.accelerator.count if placement.accelerator else 1,
     )
 
 
