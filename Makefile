@@ -95,7 +95,7 @@ bench-forecast-cost: setup ## What forecasts of 5,000 series cost, in time and m
 bench-planning: setup ## What plans for 5,000 ModelDeployments cost, into docs/benchmarks.md (2 minutes; JSON=FILE)
 	@$(BENCH).planning --write $(WITH_JSON)
 
-bench-capacity: setup ## The capacity model beside the real server, into docs/benchmarks.md (3 minutes; JSON=FILE)
+bench-capacity: setup ## The capacity model beside the real server, into docs/benchmarks.md (4 minutes; JSON=FILE)
 	@$(BENCH).capacity --write $(WITH_JSON)
 
 bench-arbitration: setup ## What sharing 64 accelerators among 500 ModelDeployments costs, into docs/benchmarks.md (JSON=FILE)
