@@ -85,6 +85,8 @@ class Binding(StrEnum):
     SCALE_UP_RATE = "ScaleUpRate"
     SCALE_DOWN_RATE = "ScaleDownRate"
     SWITCH_COST = "SwitchCost"
+    COST = "Cost"
+    ACCURACY = "Accuracy"
     METRICS = "Metrics"
     PAUSED = "Paused"
     TOO_FEW_ACCELERATORS = "TooFewAccelerators"

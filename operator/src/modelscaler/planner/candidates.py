@@ -106,6 +106,15 @@ class Candidate:
         """The replicas it may have and can have."""
         return self.most if self.running is None else min(self.most, self.running)
 
+    @property
+    def why_short(self) -> Binding:
+        """Why it can carry no more."""
+        if not self.most:  # limits and budget leave the minimum at least; others have its accelerators
+            return self.most_because
+        if not self.available or self.stuck:
+            return Binding.AVAILABILITY
+        return self.most_because if self.meets_objective else Binding.OBJECTIVE
+
     def carried_rps(self, rps: float) -> float:
         """Return how much of a load the pool can carry at its largest, with the help of the ladder."""
         return min(rps, self.obtainable * self.rung_rps_per_replica * (1.0 + ROUNDING))

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from modelscaler.api.words import Binding, DecisionReason
 from modelscaler.domain import Observation, Plan, PolicyState, QuantileForecast, Workload, known
 from modelscaler.planner import wording
-from modelscaler.planner.allowances import denied, remembered, sentence, within_allowances
+from modelscaler.planner.allowances import remembered, within_allowances
 from modelscaler.planner.behavior import (
     limit_change,
     longest_window_seconds,
@@ -46,17 +46,11 @@ def plan(
     Raises:
         NoCandidateError: The spec allows no pool at all.
     """
-    state = remembered(observation, recalled(observation, state))
-    asked, workload = workload, _scheduled(workload, observation, interval_seconds)
-    listed = _options(workload, observation, forecast, state, interval_seconds)
-    load_is_known = known(observation.offered) is not None
-    window_seconds = scale_down_window_seconds(workload)
-    selection = select(listed, state, observation.now, window_seconds, load_is_known)
-    minimum = Binding.MIN_REPLICAS if workload is asked else Binding.SCHEDULE
-    size = _size(workload, observation, selection.option, state, minimum)
-    unlimited = _unlimited(listed, workload, observation, forecast, state, interval_seconds)
-    made = _plan(workload, observation, state, unlimited, selection, size)
-    return made, _next_state(workload, observation, state, listed, selection)
+    found = considered(workload, observation, forecast, state, interval_seconds)
+    minimum = Binding.MIN_REPLICAS if found.workload is workload else Binding.SCHEDULE
+    size = _size(found.workload, observation, found.selection.option, found.state, minimum)
+    made = _plan(found.workload, observation, found.state, found.unlimited, found.selection, size)
+    return made, _next_state(found.workload, observation, found.state, found.listed, found.selection)
 
 
 def sized_options(
@@ -74,6 +68,47 @@ def sized_options(
     alone = replace(observation, allowances=())
     scheduled = _scheduled(workload, alone, interval_seconds)
     return _options(scheduled, alone, forecast, recalled(alone, state), interval_seconds)
+
+
+@dataclass(frozen=True, slots=True)
+class Considered:
+    """What a plan is made of.
+
+    Attributes:
+        workload: With the minimum that schedules ask for.
+        state: As it is remembered.
+        listed: The options.
+        unlimited: The options as they would be were there accelerators for all.
+        selection: Which option to take.
+    """
+
+    workload: Workload
+    state: PolicyState
+    listed: tuple[Option, ...]
+    unlimited: tuple[Option, ...]
+    selection: Selection
+
+
+def considered(
+    workload: Workload,
+    observation: Observation,
+    forecast: QuantileForecast | None,
+    state: PolicyState,
+    interval_seconds: float,
+) -> Considered:
+    """Size every candidate and select one; the arguments are those of `plan`.
+
+    Raises:
+        NoCandidateError: The spec allows no pool at all.
+    """
+    state = remembered(observation, recalled(observation, state))
+    workload = _scheduled(workload, observation, interval_seconds)
+    listed = _options(workload, observation, forecast, state, interval_seconds)
+    load_is_known = known(observation.offered) is not None
+    window_seconds = scale_down_window_seconds(workload)
+    selection = select(listed, state, observation.now, window_seconds, load_is_known)
+    unlimited = _unlimited(listed, workload, observation, forecast, state, interval_seconds)
+    return Considered(workload, state, listed, unlimited, selection)
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,7 +240,7 @@ def _plan(
         binding=binding,
         demand=option.demand if option.feasible else option.far,
         runner_up=second.choice(second.replicas) if second else None,
-        why_not_runner_up=_why_not(workload, observation, state, selection, second) if second else "",
+        why_not_runner_up=wording.loss(workload, observation, state, selection, second).text if second else "",
     )
 
 
@@ -235,7 +270,7 @@ def _reason(
 def _binding(observation: Observation, selection: Selection, size: Size) -> Binding:
     option, candidate = selection.option, selection.option.candidate
     if not option.feasible or option.degraded_rps > 0.0:
-        return _why_short(candidate)
+        return candidate.why_short
     if size.held_by is not None:
         return size.held_by
     if known(observation.offered) is None:
@@ -247,28 +282,10 @@ def _binding(observation: Observation, selection: Selection, size: Size) -> Bind
     return size.minimum if size.replicas == candidate.fewest > option.needed else Binding.DEMAND
 
 
-def _why_short(candidate: Candidate) -> Binding:
-    if not candidate.most:  # limits and budget leave the minimum at least; others have its accelerators
-        return candidate.most_because
-    if not candidate.available or candidate.stuck:
-        return Binding.AVAILABILITY
-    return candidate.most_because if candidate.meets_objective else Binding.OBJECTIVE
-
-
 def _runner_up(listed: Sequence[Option], chosen: Option) -> Option | None:
     """Return what would have been taken without the chosen one, were everything available."""
     others = [option for option in listed if option.candidate.pool != chosen.candidate.pool]
     return option_of(listed, best([_if_available(o) for o in others]).candidate.pool) if others else None
-
-
-def _why_not(
-    workload: Workload, observation: Observation, state: PolicyState, selection: Selection, second: Option
-) -> str:
-    placement = second.candidate.pool.placement
-    refused = next((a for a in denied(observation.allowances) if a.placement == placement), None)
-    if refused is not None:
-        return sentence(workload, refused)
-    return wording.why_not(second, selection, state, observation.now)
 
 
 def _if_available(option: Option) -> Option:

@@ -1,5 +1,6 @@
 """Decisions in one sentence, with the figures they were made on. Pure."""
 
+from dataclasses import dataclass
 from datetime import datetime
 
 from modelscaler.api.words import Binding, DecisionReason
@@ -73,19 +74,44 @@ def message(
     return ", ".join(parts)
 
 
-def why_not(second: Option, selection: Selection, state: PolicyState, now: datetime) -> str:
-    """Return why the runner-up lost."""
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """Why a candidate is not the one that was taken: the constraint, and a sentence."""
+
+    word: Binding
+    text: str
+
+
+def loss(
+    workload: Workload, observation: Observation, state: PolicyState, selection: Selection, second: Option
+) -> Loss:
+    """Return why a candidate lost.
+
+    Args:
+        workload: What the user asked for.
+        observation: What was seen.
+        state: What it was decided on.
+        selection: What was selected.
+        second: Another one, sized as if there were accelerators for all.
+    """
+    placement = second.candidate.pool.placement
+    refused = next((a for a in denied(observation.allowances) if a.placement == placement), None)
+    if refused is not None:
+        return Loss(Binding(refused.reason.value), sentence(workload, refused))
     chosen = selection.option
-    if is_out(state, second.candidate.pool, now) or not second.candidate.available:
-        return _why_out(second, state, now)
+    if is_out(state, second.candidate.pool, observation.now) or not second.candidate.available:
+        return Loss(Binding.AVAILABILITY, _why_out(second, state, observation.now))
     if second.wishes < chosen.wishes:
         return _missing_wish(second, chosen)
     if second.shortfall_rps > chosen.shortfall_rps:
-        return f"it would be {rps(second.shortfall_rps)} of {rps(second.far.planned_rps)} rps short"
+        short = f"it would be {rps(second.shortfall_rps)} of {rps(second.far.planned_rps)} rps short"
+        return Loss(second.candidate.why_short, short)
     if second.degraded_rps > chosen.degraded_rps:
-        return f"{rps(second.degraded_rps)} of {rps(second.far.own_rps)} rps could only get cheaper answers for good"
+        cheaper = f"{rps(second.degraded_rps)} of {rps(second.far.own_rps)} rps could only get cheaper answers for good"
+        return Loss(second.candidate.why_short, cheaper)
     if selection.waiting is second:
-        return f"better, but only once that has lasted {selection.patience_seconds:.0f} s does it pay for a switch"
+        lasting = f"better, but only once that has lasted {selection.patience_seconds:.0f} s does it pay for a switch"
+        return Loss(Binding.SWITCH_COST, lasting)
     return _cost(second, chosen)
 
 
@@ -138,21 +164,24 @@ def _why_out(second: Option, state: PolicyState, now: datetime) -> str:
     return f"left alone for {max((outage.until - now).total_seconds(), 0.0):.0f} s more: {outage.reason}"
 
 
-def _missing_wish(second: Option, chosen: Option) -> str:
+def _missing_wish(second: Option, chosen: Option) -> Loss:
     if chosen.candidate.meets_objective and not second.candidate.meets_objective:
-        return "even an idle replica is slower than the objective"
+        return Loss(Binding.OBJECTIVE, SHORT[Binding.OBJECTIVE])
     if chosen.candidate.keeps_mean_accuracy and not second.candidate.keeps_mean_accuracy:
-        return f"accuracy {second.candidate.accuracy:g} is below minMeanAccuracy"
+        return Loss(Binding.MEAN_ACCURACY, f"accuracy {second.candidate.accuracy:g} is below minMeanAccuracy")
     if chosen.candidate.keeps_minimum and not second.candidate.keeps_minimum:
-        return f"its placement allows only {second.candidate.most} replicas"
-    return f"its fewest replicas cost more than maxHourlyCost: {second.hourly_cost:g}"
+        return Loss(Binding.MIN_REPLICAS, f"its placement allows only {second.candidate.most} replicas")
+    dear = f"its fewest replicas cost more than maxHourlyCost: {second.hourly_cost:g}"
+    return Loss(Binding.MAX_HOURLY_COST, dear)
 
 
-def _cost(second: Option, chosen: Option) -> str:
+def _cost(second: Option, chosen: Option) -> Loss:
     if second.hourly_cost > chosen.hourly_cost * (1.0 + NEAR_EQUAL_COST):
-        return f"it would cost {second.hourly_cost:g} per hour instead of {chosen.hourly_cost:g}"
+        return Loss(Binding.COST, f"it would cost {second.hourly_cost:g} per hour instead of {chosen.hourly_cost:g}")
     if second.candidate.accuracy < chosen.candidate.accuracy:
-        return f"no cheaper, and accuracy {second.candidate.accuracy:g} instead of {chosen.candidate.accuracy:g}"
+        worse = f"accuracy {second.candidate.accuracy:g} instead of {chosen.candidate.accuracy:g}"
+        return Loss(Binding.ACCURACY, f"no cheaper, and {worse}")
     if second.hourly_cost < chosen.hourly_cost:
-        return f"it would save only {chosen.hourly_cost - second.hourly_cost:.3g} per hour, too little for a switch"
-    return "no better, and a switch has a price"
+        saving = chosen.hourly_cost - second.hourly_cost
+        return Loss(Binding.SWITCH_COST, f"it would save only {saving:.3g} per hour, too little for a switch")
+    return Loss(Binding.SWITCH_COST, "no better, and a switch has a price")
