@@ -14,7 +14,18 @@ from builders import workload as two_placements
 from modelscaler.capacity.latency import largest_rps, latency_seconds, sustainable_rps
 from modelscaler.capacity.measured import LEAST_KEPT, Measured, carried, corrected, factor_of, measured, step_of
 from modelscaler.capacity.refine import LARGEST_FACTOR, SMALLEST_FACTOR
-from modelscaler.domain import Absent, Observation, PolicyState, PoolKey, SourceError, Switch, Value, Workload, Zero
+from modelscaler.domain import (
+    Absent,
+    Observation,
+    PolicyState,
+    PoolKey,
+    SourceError,
+    Switch,
+    Value,
+    VariantOption,
+    Workload,
+    Zero,
+)
 
 WINDOW_SECONDS = 60.0
 TICK = timedelta(seconds=15)
@@ -86,6 +97,7 @@ def test_windows_that_overlap_count_once() -> None:
         {"pools": (pool(CPU_INT8, 2), pool(GPU_INT8, 1))},
         {"served": ()},
         {"served": (("int8", 90.0), ("full", 10.0))},
+        {"served": (("int8", 95.0), ("pruned", 5.0))},
         {"latency": Absent()},
         {"latency": SourceError("down")},
         {"offered": Absent()},
@@ -114,6 +126,15 @@ def test_nothing_is_learned_while_the_number_of_replicas_keeps_changing() -> Non
 def test_faster_replica_is_not_believed_when_the_queue_is_not_known() -> None:
     assert factor(watched(30, speed=1.2, queued=Absent())) == 1.0
     assert factor(watched(30, speed=0.8, queued=Absent())) < 1.0
+
+
+def test_replica_is_slower_when_the_ladder_answers_at_a_load_that_it_is_counted_on_for() -> None:
+    spec = single_pool(variants=(VariantOption("int8", 0.91), VariantOption("pruned", 0.9)))
+    counted_on = sustainable_rps(capacity(CPU_INT8), spec.objective) / largest_rps(capacity(CPU_INT8))
+    mixed = (("int8", 80.0), ("pruned", 20.0))
+    within, beyond = (watched(30, spec, busy=share * counted_on, served=mixed) for share in (0.8, 1.01))
+    assert factor(within, spec) < 0.95
+    assert factor(beyond, spec) == 1.0  # by its stated speed it could not have carried that: more are planned anyway
 
 
 def test_measurement_starts_anew_when_the_stated_speed_changes() -> None:

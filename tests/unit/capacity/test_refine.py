@@ -75,8 +75,8 @@ def test_window_counts_when_a_tight_objective_is_missed_at_a_low_load() -> None:
     assert refined(UNTOUCHED, PROFILED, tight, met) == UNTOUCHED
 
 
-def test_growing_queue_shows_a_slower_replica_never_a_faster_one() -> None:
-    faster, slower = (replace(window(speed), queue_grows=True) for speed in (1.2, 0.8))
+def test_replica_is_not_faster_when_the_window_may_only_show_a_slower_one() -> None:
+    faster, slower = (replace(window(speed), shows_faster=False) for speed in (1.2, 0.8))
     assert learned(faster) == UNTOUCHED
     assert learned(slower).factor < 1.0
 

@@ -120,7 +120,7 @@ def measured(
     now = replace(before, pools=kept, at_rest=at_rest)
     if at_rest is None or not seen.new_readings or _counted_lately(now, seen.now, window_seconds):
         return now
-    window = loaded_window(at_rest, seen, window_seconds)
+    window = loaded_window(workload, at_rest, seen, window_seconds)
     stated = next((c for c in workload.capacities if c.pool == at_rest.pool), None)
     if window is None or stated is None:
         return now

@@ -38,14 +38,14 @@ class LoadedWindow:
         rps_per_replica: Offered.
         latency_seconds: From arrival to answer at the objective's percentile; NaN or inf: not known, the window is passed over.
         requests: Answered within the window, by all replicas.
-        queue_grows: Whether more wait than that latency allows for, or how many is not known: later answers will be slower, so
-            the window may show that a replica is slower, not that it is faster.
+        shows_faster: Whether it may show that a replica is faster, and not only that it is slower. It may not where later
+            answers will be slower, since a queue grows, or where the latency is the least there may have been.
     """
 
     rps_per_replica: float
     latency_seconds: float
     requests: float
-    queue_grows: bool = False
+    shows_faster: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +103,7 @@ def refined(known: Refinement, capacity: ReplicaCapacity, objective: Objective, 
     if not _is_loaded(known, capacity, objective, window):
         return known
     seen = log(_speed(capacity, objective.percentile, window))
-    if window.queue_grows and seen >= log(known.factor):
+    if not window.shows_faster and seen >= log(known.factor):
         return known
     share = min(window.requests * (1.0 - objective.percentile) / TAIL_REQUESTS, 1.0)
     weight = FORGETTING**share * known.weight + share

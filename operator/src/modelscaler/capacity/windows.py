@@ -3,17 +3,22 @@
 Rates and latencies are means over the last minutes, of all of a ModelDeployment's replicas together. They say something of one
 replica only where nothing else changed meanwhile: the same replicas were ready all the time and nothing came or went, one
 pool served, and its own variant answered.
+
+Where a ladder answers for it, the latency says nothing: the servers keep the objective by cheaper answers. But many of those,
+at a load that the planned variant is counted on for, show that it does not carry it: alone it would have missed the objective.
 """
 
-import math
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from modelscaler.capacity.refine import LoadedWindow
-from modelscaler.domain import Observation, PolicyState, PoolKey, Value, known
+from modelscaler.domain import Observation, PolicyState, PoolKey, Value, Workload, known
 
 MOST_BY_OTHERS = 0.01
 """Share of answers by other variants up to which a window speaks of the planned one."""
+LEAST_BY_LADDER = 0.1
+"""Share of cheaper answers from which on the planned variant is taken to have missed the objective: a burst makes fewer of them
+in most windows, and one in every window is demand for capacity."""
 SETTLING = 1.25
 """Replicas must have been the same for so many windows: a scrape and a tick lie between what happens and what is read."""
 
@@ -42,32 +47,41 @@ def steady(before: Steady | None, seen: Observation, state: PolicyState) -> Stea
     return Steady(pool, found.ready, seen.now)
 
 
-def loaded_window(at_rest: Steady, seen: Observation, window_seconds: float) -> LoadedWindow | None:
+def loaded_window(workload: Workload, at_rest: Steady, seen: Observation, window_seconds: float) -> LoadedWindow | None:
     """Return the window that ends now; None when it does not speak of one replica.
 
     More wait than the latency allows for when the queue is longer than the offered load times that latency: by Little's law it
     would be shorter, as most requests are answered sooner.
 
     Args:
+        workload: Whose replicas.
         at_rest: Since when nothing has changed.
         seen: What is seen now.
         window_seconds: Length of the window that rates and latencies are of.
     """
     if seen.now - at_rest.since < timedelta(seconds=SETTLING * window_seconds):
         return None
-    if not isinstance(seen.offered, Value) or not isinstance(seen.latency, Value):
-        return None
-    answered = sum(rate for _, rate in seen.served)
-    own = dict(seen.served).get(at_rest.pool.variant, 0.0)
-    if own <= 0.0 or own < (1.0 - MOST_BY_OTHERS) * answered:
-        return None
     reporting = known(seen.reporting)
-    if reporting is not None and reporting < at_rest.ready:
+    if not isinstance(seen.offered, Value) or (reporting is not None and reporting < at_rest.ready):
         return None
     rps, queued = seen.offered.value, known(seen.queued)
-    return LoadedWindow(
-        rps_per_replica=rps / at_rest.ready,
-        latency_seconds=seen.latency.value,
-        requests=rps * window_seconds,
-        queue_grows=(math.inf if queued is None else queued) > rps * seen.latency.value,
-    )
+    own, cheaper = _shares(workload, at_rest.pool, seen)
+    each, requests = rps / at_rest.ready, rps * window_seconds
+    if cheaper >= LEAST_BY_LADDER:
+        return LoadedWindow(each, workload.objective.latency_seconds, requests, shows_faster=False)
+    if not isinstance(seen.latency, Value) or own < 1.0 - MOST_BY_OTHERS:
+        return None
+    grows = queued is None or queued > rps * seen.latency.value
+    return LoadedWindow(each, seen.latency.value, requests, shows_faster=not grows)
+
+
+def _shares(workload: Workload, pool: PoolKey, seen: Observation) -> tuple[float, float]:
+    """Return the shares of answers by the pool's own variant and by less accurate ones; zeros when they are not known."""
+    answered = sum(rate for _, rate in seen.served)
+    if answered <= 0.0:
+        return 0.0, 0.0
+    accuracies = {variant.name: variant.accuracy for variant in workload.variants}
+    planned = accuracies.get(pool.variant, 0.0)
+    own = sum(rate for name, rate in seen.served if name == pool.variant)
+    cheaper = sum(rate for name, rate in seen.served if accuracies.get(name, planned) < planned)
+    return own / answered, cheaper / answered
