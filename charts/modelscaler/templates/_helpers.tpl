@@ -72,6 +72,16 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 - apiGroups: [autoscaling]
   resources: [horizontalpodautoscalers]
   verbs: [list]
+# How many accelerators a namespace may have, where ModelDeployments share them.
+- apiGroups: [""]
+  resources: [resourcequotas]
+  verbs: [list]
+{{- if and (not .Values.watchNamespace) (eq .Values.accelerators.supply "Existing") }}
+# And how many there are. Nodes are the cluster's: installed for one namespace the operator does not look at them.
+- apiGroups: [""]
+  resources: [nodes]
+  verbs: [list]
+{{- end }}
 - apiGroups: [events.k8s.io]
   resources: [events]
   verbs: [create]

@@ -69,6 +69,12 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--bind", default="0.0.0.0", help="address for health (8081) and metrics (8080)")  # noqa: S104 - a pod's own
     parser.add_argument("--namespace", default=None, help="manage only this namespace")
     parser.add_argument(
+        "--accelerator-supply",
+        choices=("Existing", "OnDemand"),
+        default="Existing",
+        help="share out the accelerators of the nodes that exist, or reckon that an autoscaler adds nodes (Existing)",
+    )
+    parser.add_argument(
         "--lease-namespace", default=None, help="namespace of the leader lease (the pod's own, else default)"
     )
     parser.add_argument("--lease-name", default="modelscaler", help="name of the leader lease")
@@ -148,6 +154,7 @@ def _run(arguments: argparse.Namespace) -> int:
 
 
 async def _operate(arguments: argparse.Namespace) -> None:
+    from modelscaler.controller.accelerators import NodeSupply  # noqa: PLC0415
     from modelscaler.controller.run import Operator, RunSettings, identity, own_namespace  # noqa: PLC0415
 
     await Operator(
@@ -167,6 +174,7 @@ async def _operate(arguments: argparse.Namespace) -> None:
             identity=identity(),
             kubeconfig=arguments.kubeconfig,
             context=arguments.context,
+            accelerator_supply=NodeSupply(arguments.accelerator_supply),
         )
     ).run()
 

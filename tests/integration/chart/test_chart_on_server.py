@@ -67,6 +67,7 @@ NEEDED: list[Call] = [
     ("create", "configmaps"),
     ("patch", "configmaps"),
     ("list", "horizontalpodautoscalers.autoscaling"),
+    ("list", "resourcequotas"),
     ("create", "events.events.k8s.io"),
 ]
 
@@ -80,7 +81,8 @@ FORBIDDEN: list[Call] = [
     ("patch", "modeldeployments.modelscaler.dev"),
     ("delete", "modeldeployments.modelscaler.dev"),
     ("delete", "services"),
-    ("list", "nodes"),
+    ("watch", "nodes"),
+    ("patch", "nodes"),
     ("list", "namespaces"),
     ("list", "customresourcedefinitions.apiextensions.k8s.io"),
     ("create", "clusterroles.rbac.authorization.k8s.io"),
@@ -147,6 +149,11 @@ def review(namespace: str, verb: str, resource: str) -> dict[str, Any]:
 
 def test_operator_may_do_what_it_does_and_nothing_else(kubectl: Kubectl, watched: str) -> None:
     assert granted(kubectl, watched or ELSEWHERE, NEEDED + FORBIDDEN) == NEEDED
+
+
+def test_nodes_may_be_listed_only_where_they_are_counted(kubectl: Kubectl, watched: str) -> None:
+    nodes = [("list", "nodes")]
+    assert granted(kubectl, "", nodes) == ([] if watched else nodes)
 
 
 def test_operator_may_do_nothing_elsewhere_when_one_namespace_is_watched(kubectl: Kubectl, watched: str) -> None:

@@ -78,8 +78,19 @@ def test_nothing_is_cluster_wide_but_the_crd_when_one_namespace_is_watched() -> 
     assert "--namespace=shop" in container(documents)["command"]
 
 
-def test_namespaced_mode_grants_the_same_rules(defaults: list[dict[str, Any]]) -> None:
-    assert operator_rules(render(watchNamespace="shop")) == operator_rules(defaults)
+NODES = {"apiGroups": [""], "resources": ["nodes"], "verbs": ["list"]}
+
+
+@pytest.mark.parametrize("values", [{"watchNamespace": "shop"}, {"accelerators": {"supply": "OnDemand"}}])
+def test_same_rules_but_nodes_are_granted_when_nodes_are_not_counted(
+    defaults: list[dict[str, Any]], values: dict[str, Any]
+) -> None:
+    assert NODES in operator_rules(defaults)
+    assert operator_rules(render(**values)) == [rule for rule in operator_rules(defaults) if rule != NODES]
+
+
+def test_operator_is_told_which_accelerators_count() -> None:
+    assert "--accelerator-supply=OnDemand" in container(render(accelerators={"supply": "OnDemand"}))["command"]
 
 
 def test_pod_meets_the_restricted_standard(defaults: list[dict[str, Any]]) -> None:

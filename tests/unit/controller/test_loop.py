@@ -14,6 +14,7 @@ from manifests import model_deployment
 from modelscaler.cluster.calls import Listing
 from modelscaler.cluster.errors import ApiCallError
 from modelscaler.cluster.writes import Write, WriteQueue
+from modelscaler.controller.accelerators import Accelerators
 from modelscaler.controller.decide import Settings
 from modelscaler.controller.fleet import Fleet
 from modelscaler.controller.loop import Loop
@@ -65,7 +66,7 @@ class FakeCluster:
         self.writes.append(("delete", name))
         del self.objects["Deployment", name]
 
-    def list(self, kind: str, selector: str = "") -> Listing:
+    def list(self, kind: str, selector: str = "", field_selector: str = "") -> Listing:
         if kind == "HorizontalPodAutoscaler":
             return Listing(tuple(self.autoscalers), 0)
         return Listing(tuple(body for (of, _), body in self.objects.items() if of == kind), next(self._versions))
@@ -108,6 +109,7 @@ class Harness:
             mirror=mirror,
             fleet=Fleet(self.source, Forecasting(ForecastingSettings(step_seconds=15.0)), mirror, 15.0, 15.0),
             profiles=Profiles(calls),
+            accelerators=Accelerators(calls, mirror, Telemetry(), counts_nodes=True, monotonic=lambda: self.seconds),
             writes=self.writes,
             telemetry=Telemetry(),
             settings=Settings(15.0, 15.0, 30.0, RenderDefaults(server_image="server"), 60.0),
@@ -125,8 +127,9 @@ class Harness:
             self.failed.append(str(error))
 
     def deploy(self, **changes: Any) -> None:
+        name = changes.pop("name", "ranker")
         body = model_deployment({"metadata.uid": "u", "metadata.generation": 1, **changes})
-        body["metadata"] |= {"name": "ranker", "namespace": "shop"}
+        body["metadata"] |= {"name": name, "namespace": "shop"}
         self.mirror.absorb("ModelDeployment", self.cluster.put(body))
 
     async def tick(self, seconds: float = 15.0) -> None:
@@ -290,3 +293,40 @@ async def test_same_decision_is_announced_once_when_its_write_is_slow(monkeypatc
     async with running(harness):
         await harness.settled()
     assert [event["reason"] for event in harness.cluster.events] == ["FirstPlan"]
+
+
+def shared(name: str, priority: int = 0) -> dict[str, Any]:
+    """Return what a ModelDeployment that prefers a GPU has besides the smallest."""
+    gpu = {"name": "gpu", "hourlyCost": "0.05", "accelerator": {"resourceName": "nvidia.com/gpu"}}
+    speeds = [{"placement": p, "variant": "full", "perRequestMilliseconds": "8"} for p in ("cpu", "gpu")]
+    return {"name": name, "spec.placements.1": gpu, "spec.capacity": speeds, "spec.priority": priority}
+
+
+async def test_only_the_more_important_gets_the_accelerator_when_two_appear_between_ticks() -> None:
+    async with running(Harness()) as harness:
+        conditions = [{"type": "Ready", "status": "True"}]
+        status = {"allocatable": {"nvidia.com/gpu": "1"}, "conditions": conditions}
+        harness.cluster.put({"kind": "Node", "metadata": {"name": "n", "namespace": ""}, "spec": {}, "status": status})
+        await harness.tick()  # metrics were read once
+        harness.deploy(**shared("low"))
+        harness.deploy(**shared("high", priority=1))
+        await harness.settled()
+        pools = {name for kind, name in harness.cluster.objects if kind == "Deployment"}
+        assert pools == {"low-cpu-full", "high-gpu-full"}
+
+
+async def test_no_accelerator_is_asked_for_when_nodes_cannot_be_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with running(Harness()) as harness:
+        listed = harness.cluster.list
+
+        def forbidden(kind: str, selector: str = "", field_selector: str = "") -> Listing:
+            if kind == "Node":
+                raise ApiCallError("list Nodes: 403 forbidden", status=403)
+            return listed(kind, selector, field_selector)
+
+        monkeypatch.setattr(harness.cluster, "list", forbidden)
+        harness.deploy(**shared("ranker"))
+        await harness.tick()
+        assert [name for kind, name in harness.cluster.objects if kind == "Deployment"] == ["ranker-cpu-full"]
+        assert harness.condition("AcceleratorAvailable")["reason"] == "SupplyUnknown"
+        assert "0 of 1 nvidia.com/gpu: nobody could count them" in harness.status["lastDecision"]["message"]

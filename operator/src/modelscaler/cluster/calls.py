@@ -22,7 +22,9 @@ PAGE_OBJECTS = 500
 VERSION = "v1alpha1"
 
 Body: TypeAlias = dict[str, Any]
-Kind: TypeAlias = Literal["ModelDeployment", "Deployment", "Service", "Pod", "HorizontalPodAutoscaler"]
+Kind: TypeAlias = Literal[
+    "ModelDeployment", "Deployment", "Service", "Pod", "HorizontalPodAutoscaler", "Node", "ResourceQuota"
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,9 +87,9 @@ class ClusterCalls:
             if not (error.not_found or error.conflict):
                 raise
 
-    def list(self, kind: Kind, label_selector: str = "") -> Listing:
+    def list(self, kind: Kind, label_selector: str = "", field_selector: str = "") -> Listing:
         """Return all objects of a kind, read in pages."""
-        pages = list(self._pages(kind, label_selector))
+        pages = list(self._pages(kind, label_selector, field_selector))
         items = tuple(item for page in pages for item in page.get("items", ()))
         return Listing(items, int(pages[-1]["metadata"].get("resourceVersion") or 0))
 
@@ -118,10 +120,15 @@ class ClusterCalls:
             f"post event in {namespace}", lambda: self._events.create_namespaced_event(namespace, event, **_RAW)
         )
 
-    def _pages(self, kind: Kind, label_selector: str) -> Iterator[Body]:
+    def _pages(self, kind: Kind, label_selector: str, field_selector: str) -> Iterator[Body]:
         token: str | None = None
         while True:
-            options = {"limit": PAGE_OBJECTS, "label_selector": label_selector or None, "_continue": token}
+            options = {
+                "limit": PAGE_OBJECTS,
+                "label_selector": label_selector,
+                "field_selector": field_selector,
+                "_continue": token,
+            }
             page = _answer(f"list {kind}s", self._lister(kind, {k: v for k, v in options.items() if v}))
             yield page
             token = page["metadata"].get("continue")
@@ -134,10 +141,16 @@ class ClusterCalls:
             arguments = (GROUP, VERSION, namespace, PLURAL) if namespace else (GROUP, VERSION, PLURAL)
             call = self._custom.list_namespaced_custom_object if namespace else self._custom.list_cluster_custom_object
             return lambda: call(*arguments, **options)
+        if kind == "Node":
+            return lambda: self._core.list_node(**options)
         in_all, in_one = {
             "Deployment": (self._apps.list_deployment_for_all_namespaces, self._apps.list_namespaced_deployment),
             "Service": (self._core.list_service_for_all_namespaces, self._core.list_namespaced_service),
             "Pod": (self._core.list_pod_for_all_namespaces, self._core.list_namespaced_pod),
+            "ResourceQuota": (
+                self._core.list_resource_quota_for_all_namespaces,
+                self._core.list_namespaced_resource_quota,
+            ),
             "HorizontalPodAutoscaler": (
                 self._autoscaling.list_horizontal_pod_autoscaler_for_all_namespaces,
                 self._autoscaling.list_namespaced_horizontal_pod_autoscaler,

@@ -5,11 +5,13 @@ from datetime import datetime
 
 from modelscaler.api.v1alpha1 import CapacityEntry, ModelDeployment, ModelDeploymentStatus
 from modelscaler.api.words import Binding, ConditionReason, DecisionReason
-from modelscaler.capacity.measured import Measured, carried, corrected, measured
+from modelscaler.capacity.measured import Carried, Measured, carried, corrected, measured
 from modelscaler.controller.summaries import Entry
 from modelscaler.domain import Observation, Plan, PolicyState, PoolTarget, QuantileForecast, Step, Workload
 from modelscaler.planner.candidates import NoCandidateError
-from modelscaler.planner.plan import plan
+from modelscaler.planner.claims import Bidder
+from modelscaler.planner.memory import recalled
+from modelscaler.planner.plan import plan, sized_options
 from modelscaler.planner.transition import next_step
 from modelscaler.render import RenderDefaults, Rendering, render
 from modelscaler.status import ForecastHealth, StatusInputs, measured_from, next_status, policy_state
@@ -89,9 +91,7 @@ def decide(inputs: Inputs, settings: Settings) -> Outcome:
 def _planned(inputs: Inputs, settings: Settings, resource: ModelDeployment, workload: Workload) -> Outcome:
     seen = inputs.observation
     before = policy_state(inputs.entry.status, inputs.now)
-    known = _measured(inputs, settings, resource, workload, before)
-    counted_on = carried(workload, known)
-    workload = corrected(workload, counted_on)
+    workload, counted_on, known = _as_known(inputs, settings, resource, workload, before)
     wanted, state = plan(workload, seen, inputs.forecast, before, settings.lead_seconds)
     if workload.paused or workload.recommend_only:
         step, rendering = _hands_off(seen, before, state), None
@@ -112,6 +112,40 @@ def _planned(inputs: Inputs, settings: Settings, resource: ModelDeployment, work
         )
     )
     return Outcome(status, rendering, wanted, step, known)
+
+
+def bidder(inputs: Inputs, settings: Settings) -> Bidder | None:
+    """Return a ModelDeployment as one that may share accelerators; None when it names none, or nothing is changed of it."""
+    resource = inputs.entry.resource
+    if resource is None or inputs.trouble is not None or not shares_accelerators(resource):
+        return None
+    before = recalled(inputs.observation, policy_state(inputs.entry.status, inputs.now))
+    try:
+        spec = workload_from(resource, inputs.profile)
+        workload, _, _ = _as_known(inputs, settings, resource, spec, before)
+        listed = sized_options(workload, inputs.observation, inputs.forecast, before, settings.lead_seconds)
+    except (InvalidSpec, NoCandidateError):
+        return None  # `decide` says why
+    return Bidder(workload, inputs.observation, before, listed)
+
+
+def names_accelerators(resource: ModelDeployment) -> bool:
+    """Tell whether a ModelDeployment has a placement on an accelerator."""
+    return any(placement.accelerator for placement in resource.spec.placements)
+
+
+def shares_accelerators(resource: ModelDeployment) -> bool:
+    """Tell whether it has, and may change what it has of them; one that may not keeps what it has."""
+    return names_accelerators(resource) and not resource.paused and resource.spec.scaling.mode == "Auto"
+
+
+def _as_known(
+    inputs: Inputs, settings: Settings, resource: ModelDeployment, workload: Workload, before: PolicyState
+) -> tuple[Workload, tuple[Carried, ...], Measured]:
+    """Return the workload as it is planned for, what its replicas are counted on to carry, and what was measured of that."""
+    known = _measured(inputs, settings, resource, workload, before)
+    counted_on = carried(workload, known)
+    return corrected(workload, counted_on), counted_on, known
 
 
 def _measured(

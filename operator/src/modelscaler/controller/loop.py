@@ -13,9 +13,10 @@ from modelscaler.capacity.measured import Measured
 from modelscaler.cluster.calls import ClusterCalls
 from modelscaler.cluster.errors import ApiCallError
 from modelscaler.cluster.writes import WriteQueue
+from modelscaler.controller.accelerators import Accelerators
 from modelscaler.controller.apply import Applier
 from modelscaler.controller.conflicts import Target, conflict, scaled_elsewhere
-from modelscaler.controller.decide import Inputs, Outcome, Settings, Trouble, decide
+from modelscaler.controller.decide import Inputs, Outcome, Settings, Trouble, bidder, decide, shares_accelerators
 from modelscaler.controller.events import announcements, event_body
 from modelscaler.controller.fleet import Fleet
 from modelscaler.controller.mirror import Mirror, MirroredKind
@@ -42,6 +43,7 @@ class Loop:
         mirror: Mirror,
         fleet: Fleet,
         profiles: Profiles,
+        accelerators: Accelerators,
         writes: WriteQueue,
         telemetry: Telemetry,
         settings: Settings,
@@ -54,6 +56,7 @@ class Loop:
         self._mirror = mirror
         self._fleet = fleet
         self._profiles = profiles
+        self._accelerators = accelerators
         self._writes = writes
         self._applier = Applier(calls, mirror)
         self._telemetry = telemetry
@@ -93,6 +96,7 @@ class Loop:
             await asyncio.to_thread(self._fleet.remember, entries, now)
             await asyncio.to_thread(self._fleet.advance, self._fleet.requests(entries), now)
             await asyncio.to_thread(self._profiles.refresh, self._profiles.due(entries))
+            await self._share_accelerators(new_readings=True)
             self._dirty.clear()
             self._pass(self._mirror.keys(), new_readings=True)
         self.ticked_at = self._monotonic()
@@ -112,8 +116,27 @@ class Loop:
         if not self._fleet.read_once:
             return
         with self._telemetry.tick_seconds.labels("early").time():
-            await asyncio.to_thread(self._profiles.refresh, self._profiles.due(self._entries(keys)))
+            entries = self._entries(keys)
+            await asyncio.to_thread(self._profiles.refresh, self._profiles.due(entries))
+            if self._accelerators.unshared(entries):
+                await self._share_accelerators(new_readings=False)
             self._pass(keys, new_readings=False)
+
+    async def _share_accelerators(self, new_readings: bool) -> None:
+        """Count accelerators when that is due, and share them out, before anybody decides."""
+        entries = self._entries(self._mirror.keys())
+        await self._accelerators.count(entries)
+        bidders = []
+        for key in sorted(entry.key for entry in entries if entry.resource and shares_accelerators(entry.resource)):
+            try:
+                entry = self._entry(key)
+                found = bidder(self._inputs(entry, new_readings), self._settings) if entry else None
+            except Exception:
+                self._telemetry.errors.labels("accelerators").inc()
+                log.exception("%s: takes no part in sharing accelerators", key)
+            else:
+                bidders += [found] if found else []
+        await self._accelerators.share(bidders)
 
     async def _guarded(self, where: str, work: Awaitable[None]) -> None:
         try:
@@ -182,7 +205,10 @@ class Loop:
             entry=entry,
             profile=profile,
             trouble=trouble or self._conflict(entry),
-            observation=self._fleet.observation(entry, now, new_readings),
+            observation=replace(
+                self._fleet.observation(entry, now, new_readings),
+                allowances=self._accelerators.allowances(entry.key),
+            ),
             forecast=forecast,
             forecast_health=health,
             measured=self._measured.get(entry.key),

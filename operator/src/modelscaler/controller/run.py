@@ -18,6 +18,7 @@ from modelscaler.cluster.errors import ApiCallError
 from modelscaler.cluster.lease import LeaderLease
 from modelscaler.cluster.writes import Write, WriteQueue
 from modelscaler.controller import health
+from modelscaler.controller.accelerators import Accelerators, NodeSupply
 from modelscaler.controller.decide import Settings
 from modelscaler.controller.fleet import Fleet
 from modelscaler.controller.handlers import CHILD_SELECTOR, registry, settings
@@ -57,11 +58,17 @@ class RunSettings:
     identity: str
     kubeconfig: str | None
     context: str | None
+    accelerator_supply: NodeSupply = NodeSupply.EXISTING
 
     @property
     def lead_seconds(self) -> float:
         """One interval until the next decision, and half a window: by that much a mean rate lags behind a rising load."""
         return self.interval_seconds + self.rate_window_seconds / 2.0
+
+    @property
+    def counts_nodes(self) -> bool:
+        """Whether nodes are read: not for one namespace, since nodes are the cluster's, nor where nodes come on demand."""
+        return self.namespace is None and self.accelerator_supply is NodeSupply.EXISTING
 
 
 class SettingsError(ValueError):
@@ -134,6 +141,7 @@ class Operator:
             mirror=mirror,
             fleet=Fleet(self._source, forecasting, mirror, chosen.lead_seconds, chosen.history_step_seconds),
             profiles=Profiles(self._calls),
+            accelerators=Accelerators(self._calls, mirror, self._telemetry, chosen.counts_nodes),
             writes=writes,
             telemetry=self._telemetry,
             settings=Settings(

@@ -119,6 +119,12 @@ def share_out(
     return {b.key: tuple(_allowances(b, claims[b.key], floors, grants[b.key], targets, had, census)) for b in ranked}
 
 
+def holding(bidder: Bidder) -> tuple[Allowance, ...]:
+    """Return the allowances of one about whom nothing is decided: it keeps what it has."""
+    held = {placement.name: bidder.held(placement.name) for placement in bidder.placements}
+    return tuple(Allowance(name, replicas, replicas, GrantReason.UNKNOWN) for name, replicas in held.items())
+
+
 def _pairs(ranked: Sequence[Bidder]) -> Iterator[tuple[Bidder, PlacementOption]]:
     return ((bidder, placement) for bidder in ranked for placement in bidder.placements)
 
@@ -212,7 +218,8 @@ def _worths(bidder: Bidder, placement: PlacementOption) -> tuple[float, ...]:
     for option in _wanted(bidder, placement, incumbent, without):
         pool = option.candidate.pool
         beside = held - bidder.observation.pool(pool).replicas
-        sizes = [0.0] * beside + [_worth(option, base, replicas) for replicas in range(1, option.replicas + 1)]
+        change = _preference(option) if beside and option is not incumbent else 0.0
+        sizes = [0.0] * beside + [_worth(option, base, n) + change for n in range(1, option.replicas + 1)]
         worths = [max(pair) for pair in zip_longest(worths, sizes, fillvalue=0.0)]
     return tuple(worths)
 
@@ -233,7 +240,7 @@ def _worth(option: Option, base: Option | None, replicas: int) -> float:
     candidate = option.candidate
     cost = replicas * candidate.replica_hourly_cost
     saved = (base.hourly_cost if base else 0.0) - cost
-    whole = max(saved, PREFERRED_SHARE * cost, LEAST_WORTH) if replicas == option.replicas else 0.0
+    whole = max(saved, _preference(option)) if replicas == option.replicas else 0.0
     carried_rps = max(
         min(option.far.planned_rps, replicas * candidate.rung_rps_per_replica), min(replicas, candidate.fewest)
     )
@@ -242,6 +249,11 @@ def _worth(option: Option, base: Option | None, replicas: int) -> float:
         return whole
     relief = max(carried_rps - base_rps, 0.0) * CARRYING_WORTH
     return max(relief + saved, whole) if relief else whole
+
+
+def _preference(option: Option) -> float:
+    """Return what an option is worth for being preferred."""
+    return max(PREFERRED_SHARE * option.hourly_cost, LEAST_WORTH)
 
 
 def _granted(

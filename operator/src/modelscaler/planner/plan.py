@@ -49,7 +49,7 @@ def plan(
     found = considered(workload, observation, forecast, state, interval_seconds)
     minimum = Binding.MIN_REPLICAS if found.workload is workload else Binding.SCHEDULE
     size = _size(found.workload, observation, found.selection.option, found.state, minimum)
-    made = _plan(found.workload, observation, found.state, found.unlimited, found.selection, size)
+    made = _plan(observation, found, size)
     return made, _next_state(found.workload, observation, found.state, found.listed, found.selection)
 
 
@@ -60,14 +60,20 @@ def sized_options(
     state: PolicyState,
     interval_seconds: float,
 ) -> tuple[Option, ...]:
-    """Size every candidate for the demand, as if there were accelerators for all; the arguments are those of `plan`.
+    """Size every candidate for the demand, as `plan` does, as if there were accelerators for all.
+
+    Args:
+        workload: What the user asked for.
+        observation: What is seen.
+        forecast: Quantiles of the coming load; None when there is none.
+        state: What earlier decisions left behind, brought up to what is seen (`recalled`).
+        interval_seconds: Time until the next decision.
 
     Raises:
         NoCandidateError: The spec allows no pool at all.
     """
     alone = replace(observation, allowances=())
-    scheduled = _scheduled(workload, alone, interval_seconds)
-    return _options(scheduled, alone, forecast, recalled(alone, state), interval_seconds)
+    return _options(_scheduled(workload, alone, interval_seconds), alone, forecast, state, interval_seconds)
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,19 +226,12 @@ def _trouble(workload: Workload, observation: Observation, candidate: Candidate)
     return None
 
 
-def _plan(
-    workload: Workload,
-    observation: Observation,
-    state: PolicyState,
-    listed: Sequence[Option],
-    selection: Selection,
-    size: Size,
-) -> Plan:
-    option = selection.option
+def _plan(observation: Observation, found: Considered, size: Size) -> Plan:
+    workload, state, selection, option = found.workload, found.state, found.selection, found.selection.option
     target = option.choice(size.replicas)
-    reason = _reason(workload, observation, state, listed, option, size)
+    reason = _reason(workload, observation, state, found.listed, option, size)
     binding = _binding(observation, selection, size)
-    second = _runner_up(listed, option)
+    second = _runner_up(found.unlimited, option)
     return Plan(
         target=target,
         reason=reason,
@@ -269,7 +268,7 @@ def _reason(
 
 def _binding(observation: Observation, selection: Selection, size: Size) -> Binding:
     option, candidate = selection.option, selection.option.candidate
-    if not option.feasible or option.degraded_rps > 0.0:
+    if not option.feasible or option.degraded_rps > 0.0 or not candidate.most:
         return candidate.why_short
     if size.held_by is not None:
         return size.held_by
