@@ -8,13 +8,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import aiohttp
 import urllib3
 
 from modelscaler.profiling.counters import Counters, read_counters
+from modelscaler.profiling.exchange import Address, Exchange, ExchangeError
 
 LIMIT_SECONDS = 30.0
-JSON_HEADERS = {"Content-Type": "application/json"}
 
 
 class ServerError(Exception):
@@ -100,44 +99,43 @@ class Server:
     def ask(self, bodies: Sequence[bytes], clients: int, most_requests: int, most_seconds: float) -> Asked:
         """Let so many clients ask, each again as soon as it is answered, until either bound is reached.
 
-        All clients share one thread, so that they take little from a server on the same machine: this process gets through a
-        few thousand requests per second, and a faster server is measured too low.
+        All clients share one thread, so that they take little from a server on the same machine. This process gets through
+        some thousand requests per second; a faster server is measured too low.
         """
         return asyncio.run(self._ask(bodies, clients, most_requests, most_seconds))
 
     async def _ask(self, bodies: Sequence[bytes], clients: int, most_requests: int, most_seconds: float) -> Asked:
+        address = Address.of(self.infer_url)
+        requests = [address.post(body) for body in bodies]
         numbers = itertools.count()
         latencies: list[float] = []
         failures: list[str] = []
+        began = time.perf_counter()
 
-        async def client(session: aiohttp.ClientSession) -> None:
+        async def client() -> None:
+            exchange = Exchange(address, LIMIT_SECONDS)
             while (number := next(numbers)) < most_requests and time.perf_counter() - began < most_seconds:
                 sent = time.perf_counter()
-                failure = await self._failure(session, bodies[number % len(bodies)])
+                failure = await self._failure(exchange, requests[number % len(requests)])
                 if failure is None:
                     latencies.append(time.perf_counter() - sent)
                 else:
                     failures.append(failure)
+            exchange.close()
 
-        limit = aiohttp.ClientTimeout(total=LIMIT_SECONDS)
-        async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0), timeout=limit) as session:
-            began = time.perf_counter()
-            await asyncio.gather(*(client(session) for _ in range(clients)))
-            seconds = time.perf_counter() - began
+        await asyncio.gather(*(client() for _ in range(clients)))
+        seconds = time.perf_counter() - began
         return Asked(clients, tuple(latencies), seconds, len(failures), failures[0] if failures else "")
 
-    async def _failure(self, session: aiohttp.ClientSession, body: bytes) -> str | None:
+    async def _failure(self, exchange: Exchange, request: bytes) -> str | None:
         try:
-            sent = session.post(self.infer_url, data=body, headers=JSON_HEADERS, allow_redirects=False)
-            async with sent as answer:
-                content = await answer.read()
-        except (aiohttp.ClientError, TimeoutError) as error:
-            shown = str(error) or type(error).__name__
-            return f"{self.infer_url}: no answer ({shown}), expected one within {LIMIT_SECONDS:g} s"
-        return None if answer.status == 200 else f"{answer.status} {content[:200].decode(errors='replace')}"
+            status, content = await exchange.ask(request)
+        except ExchangeError as error:
+            return f"{self.infer_url}: {error}"
+        return None if status == 200 else f"{status} {content[:200].decode(errors='replace')}"
 
     def _answer(self, method: str, url: str, body: bytes | None) -> tuple[int, bytes]:
-        headers = JSON_HEADERS if body is not None else {}
+        headers = {"Content-Type": "application/json"} if body is not None else {}
         try:
             answer = self._pool.request(method, url, body=body, headers=headers)
         except (urllib3.exceptions.HTTPError, ValueError) as error:

@@ -1,0 +1,1 @@
+"""The replay beside a live local cluster, on the same load."""

@@ -1,0 +1,44 @@
+"""The picture: the load, and the replicas that served, live and replayed."""
+
+from pathlib import Path
+
+import matplotlib as mpl
+
+mpl.use("Agg")
+
+import numpy as np
+from matplotlib import pyplot
+
+from modelscaler_benchmarks.replay_live.curve import STEP_SECONDS
+from modelscaler_benchmarks.replay_live.document import Compared
+
+
+def draw(found: Compared, path: Path) -> None:
+    """Write the picture as PNG."""
+    live = found.live
+    seconds = np.arange(len(live.offered)) * STEP_SECONDS
+    figure, (above, middle, below) = pyplot.subplots(3, 1, figsize=(9.0, 7.5), sharex=True)
+    above.step(seconds, live.offered / STEP_SECONDS, where="post", color="black")
+    above.set_ylabel("requests/s")
+    above.set_title("The same load, live and replayed")
+    ready = np.array([curve.ready[: len(seconds)] for curve in found.replays])
+    shown = seconds[: ready.shape[1]]
+    middle.fill_between(
+        shown, ready.min(axis=0), ready.max(axis=0), step="post", alpha=0.25, label="replays, least to most"
+    )
+    middle.step(shown, ready.mean(axis=0), where="post", label="replays, mean")
+    middle.step(seconds, live.ready, where="post", color="black", label="live")
+    middle.set_ylabel("replicas that serve")
+    middle.legend(loc="upper left")
+    bad = np.array([(curve.late + curve.refused)[: len(seconds)] for curve in found.replays]) / STEP_SECONDS
+    below.step(shown, bad.mean(axis=0), where="post", label="replays, mean")
+    below.step(seconds, (live.late + live.refused) / STEP_SECONDS, where="post", color="black", label="live")
+    below.set_ylabel("violating requests/s")
+    below.set_xlabel("seconds")
+    below.legend(loc="upper left")
+    for axes in (above, middle, below):
+        axes.set_ylim(bottom=0)
+    figure.tight_layout()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=110)
+    pyplot.close(figure)
