@@ -22,6 +22,7 @@ def explain(name: str, status: ModelDeploymentStatus) -> str:
     if status.desired:
         want = status.desired
         rows.append(("wanted", f"{want.placement}-{want.variant} x {want.replicas} at {want.hourly_cost} per hour"))
+    rows += [("one replica", text) for text in _carried(status)]
     if status.served_accuracy is not None:
         rows.append(("answers", _answers(status)))
     if decision.runner_up:
@@ -35,6 +36,21 @@ def explain(name: str, status: ModelDeploymentStatus) -> str:
     rows += [(f"{c.type}={c.status}", f"{c.reason}: {c.message}") for c in status.conditions]
     width = max(len(label) for label, _ in rows)
     return "\n".join([f"{name}: {decision.message}", "", *(f"  {label:<{width}}  {text}" for label, text in rows)])
+
+
+def _carried(status: ModelDeploymentStatus) -> list[str]:
+    """Return what one replica of the wanted pool carries, and by whose word."""
+    want = status.desired
+    found = next(
+        (c for c in status.capacity if want and (c.placement, c.variant) == (want.placement, want.variant)), None
+    )
+    if found is None:
+        return []
+    if found.source != "Measured":
+        return [f"carries {_rps(found.sustainable_rps)} by {found.source.lower()}"]
+    certainty = f" (standard error {float(found.speed_uncertainty) * 100:.2g} %)" if found.speed_uncertainty else ""
+    speed = f"{found.speed_factor} of the stated speed{certainty}"
+    return [f"carries {_rps(found.sustainable_rps)} as measured, {_rps(found.stated_rps)} as stated; {speed}"]
 
 
 def _answers(status: ModelDeploymentStatus) -> str:

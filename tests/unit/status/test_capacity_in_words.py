@@ -1,0 +1,29 @@
+from modelscaler.api.v1alpha1 import CapacityStatus, Decision, DesiredPool, ModelDeploymentStatus
+from modelscaler.explain import explain
+
+
+def told(**capacity: str) -> str:
+    """Return the row about one replica."""
+    fields = {"placement": "cpu", "variant": "int8", "sustainable_rps": "62", "source": "Measured", **capacity}
+    status = ModelDeploymentStatus(
+        desired=DesiredPool(placement="cpu", variant="int8", replicas=2, hourly_cost="0.4"),
+        capacity=[CapacityStatus.model_validate(fields)],
+        last_decision=Decision(time="t", reason="Steady", message="two are enough", binding_constraint="None"),
+    )
+    return next(
+        (line.split("  ", 2)[-1].strip() for line in explain("m", status).splitlines() if "one replica" in line), ""
+    )
+
+
+def test_measured_capacity_is_told_beside_the_stated_one() -> None:
+    assert told(stated_rps="80", speed_factor="0.82", speed_uncertainty="0.03") == (
+        "carries 62 requests/s as measured, 80 requests/s as stated; 0.82 of the stated speed (standard error 3 %)"
+    )
+
+
+def test_source_is_told_when_nothing_was_measured() -> None:
+    assert told(source="Profile") == "carries 62 requests/s by profile"
+
+
+def test_nothing_is_told_of_replicas_that_are_not_wanted() -> None:
+    assert told(variant="full") == ""
