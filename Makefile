@@ -101,9 +101,9 @@ bench-capacity: setup ## The capacity model beside the real server, into docs/be
 bench-arbitration: setup ## What sharing 64 accelerators among 500 ModelDeployments costs, into docs/benchmarks.md (JSON=FILE)
 	@$(BENCH).arbitration --write $(WITH_JSON)
 
-bench-replay: setup ## Every policy on the CSV files in TRACES=DIR (JSON=FILE TIMELINE=DIR; STARTS="15 60 300" DAYS=2 SEEDS=5 MOST=16 ONLY=NAMES BOTH=1; hours)
+bench-replay: setup ## Every policy on the CSV files in TRACES=DIR (JSON=FILE TIMELINE=DIR; STARTS="15 60 300" DAYS=2 SEEDS=5 MOST=16 ONLY=NAMES BOTH=1; STOCK_OUT=PLACEMENT:FROM-TO FLASH_CROWD=AT:FACTOR:SECONDS; hours)
 	@test -n "$(TRACES)" || { echo "bench-replay: give TRACES=DIR, a directory of .csv or .csv.gz files of timestamp,requests_per_second; JSON=FILE and TIMELINE=DIR for every figure and step" >&2; exit 2; }
-	@$(BENCH).replay $(TRACES) $(WITH_JSON) $(if $(TIMELINE),--timeline-directory $(TIMELINE)) $(foreach start,$(STARTS),--cold-start $(start)) $(if $(DAYS),--days $(DAYS)) $(if $(SEEDS),--seeds $(SEEDS)) $(if $(MOST),--most-settings $(MOST)) $(if $(ONLY),--policies $(ONLY)) $(if $(BOTH),--both)
+	@$(BENCH).replay $(TRACES) $(WITH_JSON) $(if $(TIMELINE),--timeline-directory $(TIMELINE)) $(foreach start,$(STARTS),--cold-start $(start)) $(if $(DAYS),--days $(DAYS)) $(if $(SEEDS),--seeds $(SEEDS)) $(if $(MOST),--most-settings $(MOST)) $(if $(ONLY),--policies $(ONLY)) $(foreach each,$(STOCK_OUT),--stock-out $(each)) $(foreach each,$(FLASH_CROWD),--flash-crowd $(each)) $(if $(BOTH),--both)
 
 clean: ## Remove what was made in this folder (the cache in ~/.cache/modelscaler stays)
 	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache demo-output dist build

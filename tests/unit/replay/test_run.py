@@ -9,7 +9,8 @@ import pytest
 
 from modelscaler.backtest.trace import Trace
 from modelscaler.domain import PoolKey, Workload
-from modelscaler.replay.case import Case, Cluster, StockOut
+from modelscaler.replay.case import Case, Cluster
+from modelscaler.replay.incidents import StockOut
 from modelscaler.replay.load import Arrivals, Part, load_of
 from modelscaler.replay.outcome import longest_run, outcome_of
 from modelscaler.replay.policies.static import Static
@@ -118,6 +119,8 @@ def test_rows_add_up_to_the_outcome() -> None:
     found = outcome_of(run)
     assert sum(float(str(row["violating"])) for row in table) == pytest.approx(found.violating, rel=1e-3)
     assert sum(float(str(row["offered"])) for row in table) == pytest.approx(found.offered)
+    accuracy = sum(float(str(row["accuracy"])) for row in table) / sum(float(str(row["served"])) for row in table)
+    assert accuracy == pytest.approx(found.mean_accuracy, rel=1e-4)
     assert np.mean([float(str(row["hourly_cost"])) for row in table]) == pytest.approx(found.mean_hourly_cost, rel=1e-3)
 
 

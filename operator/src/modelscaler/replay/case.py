@@ -6,20 +6,12 @@ from typing import Final
 from modelscaler.domain import PoolKey, ReplicaCapacity, Workload
 from modelscaler.planner.ladder import ladder_of
 from modelscaler.replay.batching import Speed
+from modelscaler.replay.incidents import StockOut
 from modelscaler.replay.load import Load
 from modelscaler.replay.pool import PoolSettings, Rung
 
 BUDGET_AT_START: Final = 1.0
 """As the operator tells its servers (render/ladder.py)."""
-
-
-@dataclass(frozen=True, slots=True)
-class StockOut:
-    """While it lasts, no new replica of a placement finds a node."""
-
-    placement: str
-    from_seconds: float
-    to_seconds: float
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,13 +11,14 @@ from typing import Any, Final
 from modelscaler.backtest.progress import progress_bar
 from modelscaler.backtest.reading import TraceError, read_traces
 from modelscaler.backtest.report.pictures import PlottingUnavailableError, png
-from modelscaler.backtest.trace import Trace
+from modelscaler.backtest.trace import DAY_SECONDS, Trace
 from modelscaler.capacity.latency import sustainable_rps
 from modelscaler.domain import PlacementOption, PoolKey, Workload
 from modelscaler.forecast.networks import Networks
 from modelscaler.forecast.pipeline import PRETRAINED
 from modelscaler.replay.case import Cluster, capacity_of
 from modelscaler.replay.comparison import Comparison, Setting, choices
+from modelscaler.replay.incidents import FlashCrowd, StockOut, shown
 from modelscaler.replay.load import Arrivals, Part
 from modelscaler.replay.offered import OURS, UnknownPolicyError, chosen_names, grids_for
 from modelscaler.replay.options import DEFAULT_MOST_SETTINGS, DEFAULT_STARTS, MOST_SETTINGS
@@ -136,7 +137,25 @@ def _setting(
     usual_rps = USUAL_REPLICAS * sustainable_rps(capacity_of(workload, pool), workload.objective)
     mean_rps = arguments.mean_rps or (usual_rps if arguments.modeldeployment is None else None)
     arrivals = Arrivals(arguments.seed, mean_rps, arguments.burstiness)
-    return Setting(trace, workload, pool, tuning, test, arrivals, arguments.seeds, Cluster())
+    stock_outs, crowds = tuple(arguments.stock_out), tuple(arguments.flash_crowd)
+    _check(stock_outs, crowds, workload, test)
+    return Setting(trace, workload, pool, tuning, test, arrivals, arguments.seeds, Cluster(), stock_outs, crowds)
+
+
+def _check(stock_outs: Sequence[StockOut], crowds: Sequence[FlashCrowd], workload: Workload, test: Part) -> None:
+    """Refuse what would happen to nothing.
+
+    Raises:
+        ReplayError: There is no such placement, or it begins after the newer part is over.
+    """
+    names = [placement.name for placement in workload.placements]
+    for out in stock_outs:
+        if out.placement not in names:
+            raise ReplayError(f"stock-out: got placement {out.placement!r}, expected one of {', '.join(names)}")
+    seconds = test.days * DAY_SECONDS
+    for begins in [*(out.from_seconds for out in stock_outs), *(crowd.at_seconds for crowd in crowds)]:
+        if begins >= seconds:
+            raise ReplayError(f"got {shown(begins)}, expected a time within the newer part's {shown(seconds)}")
 
 
 def compared(setting: Setting, names: Sequence[str], arguments: argparse.Namespace) -> Comparison:
@@ -207,8 +226,10 @@ def timelines(found: Sequence[Comparison]) -> Iterator[tuple[tuple[object, ...],
 
 def given(arguments: argparse.Namespace) -> dict[str, Any]:
     """Return what was asked for, as JSON can hold it; what the parser put in for itself is left out."""
-    return {
-        name: str(value) if isinstance(value, Path) else value
-        for name, value in vars(arguments).items()
-        if name != "handler" and not callable(value)
-    }
+    return {name: _plain(value) for name, value in vars(arguments).items() if name != "handler" and not callable(value)}
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, list):
+        return [_plain(each) for each in value]
+    return value if value is None or isinstance(value, str | int | float) else str(value)

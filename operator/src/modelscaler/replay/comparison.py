@@ -13,6 +13,7 @@ import numpy as np
 from modelscaler.backtest.trace import Trace
 from modelscaler.domain import PoolKey, Workload
 from modelscaler.replay.case import Case, Cluster
+from modelscaler.replay.incidents import FlashCrowd, StockOut
 from modelscaler.replay.load import Arrivals, Part, load_of
 from modelscaler.replay.outcome import Outcome
 from modelscaler.replay.policies.oracle import clairvoyant_hourly_cost, fewest_replicas
@@ -38,6 +39,8 @@ class Setting:
         arrivals: How requests are drawn; the seed is the first of `seeds`.
         seeds: How many seeds the chosen settings are judged with.
         cluster: How the cluster behaves.
+        stock_outs: What cannot be had for a while on the newer part; the older one has none.
+        crowds: Flash crowds on the newer part, likewise.
     """
 
     trace: Trace
@@ -48,6 +51,8 @@ class Setting:
     arrivals: Arrivals
     seeds: int
     cluster: Cluster
+    stock_outs: tuple[StockOut, ...] = ()
+    crowds: tuple[FlashCrowd, ...] = ()
 
     @property
     def start_seconds(self) -> float:
@@ -57,8 +62,11 @@ class Setting:
     def case(self, part: PartName, number: int) -> Case:
         """Return a part as a case, under the seed of that number."""
         seed = self.arrivals.seed + number
-        load = load_of(self.trace, self.tuning if part == "tuning" else self.test, replace(self.arrivals, seed=seed))
-        return Case(self.workload, self.pool, load, self.cluster, seed)
+        arrivals = replace(self.arrivals, seed=seed)
+        if part == "tuning":
+            return Case(self.workload, self.pool, load_of(self.trace, self.tuning, arrivals), self.cluster, seed)
+        load = load_of(self.trace, self.test, arrivals, crowds=self.crowds)
+        return Case(self.workload, self.pool, load, replace(self.cluster, stock_outs=self.stock_outs), seed)
 
 
 Grids: TypeAlias = Mapping[PartName, Mapping[str, Sequence[PolicyKind]]]

@@ -69,10 +69,11 @@ def history_of(trace: Trace, load: Load, lookback_days: float, seed: int) -> His
 
 
 def _scale(trace: Trace, load: Load) -> float:
-    """Return by what the load was scaled against its trace."""
+    """Return by what the load was scaled against its trace: the least ratio anywhere, as flash crowds only add to it."""
     begins = (load.start - trace.start).total_seconds()
-    was = float(rate_at(trace, begins + (np.arange(len(load.expected_rps)) + 0.5) * load.slot_seconds).mean())
-    return float(load.expected_rps.mean()) / was if was > 0.0 else 1.0
+    was = rate_at(trace, begins + (np.arange(len(load.expected_rps)) + 0.5) * load.slot_seconds)
+    some = was > 0.0
+    return float((load.expected_rps[some] / was[some]).min()) if some.any() else 1.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,6 @@
 """The load that is replayed: arrivals counted in short slots, drawn from a recorded rate. Pure."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -9,6 +10,7 @@ from numpy.typing import NDArray
 
 from modelscaler.backtest.trace import DAY_SECONDS, Ints, Trace
 from modelscaler.domain import Floats
+from modelscaler.replay.incidents import FlashCrowd
 
 SLOT_SECONDS: Final = 0.25
 
@@ -78,7 +80,13 @@ class Arrivals:
     burst_seconds: float = 5.0
 
 
-def load_of(trace: Trace, part: Part, arrivals: Arrivals, slot_seconds: float = SLOT_SECONDS) -> Load:
+def load_of(
+    trace: Trace,
+    part: Part,
+    arrivals: Arrivals,
+    slot_seconds: float = SLOT_SECONDS,
+    crowds: Sequence[FlashCrowd] = (),
+) -> Load:
     """Draw the arrivals of a part of a trace: Poisson, at a rate that runs straight between the trace's points.
 
     Where values are missing the rate runs straight across the gap: a replay needs some load there, and none would reward
@@ -89,6 +97,7 @@ def load_of(trace: Trace, part: Part, arrivals: Arrivals, slot_seconds: float = 
         part: Which part of it.
         arrivals: How to draw.
         slot_seconds: Length of a slot.
+        crowds: By what the rate is multiplied, and when; the mean it is scaled to is that without them.
 
     Raises:
         ValueError: The part lies outside the trace, or holds no known value.
@@ -99,10 +108,22 @@ def load_of(trace: Trace, part: Part, arrivals: Arrivals, slot_seconds: float = 
     expected = rate_at(trace, part.first_day * DAY_SECONDS + (np.arange(slots) + 0.5) * slot_seconds)
     if arrivals.mean_rps is not None and expected.any():
         expected *= arrivals.mean_rps / float(expected.mean())
+    expected *= crowding(crowds, slots, slot_seconds)
     generator = np.random.default_rng(arrivals.seed)
     counts = generator.poisson(expected * _bursts(arrivals, slots, slot_seconds, generator) * slot_seconds)
     start = trace.start + timedelta(days=part.first_day)
     return Load(trace.name, start, slot_seconds, counts.astype(np.int64), expected)
+
+
+def crowding(crowds: Sequence[FlashCrowd], slots: int, slot_seconds: float) -> Floats:
+    """Return what flash crowds multiply the rate by, shape (slots,): where several meet, the largest."""
+    factors = np.ones(slots)
+    middles = (np.arange(slots) + 0.5) * slot_seconds
+    for crowd in crowds:
+        ramp, ends = crowd.ramp_seconds, crowd.at_seconds + crowd.seconds
+        times = (crowd.at_seconds, crowd.at_seconds + ramp, ends - ramp, ends)
+        factors = np.maximum(factors, np.interp(middles, times, (1.0, crowd.factor, crowd.factor, 1.0)))
+    return factors
 
 
 def rate_at(trace: Trace, seconds: NDArray[np.floating[Any]]) -> Floats:

@@ -3,7 +3,11 @@
 import argparse
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
+
+from modelscaler.replay.incidents import IncidentError, flash_crowd, stock_out
+
+Incident = TypeVar("Incident")
 
 DEFAULT_DAYS: Final = 2.0
 DEFAULT_SEEDS: Final = 5
@@ -54,6 +58,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="CV",
         help="of the rate from 5 s to 5 s (0)",
     )
+    parser.add_argument(
+        "--stock-out",
+        type=_incident(stock_out),
+        action="append",
+        default=[],
+        metavar="PLACEMENT:FROM-TO",
+        help="on the newer part no new replica of it starts, in hours of that part: gpu:10h-11h30m; again for more (none)",
+    )
+    parser.add_argument(
+        "--flash-crowd",
+        type=_incident(flash_crowd),
+        action="append",
+        default=[],
+        metavar="AT:FACTOR:SECONDS",
+        help="on the newer part so many times the load for so long: 14h:3:600; again for more (none)",
+    )
     parser.add_argument("--one-variant", action="store_true", help="replicas of the standard workload hold no rung")
     parser.add_argument("--seed", type=_between(0, 10**9, int), default=0, help="the first (0)")
     parser.add_argument("--seeds", type=_between(1, 100, int), default=DEFAULT_SEEDS, metavar="N", help="how many (5)")
@@ -72,6 +92,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--timeline", type=Path, metavar="FILE", help="write what happened as CSV (.gz: gzipped)")
     parser.add_argument("--plot", type=Path, metavar="FILE", help="write a picture, PNG")
     parser.add_argument("--html", type=Path, metavar="FILE", help="write a page with everything, in one file")
+
+
+def _incident(read: Callable[[str], Incident]) -> Callable[[str], Incident]:
+    def told(text: str) -> Incident:
+        try:
+            return read(text)
+        except IncidentError as error:
+            raise argparse.ArgumentTypeError(str(error)) from None
+
+    return told
 
 
 def _between(least: float, most: float, kind: Callable[[str], float]) -> Callable[[str], float]:

@@ -94,6 +94,7 @@ class Pool:
         queued: Requests that wait, at all replicas together, at the moments when batches start.
         saved: What better answers than the floor have saved for worse ones, at all replicas together.
         serving: Replicas that served when it was last advanced: what those have saved that are gone is gone.
+        unready_since: When it last had no replica that is yet to serve, and then got one.
     """
 
     settings: PoolSettings
@@ -101,10 +102,15 @@ class Pool:
     queued: float = 0.0
     saved: float = 0.0
     serving: int = 0
+    unready_since: float = 0.0
 
     def ready(self, seconds: float) -> int:
         """Return how many replicas serve at a time."""
         return bisect_right(self.ready_at, seconds)
+
+    def unready_seconds(self, seconds: float) -> float:
+        """Return for how long some replica or other has not been ready at a time; 0 when all are."""
+        return 0.0 if self.ready(seconds) == len(self.ready_at) else seconds - self.unready_since
 
     def resize(self, replicas: int, seconds: float, startable: bool, start_seconds: float) -> None:
         """Ask for so many replicas. Those that are not ready yet go first, as a ReplicaSet has it.
@@ -117,6 +123,8 @@ class Pool:
         """
         while len(self.ready_at) > replicas:
             self.ready_at.pop()
+        if self.ready(seconds) == len(self.ready_at):
+            self.unready_since = seconds
         at = seconds + start_seconds if startable else float("inf")
         self.ready_at.extend([at] * (replicas - len(self.ready_at)))
         self.ready_at.sort()

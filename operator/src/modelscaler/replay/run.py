@@ -68,7 +68,12 @@ class _Run:
     def _sight(self, seconds: float) -> Sight:
         pools = tuple(
             PoolSight(
-                key, len(pool.ready_at), ready := pool.ready(seconds), len(pool.ready_at) - ready, _unschedulable(pool)
+                pool=key,
+                replicas=len(pool.ready_at),
+                ready=(ready := pool.ready(seconds)),
+                starting=len(pool.ready_at) - ready,
+                unschedulable=_unschedulable(pool),
+                unready_seconds=pool.unready_seconds(seconds),
             )
             for key, pool in self._pools.items()
         )

@@ -17,6 +17,7 @@ class PoolSight:
         ready: That serve.
         starting: That are yet to serve.
         unschedulable: Of those, the ones that no node has room for.
+        unready_seconds: For how long some of them have been yet to serve.
     """
 
     pool: PoolKey
@@ -24,6 +25,7 @@ class PoolSight:
     ready: int
     starting: int
     unschedulable: int = 0
+    unready_seconds: float = 0.0
 
 
 class Meter(Protocol):

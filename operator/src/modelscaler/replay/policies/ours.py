@@ -109,4 +109,5 @@ def _pool(sight: PoolSight) -> PoolObservation:
         starting=sight.starting - sight.unschedulable,
         unschedulable=sight.unschedulable,
         failure="Unschedulable" if sight.unschedulable else None,
+        unready_seconds=sight.unready_seconds,
     )

@@ -1,6 +1,7 @@
 """What a comparison found, as JSON: every run, every choice, everything that is needed to compute it again. Pure."""
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
 from modelscaler.replay.comparison import Comparison, Grids, Judged, Ran, Setting
@@ -39,6 +40,8 @@ def _setting(setting: Setting) -> dict[str, Any]:
         "burstiness": setting.arrivals.burstiness,
         "lagSeconds": cluster.lag_seconds,
         "queueSeconds": cluster.queue_seconds,
+        "stockOuts": [asdict(out) for out in setting.stock_outs],
+        "flashCrowds": [asdict(crowd) for crowd in setting.crowds],
         "objective": {
             "percentile": workload.objective.percentile,
             "latencySeconds": workload.objective.latency_seconds,

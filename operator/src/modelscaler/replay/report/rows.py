@@ -23,6 +23,7 @@ HEADER: Final = (
     "violating",
     "refused",
     "degraded",
+    "accuracy",
     "pool",
     "ready",
     "starting",
@@ -60,19 +61,18 @@ def rows(timeline: Timeline, step_seconds: float = STEP_SECONDS) -> Iterator[tup
 
     sums = [summed(each) for each in (timeline.offered, timeline.served)]
     ends = timeline.queued[every - 1 : steps * every : every]
-    more = [
-        summed(each) for each in (timeline.violating, timeline.refused, timeline.degraded, timeline.hourly_cost / every)
-    ]
+    more = [summed(each) for each in (timeline.violating, timeline.refused, timeline.degraded, timeline.accuracy)]
+    costs = summed(timeline.hourly_cost / every)
     ready = [summed(each / every) for each in timeline.ready]
     starting = [summed(each / every) for each in timeline.starting]
     serving = timeline.serving[: steps * every : every]
     for step in range(steps):
         requests = (
-            [f"{total[step]:g}" for total in sums] + [f"{ends[step]:g}"] + [f"{total[step]:.6g}" for total in more[:3]]
+            [f"{total[step]:g}" for total in sums] + [f"{ends[step]:g}"] + [f"{total[step]:.6g}" for total in more]
         )
         for place, pool in enumerate(timeline.pools):
             told = requests if place == 0 else ["0"] * len(requests)
-            cost = f"{more[3][step]:.6g}" if place == 0 else "0"
+            cost = f"{costs[step]:.6g}" if place == 0 else "0"
             if place and not ready[place][step] and not starting[place][step]:
                 continue
             serves = int(serving[step] in (place, -1))

@@ -5,7 +5,7 @@ from typing import Final
 
 import numpy as np
 
-from modelscaler.replay.comparison import Comparison, Judged
+from modelscaler.replay.comparison import Comparison, Judged, Setting
 from modelscaler.replay.offered import ORACLE, OURS
 
 HEADS: Final = (
@@ -16,8 +16,10 @@ HEADS: Final = (
     "at our cost",
     "accuracy",
     "degraded",
+    "events/day",
     "turns/day",
     "flips",
+    "missed/day",
     "longest miss",
 )
 
@@ -37,8 +39,12 @@ def title(found: Comparison) -> str:
         f"{setting.trace.name}, {setting.start_seconds:g} s to start, "
         f"{'with' if setting.workload.reflex else 'without'} a rung; days {setting.test.first_day:g} to "
         f"{setting.test.last_day:g}, settings chosen on days {setting.tuning.first_day:g} to {setting.tuning.last_day:g}; "
-        f"seeds: {setting.seeds}. Cost: multiples of the fewest replicas that carry the load."
+        f"seeds: {setting.seeds}{_incidents(setting)}. Cost: multiples of the fewest replicas that carry the load."
     )
+
+
+def _incidents(setting: Setting) -> str:
+    return "".join(f"; {incident}" for incident in (*setting.stock_outs, *setting.crowds))
 
 
 def ordered(found: Comparison) -> list[Judged]:
@@ -67,7 +73,9 @@ def row_of(found: Comparison, one: Judged) -> list[str]:
         "" if one.hindsight or one.policy == OURS or math.isnan(share) else f"{share:.4%}",
         f"{np.mean([o.mean_accuracy for o in outcomes]):.5f}",
         f"{np.mean([o.degraded_share for o in outcomes]):.2%}",
+        f"{np.mean([o.scale_events / o.days for o in outcomes]):.0f}",
         f"{np.mean([o.direction_changes / o.days for o in outcomes]):.0f}",
         f"{np.mean([o.flips for o in outcomes]):.0f}",
+        f"{np.mean([o.violating_seconds / o.days for o in outcomes]):.0f} s",
         f"{max(o.recovery_seconds for o in outcomes):.0f} s",
     ]
