@@ -7,7 +7,7 @@ BIN := .venv/bin
 STAMP := .venv/.set-up
 PYPROJECTS := pyproject.toml inference-server/pyproject.toml localcluster/pyproject.toml demo/pyproject.toml benchmarks/pyproject.toml
 
-.PHONY: help setup programs models crds crds-check generated-load-plot pretrained lint test unit integration e2e demo bench bench-server bench-soak bench-cold-start bench-reflex bench-split bench-fuzz bench-forecast bench-forecast-cost bench-replay bench-planning bench-arbitration bench-capacity clean FORCE
+.PHONY: help setup programs models crds crds-check generated-load-plot pretrained lint test unit integration e2e demo bench bench-server bench-soak bench-cold-start bench-reflex bench-split bench-fuzz bench-forecast bench-forecast-cost bench-replay bench-replay-live bench-planning bench-arbitration bench-capacity clean FORCE
 
 help: ## Print this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-20s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -104,6 +104,9 @@ bench-arbitration: setup ## What sharing 64 accelerators among 500 ModelDeployme
 bench-replay: setup ## Every policy on the CSV files in TRACES=DIR (JSON=FILE TIMELINE=DIR; STARTS="15 60 300" DAYS=2 SEEDS=5 MOST=16 ONLY=NAMES BOTH=1; STOCK_OUT=PLACEMENT:FROM-TO FLASH_CROWD=AT:FACTOR:SECONDS; hours)
 	@test -n "$(TRACES)" || { echo "bench-replay: give TRACES=DIR, a directory of .csv or .csv.gz files of timestamp,requests_per_second; JSON=FILE and TIMELINE=DIR for every figure and step" >&2; exit 2; }
 	@$(BENCH).replay $(TRACES) $(WITH_JSON) $(if $(TIMELINE),--timeline-directory $(TIMELINE)) $(foreach start,$(STARTS),--cold-start $(start)) $(if $(DAYS),--days $(DAYS)) $(if $(SEEDS),--seeds $(SEEDS)) $(if $(MOST),--most-settings $(MOST)) $(if $(ONLY),--policies $(ONLY)) $(foreach each,$(STOCK_OUT),--stock-out $(each)) $(foreach each,$(FLASH_CROWD),--flash-crowd $(each)) $(if $(BOTH),--both)
+
+bench-replay-live: setup programs models ## The replay beside a live local cluster on the same load, into docs/benchmarks.md (12 minutes; JSON=FILE, QUICK=1)
+	@$(BENCH).replay_live $(WITH_JSON) $(if $(QUICK),--quick)
 
 clean: ## Remove what was made in this folder (the cache in ~/.cache/modelscaler stays)
 	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache demo-output dist build
