@@ -74,9 +74,9 @@ class Installation:
     cluster: Cluster
     checkout: Checkout
 
-    def install_operator(self) -> None:
-        """Install the chart, as anybody would."""
-        values = {**FAST, "prometheus.url": self.cluster.prometheus_url}
+    def install_operator(self, settings: Mapping[str, object] = FAST) -> None:
+        """Install the chart with these values and this cluster's Prometheus, as anybody would."""
+        values = {**settings, "prometheus.url": self.cluster.prometheus_url}
         sets = [part for name, value in values.items() for part in ("--set", f"{name}={value}")]
         self._helm("install", "modelscaler", str(self.checkout.chart), "--create-namespace", *sets)
 

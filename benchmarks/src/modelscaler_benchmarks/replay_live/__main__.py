@@ -42,8 +42,8 @@ from modelscaler_demo.preparation import prepare
 
 PACKAGES: Final = ("modelscaler", "modelserver", "numpy", "onnxruntime")
 PAST_SECONDS: Final = 10_800.0
-LEAD_SECONDS: Final = 75.0
-"""A window of rates and a tick."""
+LEAD_SECONDS: Final = 120.0
+"""A window of rates, a tick, and what a smaller size has to wait."""
 
 WHOLE = Plan(window_seconds=1.0, inferences=100, run_seconds=8.0, soak_seconds=4.0, max_batch=None)
 HURRIED = Plan(window_seconds=0.3, inferences=30, run_seconds=3.0, soak_seconds=1.0, max_batch=None)
@@ -81,7 +81,7 @@ def main() -> int:
 
 def _both(shape: Shape, seed: int, plan: Plan, scratch: Path, say: Any) -> tuple[Compared, Lived, Watched]:
     prepared = prepare(find_checkout(), say)
-    past, past_ended = shape.past_counts(round(PAST_SECONDS / shape.seconds), seed), datetime.now(UTC)
+    past, past_ended = shape.past_counts(PAST_SECONDS, seed), datetime.now(UTC)
     with operated(prepared, past, past_ended, scratch, say) as installation:
         watched = asyncio.run(live(installation, prepared, shape, plan, seed, scratch, say))
         say("ending the cluster")
@@ -98,7 +98,6 @@ def _lived(shape: Shape, watched: Watched, seed: int, past: Floats, past_ended: 
     """Return what the replay is told: arrivals are drawn again as the load generator drew them."""
     file = scratch / "modeldeployment.yaml"
     file.write_text(json.dumps(watched.manifest), encoding="utf-8")
-    before = [sample.ready for sample in watched.samples if sample.at < watched.began + shape.lead_seconds]
     return Lived(
         workload=read_workload(file, None),
         pool=PoolKey(PLACEMENT, FULL),
@@ -109,7 +108,7 @@ def _lived(shape: Shape, watched: Watched, seed: int, past: Floats, past_ended: 
         past=past,
         past_ended=past_ended,
         start_seconds=watched.start_seconds,
-        first_replicas=before[-1] if before else 1,
+        first_replicas=max(watched.samples[0].ready, 1),
         scrape_seconds=SCRAPE_SECONDS,
     )
 
@@ -127,7 +126,7 @@ def _figures(found: Compared) -> dict[str, Any]:
 
 def _arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="modelscaler_benchmarks.replay_live", description=__doc__)
-    parser.add_argument("--seconds", type=float, default=480.0, metavar="S", help="of load (480)")
+    parser.add_argument("--seconds", type=float, default=420.0, metavar="S", help="of load (420)")
     parser.add_argument("--peak-rps", type=float, default=60.0, metavar="RPS", help="its highest rate (60)")
     parser.add_argument("--seed", type=int, default=1, help="of arrivals, and of the earlier load (1)")
     parser.add_argument("--quick", action="store_true", help="two minutes, measured in a hurry; no document is written")

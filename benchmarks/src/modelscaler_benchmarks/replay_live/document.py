@@ -61,16 +61,24 @@ class Compared:
 
 
 def table(found: Compared) -> str:
-    """Return both sides beside each other: the live figure, the replays' mean and range, and the live one over that mean."""
+    """Return both sides beside each other: the live figure, the replays' mean and range, and how far apart they are."""
     live, replays = found.live_figures, found.replay_figures
     rows = []
     for what, figure, form in ROWS:
         theirs = [figure(one) for one in replays]
         mean = float(np.mean(theirs))
-        ratio = f"{figure(live) / mean:.2f}" if mean else "-"
+        apart = _points(figure(live) - mean) if form.endswith("%") else _ratio(figure(live), mean)
         span = f"{format(min(theirs), form)} to {format(max(theirs), form)}"
-        rows.append([what, format(figure(live), form), format(mean, form), span, ratio])
-    return markdown_table(["", "live", "replayed, mean", "range", "live ÷ replayed"], rows)
+        rows.append([what, format(figure(live), form), format(mean, form), span, apart])
+    return markdown_table(["", "live", "replayed, mean", "range", "live against that mean"], rows)
+
+
+def _points(difference: float) -> str:
+    return f"{100.0 * difference:+.2f} points"
+
+
+def _ratio(one: float, other: float) -> str:
+    return f"{one / other:.2f} ×" if other else "-"
 
 
 def how_close(found: Compared) -> str:
@@ -104,8 +112,8 @@ def setting(
         f"{MODEL}, {ARTIFACTS[FULL]} with {ARTIFACTS[FAST]} as its rung, "
         f"pods with {CPU} CPU, at most {MOST_REPLICAS}, 99 % within {TARGET_MS} ms; "
         "the operator as the chart has it (ticks of 15 s, windows of 60 s), a scrape every 5 s, speeds measured on pods of "
-        f"this cluster just before ({speeds}), starts of {shown_starts}. Both sides know three hours of earlier, generated "
-        f"rounds of this load. {seconds / 60:.1f} minutes are compared, after a lead of the first rate. In all, the load "
+        f"this cluster just before ({speeds}), starts of {shown_starts}. Both sides know three hours of earlier load at "
+        f"its first rate. {seconds / 60:.1f} minutes are compared, after a lead of that rate. In all, the load "
         f"generator counted {totals['offered']:,} requests, {totals['lost']} without an answer, {totals['rejections']} turned "
         f"away and sent again, p99 {totals['p99_ms'] or float('nan'):.0f} ms at the client; it was {totals['late_ms']:.0f} ms "
         "late at worst."

@@ -36,7 +36,7 @@ class Lived:
         past: Counts of earlier load in steps of PAST_STEP_SECONDS, as they were put into the metrics.
         past_ended: When those ended, UTC.
         start_seconds: How long each replica took to start.
-        first_replicas: That served when the comparison began.
+        first_replicas: That served when the load began.
         scrape_seconds: Between scrapes.
     """
 
@@ -53,7 +53,7 @@ class Lived:
     scrape_seconds: float
 
 
-def replayed(run: Lived, network: Network | None) -> list[Curve]:
+def replayed(run: Lived, network: Network | None, seeds: int = SEEDS) -> list[Curve]:
     """Replay a live run, under several seeds and with the ticks at every place that steps allow.
 
     Where the operator's ticks fall is nobody's choice, and a tick earlier or later moves every start.
@@ -61,22 +61,23 @@ def replayed(run: Lived, network: Network | None) -> list[Curve]:
     Args:
         run: What was lived.
         network: The one that ships with the operator.
+        seeds: Of start times, for each place of the ticks.
     """
-    before = np.arange(0.0, TICK_SECONDS, STEP_SECONDS)
-    return [curve for early in before for curve in _replayed(run, network, float(early))]
+    places = np.arange(0.0, TICK_SECONDS, STEP_SECONDS)
+    return [curve for late in places for curve in _replayed(run, network, seeds, float(late))]
 
 
-def _replayed(run: Lived, network: Network | None, early_seconds: float) -> list[Curve]:
-    """Replay from a little before the comparison begins."""
-    load = _load(run, run.lead_seconds - early_seconds)
+def _replayed(run: Lived, network: Network | None, seeds: int, late_seconds: float) -> list[Curve]:
+    """Replay from a little after the load began, so that ticks fall so much later."""
+    load = _load(run, late_seconds)
     history = history_of(run, load)
     workload = _as_measured(run)
     horizon_seconds = workload.placement(run.pool.placement).start_seconds + LEAD_SECONDS + HISTORY_STEP_SECONDS
     foresight: Foresight = foresee(history, horizon_seconds, {PRETRAINED: network} if network else {})
     cluster = Cluster(lag_seconds=run.scrape_seconds, start_spread=spread_of(run.start_seconds))
     kind = Modelscaler(foresight, load.start, workload.policy, run.scrape_seconds)
-    cases = [Case(workload, run.pool, load, cluster, seed) for seed in range(SEEDS)]
-    return [curve_of(replay(case, kind, run.first_replicas), early_seconds) for case in cases]
+    cases = [Case(workload, run.pool, load, cluster, seed) for seed in range(seeds)]
+    return [curve_of(replay(case, kind, run.first_replicas), run.lead_seconds - late_seconds) for case in cases]
 
 
 def spread_of(start_seconds: Sequence[float]) -> float:
@@ -86,12 +87,12 @@ def spread_of(start_seconds: Sequence[float]) -> float:
 
 
 def history_of(run: Lived, load: Load) -> History:
-    """Return the load as the metrics have it: what was put there, nothing while all was set up, the lead, the load."""
+    """Return the load as the metrics have it: what was put there, nothing while all was set up, the load."""
     silent = (run.began - run.past_ended).total_seconds()
     nothing = np.full(max(round(silent / PAST_STEP_SECONDS), 0), np.nan)
     ahead = (load.start - run.began).total_seconds()
-    lead = counted(run.arrivals_seconds, ahead % PAST_STEP_SECONDS, ahead, PAST_STEP_SECONDS)
-    before = recorded_rps((run.past, nothing, lead), PAST_STEP_SECONDS, HISTORY_STEP_SECONDS)
+    begun = counted(run.arrivals_seconds, ahead % PAST_STEP_SECONDS, ahead, PAST_STEP_SECONDS)
+    before = recorded_rps((run.past, nothing, begun), PAST_STEP_SECONDS, HISTORY_STEP_SECONDS)
     return History(
         start=load.start - timedelta(seconds=len(before) * HISTORY_STEP_SECONDS),
         step_seconds=HISTORY_STEP_SECONDS,

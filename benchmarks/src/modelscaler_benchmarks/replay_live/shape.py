@@ -1,4 +1,4 @@
-"""The load that both get: a quiet lead, then ramps, a plateau, a fall and a burst; and earlier rounds of it. Pure."""
+"""The load that both get: a calm past, a calm lead, then ramps, a plateau, a fall and a burst. Pure."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,8 +11,6 @@ from modelscaler.domain import Floats
 
 STEP_SECONDS: Final = 0.5
 PAST_STEP_SECONDS: Final = 5.0
-PAST_ROUNDS_SPREAD: Final = 0.1
-"""Standard deviation of an earlier round's size against the others."""
 
 POINTS: Final = (
     (0.0, 0.2), (0.1, 0.2), (0.28, 0.9), (0.48, 0.9), (0.52, 0.3), (0.72, 0.3), (0.73, 1.0), (0.8, 1.0), (0.81, 0.3),
@@ -28,7 +26,7 @@ class Shape:
     Attributes:
         seconds: Its length.
         peak_rps: Its highest rate.
-        lead_seconds: Of its first rate before it begins: the metrics' windows fill, and nothing counts yet.
+        lead_seconds: Of its first rate before it begins: what was before the load is forgotten, and nothing counts yet.
     """
 
     seconds: float
@@ -45,18 +43,17 @@ class Shape:
         steps = round(self.total_seconds / STEP_SECONDS)
         return self._at((np.arange(steps) + 0.5) * STEP_SECONDS - self.lead_seconds)
 
-    def past_counts(self, rounds: int, seed: int) -> Floats:
-        """Draw what arrived in earlier rounds, in steps of PAST_STEP_SECONDS, each round a little larger or smaller.
+    def past_counts(self, seconds: float, seed: int) -> Floats:
+        """Draw what arrived before, at the first rate, in steps of PAST_STEP_SECONDS.
 
         Args:
-            rounds: How many.
+            seconds: How long before.
             seed: Of the generator.
         """
-        random = np.random.default_rng(seed)
-        usual = self._at((np.arange(round(self.seconds / PAST_STEP_SECONDS)) + 0.5) * PAST_STEP_SECONDS)
-        sizes = np.exp(random.normal(0.0, PAST_ROUNDS_SPREAD, rounds))
-        drawn: Floats = random.poisson(np.outer(sizes, usual).ravel() * PAST_STEP_SECONDS).astype(np.float64)
-        return drawn
+        steps = round(seconds / PAST_STEP_SECONDS)
+        drawn = np.random.default_rng(seed).poisson(self.rates_rps()[0] * PAST_STEP_SECONDS, steps)
+        counts: Floats = drawn.astype(np.float64)
+        return counts
 
     def _at(self, seconds: NDArray[np.floating[Any]]) -> Floats:
         shares, levels = zip(*POINTS, strict=True)
