@@ -12,7 +12,7 @@ from modelscaler.forecast.learning.fitting import Fitting, Plan, losses_of, mask
 from modelscaler.forecast.learning.hiding import FEATURES, Hiding
 from modelscaler.forecast.learning.torch_network import QuantileNetwork, pinball_loss
 from modelscaler.forecast.learning.weights import learning, serving
-from modelscaler.forecast.network import load_network, with_masks
+from modelscaler.forecast.network import load_network
 
 PLAN = Plan(epochs=3, rate=2e-3, batch=64, hiding=Hiding(0.1, 0.1, 0.1))
 
@@ -115,12 +115,6 @@ def test_a_network_serves_what_it_has_learned_when_it_was_written_and_read(tmp_p
         said = module(masked(torch.from_numpy(features))).numpy()
     np.testing.assert_allclose(read.quantiles(features), said, atol=1e-4)
     np.testing.assert_array_equal(weights(learning(read, 0.0)), weights(module))
-
-
-def test_missing_features_look_the_same_to_the_network_that_learns_and_the_one_that_serves() -> None:
-    features = examples(20).features.astype(np.float32)
-
-    np.testing.assert_array_equal(masked(torch.from_numpy(features)).numpy(), with_masks(features))
 
 
 def test_nothing_is_learned_from_what_is_unknown() -> None:

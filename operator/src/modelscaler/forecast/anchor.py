@@ -11,6 +11,7 @@ from typing import Final
 import numpy as np
 from scipy.signal import lfilter
 
+from modelscaler.forecast.activation import asinh, sinh
 from modelscaler.forecast.panel import Floats32, Ints, Panel
 from modelscaler.forecast.rules import NAIVE_COLUMNS, RULES, Guesses, guesses
 
@@ -37,13 +38,13 @@ class Anchor:
 
     def relative(self, rps: Floats32) -> Floats32:
         """Return loads of shape (2, B, G) as squashed distances."""
-        distances: Floats32 = np.arcsinh((rps - self.point) / self.scale)
+        distances: Floats32 = asinh((rps - self.point) / self.scale)
         return distances
 
     def absolute(self, relative: Floats32) -> Floats32:
         """Return squashed distances of shape (2, B, G, ...) as loads in rps, not below zero."""
         wide = (...,) + (None,) * (relative.ndim - 3)
-        rps: Floats32 = np.maximum(self.point[wide] + self.scale[wide] * np.sinh(np.clip(relative, -7.0, 7.0)), 0.0)
+        rps: Floats32 = np.maximum(self.point[wide] + self.scale[wide] * sinh(np.clip(relative, -7.0, 7.0)), 0.0)
         return rps
 
 
@@ -161,7 +162,7 @@ def _excess(made: Guesses, start: Anchor, came: Floats32, naive_columns: tuple[i
     anchor = np.where(guessed, start.point, np.float32(np.nan))
     points = np.concatenate([anchor[:, None], made.points[:, naive_columns]], axis=1)
     scales = np.concatenate([start.scale[:, None], start.errors[:, naive_columns] + 1e-9], axis=1)
-    residual = np.arcsinh((came[:, None] - points) / scales)
+    residual = asinh((came[:, None] - points) / scales)
     seen = np.isfinite(residual)
     above = (residual[:, :, None] > EXCESSES[:, None, None]) & seen[:, :, None]
     return above.astype(np.float32), seen.astype(np.float32)

@@ -58,7 +58,7 @@ def due_judgements(cohort: Cohort, rung: int, complete: int) -> list[int]:
 
 def settle(cohort: Cohort, store: LoadStore, rows: slice, complete: int) -> Panel:
     """Judge and learn what a chunk of rows can since the last tick, and return its history."""
-    panel = cohort.panel(store, rows)
+    panel = cohort.glance(store, rows)
     for rung in range(len(cohort.rungs)):
         _judge(cohort, panel, rows, rung, complete)
         _learn(cohort, panel, rows, rung, complete)

@@ -17,12 +17,11 @@ from modelscaler.forecast.mixing import Mixture
 from modelscaler.forecast.online import LEAST_MEMORY, PRIOR, Online, memory_of
 from modelscaler.forecast.panel import Begun, Ints, Panel
 from modelscaler.forecast.rules import DAY_SECONDS, RULES
-from modelscaler.forecast.store import LoadStore
+from modelscaler.forecast.store import ALL, LoadStore
 from modelscaler.forecast.table import Rows, Table
 from modelscaler.forecast.waiting import Waiting
 
 RECENT_OUTCOMES: Final = 20
-ALL: Final = 2**40
 ASKED: Final = ("slot", "lookback", "steps", "offset", "learned")
 
 Chosen: TypeAlias = slice | Ints
@@ -61,12 +60,16 @@ class Cohort:
 
     def panel(self, store: LoadStore, rows: Chosen) -> Panel:
         """Return the history of a chunk of rows within their lookback, on this cohort's clock."""
-        slots, lookback = self.table["slot"][rows], self.table["lookback"][rows]
-        panel = store.panel(slots)
-        _blind(panel, lookback)
+        panel = store.panel(self.table["slot"][rows], self.table["lookback"][rows])
         if self.rate != 1.0:
             panel = Panel.of(panel.fine.values, self.step_seconds, panel.first_cell)
         return panel
+
+    def glance(self, store: LoadStore, rows: Chosen) -> Panel:
+        """Return the same history for looks from single origins; only what is looked at is unpacked, as far as possible."""
+        if self.rate != 1.0:
+            return self.panel(store, rows)
+        return store.glance(self.table["slot"][rows], self.table["lookback"][rows])
 
     def with_bursts(self, panel: Panel, rows: Chosen) -> Panel:
         """Return a panel that knows the bursts of its rows so far."""
@@ -156,19 +159,6 @@ def bursts_of(panel: Panel, cell: int) -> dict[float, Begun]:
 def _last(rows: Rows) -> Rows:
     """Return an array by row with its rows last and one judgement, (B, ...) → (..., B, 1)."""
     return np.moveaxis(rows, 0, -1)[..., None]
-
-
-def _blind(panel: Panel, lookback: Ints) -> None:
-    """Make unknown what is older than the lookback in steps of each series, (B,)."""
-    columns = panel.columns
-    for row in np.flatnonzero(lookback < columns):
-        panel.fine.values[row, : columns - lookback[row]] = np.nan
-    if panel.factor > 1:
-        newest = panel.first_cell + columns - 1
-        oldest = (newest - lookback) // panel.factor - panel.first_coarse
-        for row in np.flatnonzero(oldest >= 0):
-            panel.coarse.values[row, : oldest[row] + 1] = np.nan
-            panel.coarse.maxima[row, : oldest[row] + 1] = np.nan
 
 
 def _blank(rungs: tuple[int, ...]) -> dict[str, Rows]:

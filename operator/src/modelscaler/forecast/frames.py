@@ -5,6 +5,7 @@ from typing import Final
 
 import numpy as np
 
+from modelscaler.forecast.activation import asinh
 from modelscaler.forecast.anchor import Anchor, Judgements, anchored, excess_shares
 from modelscaler.forecast.calendar import Calendar, phases
 from modelscaler.forecast.panel import Floats32, Ints, Panel
@@ -61,12 +62,15 @@ def _loads(panel: Panel, origins: Ints, anchor: Anchor) -> list[Floats32]:
     loads += [panel.mean(origins, 0, length) for length in MEAN_LENGTHS]
     loads += [panel.mean(origins, 0, panel.steps(seconds)) for seconds in LEVEL_SECONDS]
     loads += [panel.peak(origins, 0, length) for length in PEAK_LENGTHS]
-    return list(np.arcsinh((np.stack(loads) - anchor.point[0]) / anchor.scale[0]))
+    distances = np.stack(loads)
+    distances -= anchor.point[0]
+    distances /= anchor.scale[0]
+    return list(asinh(distances))
 
 
 def _guessed(made: Guesses, anchor: Anchor) -> list[Floats32]:
     """Return the guesses of every rule as distances from the anchors."""
-    relative = np.arcsinh((made.points - anchor.point[:, None]) / anchor.scale[:, None])
+    relative = asinh((made.points - anchor.point[:, None]) / anchor.scale[:, None])
     return list(relative.reshape(-1, *relative.shape[2:]))
 
 
@@ -87,7 +91,7 @@ def _phase_lags(made: Guesses, anchor: Anchor) -> list[Floats32]:
     found = []
     for track, lags in enumerate(made.lags):
         extremes = [-known_most(-lags.days), known_most(lags.days), lags.most_half_hours, lags.most_hours]
-        found += [np.arcsinh((extreme - anchor.point[track]) / anchor.scale[track]) for extreme in extremes]
+        found += [asinh((extreme - anchor.point[track]) / anchor.scale[track]) for extreme in extremes]
     return found
 
 
@@ -111,7 +115,7 @@ def _shape(panel: Panel, origins: Ints, ahead: int, anchor: Anchor) -> list[Floa
     return [
         np.log(anchor.scale[0] / level),
         np.log(anchor.scale[1] / anchor.scale[0]),
-        np.arcsinh((anchor.point[1] - anchor.point[0]) / anchor.scale[0]),
+        asinh((anchor.point[1] - anchor.point[0]) / anchor.scale[0]),
         np.log(np.maximum(anchor.point[0], 1e-9) / level),
         np.full(level.shape, np.log(ahead) - 2.0),
         np.full(level.shape, np.log(ahead * panel.step_seconds / 600.0)),

@@ -4,6 +4,7 @@ from typing import Final
 
 import numpy as np
 
+from modelscaler.forecast.activation import sinh
 from modelscaler.forecast.anchor import EXCESSES, Anchor
 from modelscaler.forecast.base import LEVELS
 from modelscaler.forecast.panel import Floats32
@@ -15,6 +16,7 @@ RULE_MEMBERS: Final = (ANCHOR, *NAIVE)
 PRIOR_RESIDUALS: Final = np.array([-0.6, 0.0, 0.6, 0.8, 1.1], dtype=np.float32)
 BEYOND: Final = 1.5
 FULL_WEIGHT: Final = 0.02
+ENDS: Final = np.concatenate([[EXCESSES[0] - BEYOND], EXCESSES, [EXCESSES[-1] + BEYOND]]).astype(np.float32)
 
 
 def rule_quantiles(made: Guesses, anchor: Anchor, shares: Floats32, weight: Floats32) -> Floats32:
@@ -27,26 +29,36 @@ def rule_quantiles(made: Guesses, anchor: Anchor, shares: Floats32, weight: Floa
         weight: How much was judged, shape (2, members, B, G).
     """
     points = np.concatenate([anchor.point[:, None], made.points[:, NAIVE_COLUMNS]], axis=1)
-    scales = np.concatenate([anchor.scale[:, None], anchor.errors[:, NAIVE_COLUMNS] + 1e-9], axis=1)
-    trust = np.minimum(weight / FULL_WEIGHT, 1.0)[..., None]
-    residuals = trust * residual_quantiles(shares) + (1.0 - trust) * PRIOR_RESIDUALS
-    quantiles = np.maximum(points[..., None] + scales[..., None] * np.sinh(residuals), 0.0)
-    by_member: Floats32 = np.moveaxis(quantiles, 1, 0).astype(np.float32)
-    return by_member
+    scales = np.concatenate([anchor.scale[:, None], anchor.errors[:, NAIVE_COLUMNS] + np.float32(1e-9)], axis=1)
+    trust = np.minimum(weight / np.float32(FULL_WEIGHT), np.float32(1.0))
+    quantiles = residual_quantiles(shares)
+    quantiles *= trust
+    quantiles += (1.0 - trust) * _levels(PRIOR_RESIDUALS, trust.ndim)
+    quantiles = sinh(quantiles)
+    quantiles *= scales
+    quantiles += points
+    np.maximum(quantiles, np.float32(0.0), out=quantiles)
+    return np.moveaxis(quantiles, (0, 2), (-1, 0))
 
 
 def residual_quantiles(shares: Floats32) -> Floats32:
-    """Return quantiles of residuals from the shares above thresholds, (..., excesses, B, G) → (..., B, G, quantiles).
+    """Return quantiles of residuals from the shares above thresholds, (..., excesses, B, G) → (quantiles, ..., B, G).
 
     The distribution is linear between thresholds and ends as far beyond the outermost as `BEYOND`.
     """
-    below = np.maximum.accumulate(1.0 - np.moveaxis(shares, -3, -1), axis=-1)
-    ends = np.concatenate([[EXCESSES[0] - BEYOND], EXCESSES, [EXCESSES[-1] + BEYOND]])
-    zero, one = np.zeros_like(below[..., :1]), np.ones_like(below[..., :1])
-    cumulative = np.concatenate([zero, below, one], axis=-1)
-    low, high = cumulative[..., None, :-1], cumulative[..., None, 1:]
-    passed = (LEVELS.astype(np.float32)[:, None] - low) / np.maximum(high - low, np.float32(1e-6))
-    np.clip(passed, 0.0, 1.0, out=passed)  # how much of each stretch between thresholds lies below a level
-    widths = np.diff(ends).astype(np.float32)
-    quantiles: Floats32 = (ends[0] + passed @ widths).astype(np.float32)
+    below = np.maximum.accumulate(1.0 - np.moveaxis(shares, -3, 0), axis=0)
+    levels = _levels(LEVELS.astype(np.float32), below.ndim - 1)
+    quantiles = np.full((len(LEVELS), *below.shape[1:]), ENDS[0], dtype=np.float32)
+    passed = np.empty_like(quantiles)
+    low, one = np.zeros_like(below[0]), np.ones_like(below[0])
+    for high, width in zip([*below, one], np.diff(ENDS), strict=True):  # how much of each stretch lies below a level
+        np.subtract(levels, low, out=passed)
+        passed *= width / np.maximum(high - low, np.float32(1e-6))
+        quantiles += np.clip(passed, 0.0, width, out=passed)
+        low = high
     return quantiles
+
+
+def _levels(by_level: Floats32, axes: int) -> Floats32:
+    """Return one number for each level, to be told apart along an axis before so many others."""
+    return by_level.reshape(-1, *[1] * axes)

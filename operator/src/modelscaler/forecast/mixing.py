@@ -1,9 +1,10 @@
 """The online mix: each member serves in proportion to how well it has done lately, per series, horizon, target and quantile."""
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from modelscaler.forecast.base import LEVELS, QUANTILES, TARGETS, pinball
 from modelscaler.forecast.panel import Flags, Floats32
@@ -73,21 +74,30 @@ class Mixture:
 
     def losses(self, rung: int) -> Floats32:
         """Return the recent loss of each member with its prior, shape (B, M, 2, quantiles)."""
-        counts = self.counts[:, rung][..., None, None]
-        judged = np.where(counts > 0, self.slow[:, rung], np.inf).min(axis=1, keepdims=True)
-        reference = np.where(np.isfinite(judged), judged, 1.0)
-        prior = self.prior[:, None, None] * reference
-        blended: Floats32 = (counts * self.slow[:, rung] + PRIOR_COUNT * prior) / (counts + PRIOR_COUNT)
-        return blended
+        return np.moveaxis(self._losses(rung), -1, 0)
 
     def weights(self, rung: int, able: Flags) -> Floats32:
         """Return weights of shape (B, M, 2, quantiles) that add up to one; `able` (B, M) is False for who cannot answer."""
-        slow, fast = self.losses(rung), self.fast[:, rung][..., None]
-        out = ~able[:, :, None, None]
+        slow, fast = self._losses(rung), _last(self.fast[:, rung])[:, :, None]
+        out = ~_last(able)[:, None, None]
         excess = np.maximum(_excess(slow, out, 1.0), _excess(fast, out, FAST_TOLERANCE))
-        raw = np.where(out, 0.0, np.exp(-SHARPNESS * np.minimum(excess, MOST_EXCESS)))
-        weights: Floats32 = raw / np.maximum(raw.sum(axis=1, keepdims=True), 1e-30)
-        return weights
+        np.minimum(excess, MOST_EXCESS, out=excess)
+        excess *= -SHARPNESS
+        raw = np.exp(excess, out=excess)
+        np.copyto(raw, 0.0, where=out)
+        raw /= np.maximum(raw.sum(axis=0), 1e-30)
+        return np.moveaxis(raw, -1, 0)
+
+    def _losses(self, rung: int) -> Floats32:
+        """Return the same with the series last, (M, 2, quantiles, B): numpy is quick along a long axis only."""
+        counts, slow = _last(self.counts[:, rung])[:, None, None], _last(self.slow[:, rung])
+        judged = np.where(counts > 0, slow, np.inf).min(axis=0)
+        reference = np.where(np.isfinite(judged), judged, 1.0)
+        prior = (self.prior[:, None, None] * PRIOR_COUNT)[..., None] * reference
+        blended: Floats32 = counts * slow
+        blended += prior
+        blended /= counts + PRIOR_COUNT[:, None]
+        return blended
 
 
 def mixed(members: Floats32, weights: Floats32) -> Floats32:
@@ -98,6 +108,13 @@ def mixed(members: Floats32, weights: Floats32) -> Floats32:
 
 
 def _excess(losses: Floats32, out: Flags, tolerance: float) -> Floats32:
-    best = np.where(out, np.inf, losses).min(axis=1, keepdims=True)
-    excess: Floats32 = losses / np.maximum(best, 1e-12) / tolerance - 1.0
+    """Return how much more each of the members, which come first, loses than the best one, as a share of that."""
+    best = np.where(out, np.inf, losses).min(axis=0)
+    excess: Floats32 = losses * (1.0 / (np.maximum(best, 1e-12) * tolerance))
+    excess -= 1.0
     return excess
+
+
+def _last(rows: NDArray[Any]) -> NDArray[Any]:
+    """Return an array with its first axis, the series, last."""
+    return np.ascontiguousarray(np.moveaxis(rows, 0, -1))

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import ClassVar, Final
 
 import numpy as np
+from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
@@ -47,21 +48,22 @@ class Network:
 
     def quantiles(self, features: Floats32) -> Floats32:
         """Return quantiles of both targets as squashed distances, (rows, features) → (rows, 2, quantiles); NaN is missing."""
-        w = self.weights
-        rows = with_masks(features)
-        hidden = gelu(rows @ w["entry.weight"].T + w["entry.bias"])
+        w, seen = self.weights, Seen.of(features)
+        hidden = gelu(seen.times(w["entry.weight"]) + w["entry.bias"])
         for block in range(self.blocks):
             name = f"blocks.{block}"
-            inner = gelu(self._normalised(hidden, f"{name}.norm") @ w[f"{name}.wide.weight"].T + w[f"{name}.wide.bias"])
-            hidden += inner @ w[f"{name}.narrow.weight"].T + w[f"{name}.narrow.bias"]
-        out = hidden @ w["exit.weight"].T + w["exit.bias"] + rows @ w["skip.weight"].T + w["skip.bias"]
-        return spread(out.reshape(len(rows), HEADS, QUANTILE_COUNT))
+            inner = gelu(self._widened(hidden, name))
+            hidden += inner @ w[f"{name}.narrow.weight"].T
+            hidden += w[f"{name}.narrow.bias"]
+        out = hidden @ w["exit.weight"].T + w["exit.bias"] + seen.times(w["skip.weight"]) + w["skip.bias"]
+        return spread(out.reshape(len(features), HEADS, QUANTILE_COUNT))
 
-    def _normalised(self, hidden: Floats32, name: str) -> Floats32:
-        centred = hidden - hidden.mean(axis=-1, keepdims=True)
-        deviation = np.sqrt((centred**2).mean(axis=-1, keepdims=True) + LAYER_NORM_EPSILON)
-        normalised: Floats32 = centred / deviation * self.weights[f"{name}.weight"] + self.weights[f"{name}.bias"]
-        return normalised
+    def _widened(self, hidden: Floats32, name: str) -> Floats32:
+        """Return the first layer of a block; the gains of its normalisation are in the weights of what follows it."""
+        gain, shift, weight = (self.weights[f"{name}.{part}"] for part in ("norm.weight", "norm.bias", "wide.weight"))
+        wide: Floats32 = normalised(hidden) @ (weight * gain).T
+        wide += self.weights[f"{name}.wide.bias"] + weight @ shift
+        return wide
 
     def save(self, path: Path) -> None:
         """Write the weights with their schema version, in one step: readers see the old file or the new one."""
@@ -125,10 +127,41 @@ def shapes(features: int, width: int, blocks: int) -> dict[str, tuple[int, ...]]
     return found
 
 
-def with_masks(features: Floats32) -> Floats32:
-    """Return features with zeros where they are missing, and beside each whether it is, (rows, 2 * features)."""
-    known = np.isfinite(features)
-    return np.concatenate([np.where(known, features, 0.0), ~known], axis=-1, dtype=np.float32)
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """Features as a network sees them: zeros where they are missing, and beside each whether it is.
+
+    `known` has shape (rows, features); `gaps` (rows, G) has ones where the features `missing` (G,) are missing, all others are
+    missing nowhere: a product with their zeros need not be made.
+    """
+
+    known: Floats32
+    gaps: Floats32
+    missing: NDArray[np.intp]
+
+    @classmethod
+    def of(cls, features: Floats32) -> "Seen":
+        """Look at features of shape (rows, features), NaN where missing."""
+        there = np.isfinite(features)
+        missing = np.flatnonzero(~there.all(axis=0))
+        gaps: Floats32 = (~there[:, missing]).astype(np.float32)
+        return cls(np.where(there, features, np.float32(0.0)), gaps, missing)
+
+    def times(self, weight: Floats32) -> Floats32:
+        """Return what a layer makes of them, (outputs, 2 * features) → (rows, outputs)."""
+        count = self.known.shape[1]
+        product: Floats32 = self.known @ weight[:, :count].T
+        if len(self.missing):
+            product += self.gaps @ weight[:, count + self.missing].T
+        return product
+
+
+def normalised(hidden: Floats32) -> Floats32:
+    """Return rows with mean 0 and deviation 1 (Ba et al. 2016)."""
+    centred: Floats32 = hidden - hidden.mean(axis=-1, keepdims=True)
+    variance = np.einsum("ri,ri->r", centred, centred) / np.float32(hidden.shape[-1])
+    centred /= np.sqrt(variance + np.float32(LAYER_NORM_EPSILON))[:, None]
+    return centred
 
 
 def spread(out: Floats32) -> Floats32:

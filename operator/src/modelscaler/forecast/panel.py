@@ -6,10 +6,12 @@ fit in memory so.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Final, TypeAlias
+from typing import Final, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
+
+from modelscaler.forecast.stretches import KNOWN_SHARE_OF_PEAK, Pieces, Stretches, total_of
 
 Floats32: TypeAlias = NDArray[np.float32]
 Floats64: TypeAlias = NDArray[np.float64]
@@ -20,7 +22,66 @@ Flags: TypeAlias = NDArray[np.bool_]
 COARSE_SECONDS: Final = 600.0
 FINE_STEPS: Final = 11_600  # eight days of minutes: what was at the same minute of each day of a week
 LEAST_BURST_LEVEL_STEPS: Final = 12
-KNOWN_SHARE_OF_PEAK: Final = 0.7  # a maximum over fewer known values than this would be too low too often
+
+
+class Tier(Protocol):
+    """One resolution of B series with T columns, NaN where unknown."""
+
+    @property
+    def columns(self) -> int:
+        """How many columns there are."""
+
+    @property
+    def series(self) -> int:
+        """How many series there are."""
+
+    @property
+    def values(self) -> Floats32:
+        """Everything, (B, T)."""
+
+    @property
+    def maxima(self) -> Floats32:
+        """The maxima of all cells, (B, T)."""
+
+    def at(self, index: Ints) -> Floats32:
+        """Return the values at columns, shape (B, G); NaN outside the grid."""
+
+    def mean(self, ends: Ints, length: int) -> Floats32:
+        """Return the mean of the known values among the `length` that end at each column, shape (B, G); NaN without any."""
+
+    def peak(self, ends: Ints, length: int) -> Floats32:
+        """Return the maximum of the `length` values that end at each column, shape (B, G); NaN where too few are known."""
+
+    def known(self, ends: Ints) -> Floats64:
+        """Return how many values up to each column are known, shape (B, G)."""
+
+    def bursts(self, times: float, length: int) -> tuple[Columns, Columns]:
+        """Return at each column where the last burst began and where the one before it did, shape (B, T); -1 for never."""
+
+
+@dataclass(frozen=True, slots=True)
+class Whole:
+    """Reads stretches of arrays of shape (B, T)."""
+
+    every: Floats32
+    highest: Floats32
+
+    @property
+    def columns(self) -> int:
+        """How many columns there are."""
+        return int(self.every.shape[1])
+
+    def values(self, start: int, stop: int) -> Pieces:
+        """Return values of shape (columns, B), in one piece."""
+        return [self.every[:, start:stop].T]
+
+    def maxima(self, start: int, stop: int) -> Pieces:
+        """Return maxima of shape (columns, B), in one piece."""
+        return [self.highest[:, start:stop].T]
+
+    def total(self, start: int, stop: int) -> tuple[Floats64, Floats64]:
+        """Return the sums of the known values and how many there are, each (B,)."""
+        return total_of(self.values(start, stop))
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,12 +93,17 @@ class Grid:
     _sums: list[Floats64] = field(default_factory=list, repr=False)
     _peaks: dict[int, Floats32] = field(default_factory=dict, repr=False)
     _bursts: dict[tuple[float, int], tuple[Columns, Columns]] = field(default_factory=dict, repr=False)
-    _found: dict[tuple[str, int, int], Floats32] = field(default_factory=dict, repr=False)
+    _single: list[Stretches] = field(default_factory=list, repr=False)
 
     @property
     def columns(self) -> int:
         """How many columns there are."""
         return int(self.values.shape[1])
+
+    @property
+    def series(self) -> int:
+        """How many series there are."""
+        return len(self.values)
 
     def at(self, index: Ints) -> Floats32:
         """Return the values at columns, shape (B, G); NaN outside the grid."""
@@ -46,7 +112,7 @@ class Grid:
     def mean(self, ends: Ints, length: int) -> Floats32:
         """Return the mean of the known values among the `length` that end at each column, shape (B, G); NaN without any."""
         if self._few(ends):
-            return self._remembered("mean", int(ends[0]), length, self._mean_of_stretch)
+            return self._stretches().mean(int(ends[0]), length)
         sums, counts = self._prefixes()
         stop = np.clip(ends, -1, self.columns - 1) + 1
         start = np.clip(ends + 1 - length, 0, stop)
@@ -57,7 +123,7 @@ class Grid:
     def peak(self, ends: Ints, length: int) -> Floats32:
         """Return the maximum of the `length` values that end at each column, shape (B, G); NaN where too few are known."""
         if self._few(ends):
-            return self._remembered("peak", int(ends[0]), length, self._peak_of_stretch)
+            return self._stretches().peak(int(ends[0]), length)
         counts = self._prefixes()[1]
         stop = np.clip(ends, -1, self.columns - 1) + 1
         start = np.clip(ends + 1 - length, 0, stop)
@@ -67,7 +133,7 @@ class Grid:
     def known(self, ends: Ints) -> Floats64:
         """Return how many values up to each column are known, shape (B, G)."""
         if self._few(ends):
-            return self._remembered("known", int(ends[0]), self.columns, self._count_of_stretch).astype(np.float64)
+            return self._stretches().known(int(ends[0])).astype(np.float64)
         return self._prefixes()[1][:, np.clip(ends, -1, self.columns - 1) + 1]
 
     def bursts(self, times: float, length: int) -> tuple[Columns, Columns]:
@@ -78,12 +144,6 @@ class Grid:
         if (times, length) not in self._bursts:
             self._bursts[times, length] = self._all_bursts(times, length)
         return self._bursts[times, length]
-
-    def above(self, column: int, times: float, length: int) -> Flags:
-        """Return whether the value at a column is above `times` the mean of the `length` values before it, shape (B,)."""
-        level = self.mean(np.array([column - 1]), length)[:, 0]
-        value = self.at(np.array([column]))[:, 0]
-        return np.nan_to_num(value, nan=-1.0) > times * np.nan_to_num(level, nan=np.inf)
 
     def _all_bursts(self, times: float, length: int) -> tuple[Columns, Columns]:
         columns = np.arange(self.columns)
@@ -99,45 +159,10 @@ class Grid:
         """Tell whether to look at single stretches: for one origin, running sums over everything would cost more."""
         return ends.size == 1 and not self._sums
 
-    def _remembered(self, kind: str, end: int, length: int, found: Callable[[Floats32, int], Floats32]) -> Floats32:
-        if (kind, end, length) not in self._found:
-            stop = min(max(end, -1), self.columns - 1) + 1
-            start = min(max(end + 1 - length, 0), stop)
-            values = self.maxima if kind == "peak" else self.values
-            enough = kind != "peak" or end + 1 >= length
-            stretch = values[:, start:stop] if enough else values[:, :0]
-            self._found[kind, end, length] = found(stretch, length)[:, None]
-        return self._found[kind, end, length]
-
-    @staticmethod
-    def _mean_of_stretch(stretch: Floats32, _length: int) -> Floats32:
-        total = stretch.sum(axis=1, dtype=np.float64)
-        count = np.full(len(stretch), float(stretch.shape[1]))
-        gaps = np.flatnonzero(np.isnan(total))
-        if len(gaps):
-            known = np.isfinite(stretch[gaps])
-            total[gaps] = np.where(known, stretch[gaps], 0.0).sum(axis=1, dtype=np.float64)
-            count[gaps] = known.sum(axis=1)
-        mean = np.maximum(total / np.maximum(count, 1.0), 0.0)
-        return np.where(count > 0, mean, np.nan).astype(np.float32)
-
-    @staticmethod
-    def _peak_of_stretch(stretch: Floats32, length: int) -> Floats32:
-        if stretch.shape[1] < max(1.0, KNOWN_SHARE_OF_PEAK * length):
-            return np.full(len(stretch), np.nan, dtype=np.float32)
-        most: Floats32 = stretch.max(axis=1)
-        gaps = np.flatnonzero(np.isnan(most))
-        if len(gaps):
-            known = np.isfinite(stretch[gaps])
-            enough = known.sum(axis=1) >= max(1.0, KNOWN_SHARE_OF_PEAK * length)
-            found = np.where(known, stretch[gaps], -np.inf).max(axis=1)
-            most[gaps] = np.where(enough, found, np.float32(np.nan))
-        return most
-
-    @staticmethod
-    def _count_of_stretch(stretch: Floats32, _length: int) -> Floats32:
-        count: Floats32 = np.isfinite(stretch).sum(axis=1).astype(np.float32)
-        return count
+    def _stretches(self) -> Stretches:
+        if not self._single:
+            self._single.append(Stretches(Whole(self.values, self.maxima)))
+        return self._single[0]
 
     def _trailing(self, length: int) -> Floats32:
         if length not in self._peaks:
@@ -175,22 +200,22 @@ class Begun:
         length, column = panel.burst_steps(level_seconds), cell - panel.first_cell
         last, before = (found[:, column].astype(np.int64) for found in panel.fine.bursts(times, length))
         cells = [np.where(at >= 0, at + panel.first_cell, -1) for at in (last, before)]
-        return cls(cell, cells[0], cells[1], panel.fine.above(column, times, length))
+        return cls(cell, cells[0], cells[1], stands_out(panel.fine, column, times, length))
 
     def advance(self, panel: "Panel", cell: int, times: float, level_seconds: float) -> None:
         """Go on to a later cell, in place."""
         self._go_on(panel.fine, cell - panel.first_cell, times, panel.burst_steps(level_seconds), panel.first_cell)
 
-    def at(self, fine: Grid, column: int, times: float, length: int, first_cell: int) -> tuple[Ints, Ints]:
+    def at(self, fine: Tier, column: int, times: float, length: int, first_cell: int) -> tuple[Ints, Ints]:
         """Return where the last two bursts up to a column began, columns of shape (B, 1); -1 for never."""
         then = Begun(self.cell, self.last.copy(), self.before.copy(), self.above.copy())
         then._go_on(fine, column, times, length, first_cell)
         found = [np.maximum(cells - first_cell, -1)[:, None] for cells in (then.last, then.before)]
         return found[0], found[1]
 
-    def _go_on(self, fine: Grid, column: int, times: float, length: int, first_cell: int) -> None:
+    def _go_on(self, fine: Tier, column: int, times: float, length: int, first_cell: int) -> None:
         for at in range(max(self.cell - first_cell, -1) + 1, column + 1):
-            above = fine.above(at, times, length)
+            above = stands_out(fine, at, times, length)
             began = above & ~self.above
             self.before = np.where(began, self.last, self.before)
             self.last = np.where(began, at + first_cell, self.last)
@@ -209,8 +234,8 @@ class Panel:
 
     step_seconds: float
     first_cell: int
-    fine: Grid
-    coarse: Grid
+    fine: Tier
+    coarse: Tier
     factor: int
     first_coarse: int
     begun: Mapping[float, Begun] = field(default_factory=dict)
@@ -229,7 +254,7 @@ class Panel:
     @property
     def series(self) -> int:
         """How many series there are."""
-        return len(self.fine.values)
+        return self.fine.series
 
     @property
     def columns(self) -> int:
@@ -299,6 +324,13 @@ class Panel:
     def _cells(self, columns: Ints) -> Ints:
         cells: Ints = (self.first_cell + columns - 1) // self.factor - self.first_coarse
         return cells
+
+
+def stands_out(tier: Tier, column: int, times: float, length: int) -> Flags:
+    """Return whether the value at a column is above `times` the mean of the `length` values before it, shape (B,)."""
+    level = tier.mean(np.array([column - 1]), length)[:, 0]
+    value = tier.at(np.array([column]))[:, 0]
+    return np.nan_to_num(value, nan=-1.0) > times * np.nan_to_num(level, nan=np.inf)
 
 
 def coarse_factor(step_seconds: float) -> int:

@@ -21,7 +21,7 @@ from modelscaler.forecast.pipeline import rungs_to
 from modelscaler.forecast.store import LoadStore, complete_cell
 
 WARMED_ROWS: Final = 16  # a day is replayed of each: 30 MB at once
-CHUNK_ROWS: Final = 250  # about 20 MB at once, of which two
+CHUNK_ROWS: Final = 500  # about 15 MB at once, of which two
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +76,7 @@ def _chunk(cohort: Cohort, tick: Tick, rows: slice) -> dict[WorkloadKey, Quantil
     for origin in np.unique(newest[(newest >= 0) & (newest != last)]):
         if tick.waited(int(origin)) <= tick.stale_after_steps:
             late = rows.start + np.flatnonzero(newest == origin)
-            behind = cohort.with_bursts(cohort.panel(tick.store, late), late)
+            behind = cohort.with_bursts(cohort.glance(tick.store, late), late)
             served |= _from(cohort, tick, late, behind, int(origin))
     return served
 

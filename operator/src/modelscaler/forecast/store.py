@@ -11,13 +11,14 @@ from numpy.typing import NDArray
 
 from modelscaler.domain import Floats, LoadWindow
 from modelscaler.forecast.halves import MOST, UNKNOWN, Halves, decoded, encoded, exponent
-from modelscaler.forecast.panel import FINE_STEPS, Floats32, Grid, Ints, Panel, coarse_factor, coarsened
+from modelscaler.forecast.pages import Pages, Reel
+from modelscaler.forecast.panel import FINE_STEPS, Grid, Ints, Panel, coarse_factor, coarsened
 
 EDGE = 1e-6  # of a step: times that close to the edge of a cell belong to it, whatever the rounding of floats says
 KEPT_SECONDS: Final = 15 * 86_400.0
 LONGEST_AHEAD_STEPS: Final = 180
 FIRST_SLOTS: Final = 16
-SLOTS_AT_ONCE: Final = 32  # are unpacked: what lies between stays in the cache
+ALL: Final = 2**40  # steps: no limit to how far is looked back
 
 Slots: TypeAlias = NDArray[np.intp]
 
@@ -166,28 +167,36 @@ class LoadStore:
         end = datetime.fromtimestamp(self.last * self.step_seconds, UTC)
         return LoadWindow(self.step_seconds, end, rps)
 
-    def panel(self, slots: Slots) -> Panel:
-        """Return the history of series up to the newest cell, for a while: it does not change with later readings."""
-        self.settle()
-        fine = self._unrolled(self._fine, slots, self.last, self.tiers.fine)
-        tier = Grid(fine, fine)
-        if self.tiers.factor == 1:
-            return Panel(self.step_seconds, self.first, tier, tier, 1, self.first)
-        newest = (self.last - 1) // self.tiers.factor
-        means = self._unrolled(self._means, slots, newest, self.tiers.coarse)
-        maxima = self._unrolled(self._maxima, slots, newest, self.tiers.coarse)
-        coarse = Grid(means, maxima)
-        return Panel(self.step_seconds, self.first, tier, coarse, self.tiers.factor, newest - self.tiers.coarse + 1)
+    def panel(self, slots: Slots, lookback: Ints | int = ALL) -> Panel:
+        """Return the history of series up to the newest cell, unpacked: it does not change with later readings.
 
-    def _unrolled(self, ring: Halves, slots: Slots, newest: int, columns: int) -> Floats32:
-        """Return a ring in the order of time, its last column being cell `newest`."""
-        cut = (newest + 1) % columns
-        found = np.empty((len(slots), columns), dtype=np.float32)
-        for start in range(0, len(slots), SLOTS_AT_ONCE):
-            part, some = found[start : start + SLOTS_AT_ONCE], slots[start : start + SLOTS_AT_ONCE]
-            part[:, : columns - cut] = decoded(ring[some, cut:], self._exponents[some])
-            part[:, columns - cut :] = decoded(ring[some, :cut], self._exponents[some])
-        return found
+        Args:
+            slots: Which series.
+            lookback: How many of the newest steps of each are known, shape (B,).
+        """
+        panel = self.glance(slots, lookback)
+        fine = Grid(panel.fine.values, panel.fine.maxima)
+        coarse = fine if panel.factor == 1 else Grid(panel.coarse.values, panel.coarse.maxima)
+        return Panel(panel.step_seconds, panel.first_cell, fine, coarse, panel.factor, panel.first_coarse)
+
+    def glance(self, slots: Slots, lookback: Ints | int = ALL) -> Panel:
+        """Return the same panel for looks from single origins until the next reading: unpacked where it is looked at."""
+        self.settle()
+        steps = np.broadcast_to(np.asarray(lookback, dtype=np.int64), slots.shape)
+        reel = self._reel(self._fine, slots, self.last, self.tiers.fine - steps)
+        fine = Pages(reel, reel)
+        if self.tiers.factor == 1:
+            return Panel(self.step_seconds, self.first, fine, fine, 1, self.first)
+        newest = (self.last - 1) // self.tiers.factor
+        first = newest - self.tiers.coarse + 1
+        known_from = (self.last - steps) // self.tiers.factor - first + 1
+        means, maxima = (self._reel(ring, slots, newest, known_from) for ring in (self._means, self._maxima))
+        return Panel(self.step_seconds, self.first, fine, Pages(means, maxima), self.tiers.factor, first)
+
+    def _reel(self, ring: Halves, slots: Slots, newest: int, known_from: Ints) -> Reel:
+        follow = len(slots) > 0 and bool((np.diff(slots) == 1).all())
+        rows = slice(int(slots[0]), int(slots[-1]) + 1) if follow else slots
+        return Reel(ring, rows, self._exponents[slots], newest, known_from)
 
     def _extend(self, cell: int) -> None:
         if cell <= self.last:

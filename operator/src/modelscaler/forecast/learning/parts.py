@@ -3,7 +3,7 @@
 import numpy as np
 
 from modelscaler.forecast.calendar import Calendar
-from modelscaler.forecast.panel import Grid, Panel
+from modelscaler.forecast.panel import Grid, Panel, Tier
 
 
 def part_of(panel: Panel, rows: slice, cutoff: int) -> Panel:
@@ -27,7 +27,7 @@ def clocks_of(calendar: Calendar, rows: slice) -> Calendar:
     return Calendar(offsets, holidays)
 
 
-def _cut(grid: Grid, rows: slice, columns: int) -> Grid:
+def _cut(grid: Tier, rows: slice, columns: int) -> Grid:
     if columns <= 0:  # a grid has at least one column; this one tells nothing
         blank = np.full((len(grid.values[rows]), 1), np.nan, dtype=np.float32)
         return Grid(blank, blank)
