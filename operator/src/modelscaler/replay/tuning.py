@@ -6,7 +6,7 @@ one part is partly luck (docs/designs/005-replay.md).
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Generic, TypeVar
 
 import numpy as np
@@ -101,29 +101,21 @@ def is_worth_adopting(new: Trial, current: Trial, most_violating: float = VIOLAT
     return float(savings.mean()) > needed
 
 
+_ROWS: Final = (
+    ((0.9, 0.5, 0.0), (0.9, 0.5, -0.1), (0.9, 0.5, 0.15), (0.99, 0.9, 0.0)),
+    ((0.99, 0.5, 0.0), (0.99, 0.5, -0.1), (0.99, 0.5, 0.15), (0.99, 0.9, 0.2)),
+    ((0.5, 0.1, 0.0), (0.5, 0.1, -0.1), (0.5, 0.1, 0.15), (0.99, 0.9, 0.5)),
+)
+"""Quantile, recourse quantile and headroom; each row begins with what is tried when only every fourth can be."""
+
+
 def _grid() -> tuple[PolicySettings, ...]:
-    pairs = (
-        (0.9, 0.5, (0.0, -0.1, 0.15)),
-        (0.5, 0.1, (0.0, -0.1, 0.15)),
-        (0.99, 0.5, (0.0, -0.1, 0.15)),
-        (0.99, 0.9, (0.0, 0.2, 0.5)),
-    )
+    reactive = tuple(PolicySettings(headroom=headroom, forecaster="Reactive") for headroom in (0.0, 0.15, 0.35, 0.7))
+    forecast = tuple(PolicySettings(*settings) for row in _ROWS for settings in row)
     return tuple(
-        settings
+        replace(settings, scale_down_seconds=seconds)
         for seconds in (60.0, 300.0)
-        for settings in (
-            *(
-                PolicySettings(
-                    quantile=quantile, recourse_quantile=recourse, headroom=headroom, scale_down_seconds=seconds
-                )
-                for quantile, recourse, headrooms in pairs
-                for headroom in headrooms
-            ),
-            *(
-                PolicySettings(headroom=headroom, forecaster="Reactive", scale_down_seconds=seconds)
-                for headroom in (0.0, 0.15, 0.35, 0.7)
-            ),
-        )
+        for settings in (*forecast, *reactive)
     )
 
 
