@@ -8,7 +8,7 @@ import yaml
 from modelscaler.cli import main
 from modelscaler.profiling.counters import largest_rows, mean_rows, read_counters
 from modelscaler.profiling.fit import Fit, Line
-from modelscaler.profiling.measuring import Measured
+from modelscaler.profiling.measuring import Measured, client_counts
 from modelscaler.profiling.report import as_yaml, config_map, entry, merged, report
 from modelscaler.profiling.sample import SampleError, bodies_in, made_up
 from modelscaler.profiling.server import Asked
@@ -96,6 +96,12 @@ def test_bodies_are_read_one_a_line_and_as_one_document() -> None:
 def test_place_is_named_when_bodies_cannot_be_read(text: str, message: str) -> None:
     with pytest.raises(SampleError, match=message):
         bodies_in(text, "f")
+
+
+@pytest.mark.parametrize(("request_seconds", "most"), [(0.003, 64), (0.05, 32), (0.25, 8), (3.0, 4)])
+def test_fewer_clients_ask_when_a_request_takes_long(request_seconds: float, most: int) -> None:
+    counts = client_counts(request_seconds)
+    assert (counts[0], counts[-1]) == (1, most)
 
 
 def test_stored_profile_is_what_the_operator_reads() -> None:

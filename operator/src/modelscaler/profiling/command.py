@@ -71,7 +71,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--run-limit", type=_seconds, default=120.0, metavar="SECONDS", help="longest time of that run (120)"
     )
-    parser.add_argument("--soak", type=_seconds, default=20.0, metavar="SECONDS", help="8 clients for so long (20)")
+    parser.add_argument(
+        "--soak", type=_seconds, default=20.0, metavar="SECONDS", help="up to 8 clients for so long (20)"
+    )
     parser.add_argument("--max-batch", type=_count, help="largest batch that the server forms (as it counts)")
     parser.add_argument(
         "--job", action="store_true", help="print a Job that does it in the cluster, and measure nothing"

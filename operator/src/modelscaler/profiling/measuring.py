@@ -11,6 +11,9 @@ from modelscaler.profiling.server import Asked, Server, ServerError
 
 CLIENTS = (1, 2, 4, 8, 16, 32, 64)
 """A server that computes one batch while the next one gathers forms batches of half of them."""
+FEWEST_CLIENTS, LONGEST_WAIT_SECONDS = 4, 2.5
+"""More clients than that ask only where they would not wait longer, one by one: a server turns away what waits too long."""
+SOAK_CLIENTS = 8
 ROUNDS = 3
 WARM_UP_REQUESTS = 20
 MOST_REQUESTS = 20_000
@@ -74,12 +77,13 @@ def measure(server: Server, bodies: Sequence[bytes], plan: Plan, progress: Progr
     """
     server.check(bodies[0])
     before = server.counters()
-    server.ask(bodies, 1, WARM_UP_REQUESTS, plan.run_seconds)
-    loops, windows, most_requests = _loops(server, bodies, plan.window_seconds, progress)
+    warm = _fine(server, server.ask(bodies, 1, WARM_UP_REQUESTS, plan.run_seconds))
+    clients = client_counts(float(np.median(warm.latencies_seconds)))
+    loops, windows, most_requests = _loops(server, bodies, clients, plan.window_seconds, progress)
     progress("timed run", 0, 1)
     timed = _fine(server, server.ask(bodies, 1, plan.inferences, plan.run_seconds))
     progress("timed run", 1, 1)
-    soak = _soak(server, bodies, plan.soak_seconds, progress)
+    soak = _soak(server, bodies, min(SOAK_CLIENTS, max(clients)), plan.soak_seconds, progress)
     after = server.counters()
     if before and after and after.cache_hits > before.cache_hits:
         raise ServerError(
@@ -87,11 +91,16 @@ def measure(server: Server, bodies: Sequence[bytes], plan: Plan, progress: Progr
             "start the server with --cache-megabytes 0"
         )
     memory = (before.memory_bytes, after.memory_bytes) if before and after and after.memory_bytes else None
-    return Measured(loops, fit_batches(windows), plan.max_batch or most_requests or max(CLIENTS), timed, soak, memory)
+    return Measured(loops, fit_batches(windows), plan.max_batch or most_requests or max(clients), timed, soak, memory)
+
+
+def client_counts(request_seconds: float) -> tuple[int, ...]:
+    """Return how many clients ask, in turn, where a request alone takes so long."""
+    return tuple(n for n in CLIENTS if n <= FEWEST_CLIENTS or n * request_seconds <= LONGEST_WAIT_SECONDS)
 
 
 def _loops(
-    server: Server, bodies: Sequence[bytes], seconds: float, progress: Progress
+    server: Server, bodies: Sequence[bytes], counts: Sequence[int], seconds: float, progress: Progress
 ) -> tuple[tuple[Asked, ...], list[Window], int | None]:
     """Return the loops, their windows, and the most requests that a batch held.
 
@@ -100,8 +109,8 @@ def _loops(
     loops: list[Asked] = []
     windows: list[Window] = []
     rows_per_request, most_rows = None, 0
-    for clients in CLIENTS * ROUNDS:
-        progress("closed loops", len(loops), len(CLIENTS) * ROUNDS)
+    for clients in (*counts,) * ROUNDS:
+        progress("closed loops", len(loops), len(counts) * ROUNDS)
         before = server.counters()
         asked = _fine(server, server.ask(bodies, clients, MOST_REQUESTS, seconds))
         after = server.counters()
@@ -117,11 +126,13 @@ def _loops(
     return tuple(loops), windows, most_requests
 
 
-def _soak(server: Server, bodies: Sequence[bytes], seconds: float, progress: Progress) -> tuple[Asked, ...]:
+def _soak(
+    server: Server, bodies: Sequence[bytes], clients: int, seconds: float, progress: Progress
+) -> tuple[Asked, ...]:
     quarters: list[Asked] = []
     for number in range(4):
         progress("soak", number, 4)
-        quarters.append(_fine(server, server.ask(bodies, 8, MOST_REQUESTS, seconds / 4)))
+        quarters.append(_fine(server, server.ask(bodies, clients, MOST_REQUESTS, seconds / 4)))
     progress("soak", 4, 4)
     return tuple(quarters)
 

@@ -28,7 +28,8 @@ def report(measured: Measured) -> str:
         f"tail         {1e3 * measured.tail_seconds:.3f} ms: so much longer than a batch of one took one in a hundred, alone",
         f"max batch    {measured.max_batch}; at most {largest:.1f} requests/s with full batches",
         f"timed run    {len(timed.latencies_seconds):,} inferences one after the other in {timed.seconds:.2f} s",
-        f"soak         8 clients, {sum(each.seconds for each in measured.soak):.0f} s: requests/s by quarter "
+        f"soak         {measured.soak[0].clients} clients, {sum(each.seconds for each in measured.soak):.0f} s: "
+        + "requests/s by quarter "
         + ", ".join(f"{_rps([each]):.1f}" for each in measured.soak)
         + f"; {sum(each.failures for each in measured.soak)} failures",
         f"memory       {_memory(measured)}",
