@@ -11,6 +11,7 @@ counts for the variant that showed it alone.
 
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import lru_cache
 from math import inf, log
 
 from modelscaler.capacity.latency import sustainable_rps
@@ -24,6 +25,8 @@ SURE = 2.0
 """Standard errors by which a faster factor is lowered."""
 FORGOTTEN = timedelta(days=1)
 """A pool that has not served for so long is taken as stated again: its neighbours of then say nothing of now."""
+MOST_CAPACITIES = 65_536
+"""So many stated speeds are kept with what follows from them: they and their factors rarely change."""
 REMARK = timedelta(hours=1)
 """How exactly the time of the last loaded window is remembered; it is written down each time."""
 
@@ -81,6 +84,7 @@ class Carried:
     measurement: Measurement | None = None
 
 
+@lru_cache(maxsize=MOST_CAPACITIES)
 def statement(capacity: ReplicaCapacity) -> str:
     """Word a stated speed, so that another one can be told from it."""
     a, b, tail = (
@@ -177,14 +181,24 @@ def _is_seen(known: Refinement) -> bool:
 
 
 def _carried(workload: Workload, known: Measured, stated: ReplicaCapacity) -> Carried:
-    stated_rps = sustainable_rps(stated, workload.objective)
+    if not known.pools:
+        return _counted_on(stated, workload.objective, None)
     own = known.of(stated)
     step = own.step if own else _borrowed(workload, known, stated)
     if step is None or (own is not None and own.uncertainty == inf):
+        return _counted_on(stated, workload.objective, None)
+    return replace(_counted_on(stated, workload.objective, step), measurement=own)
+
+
+@lru_cache(maxsize=MOST_CAPACITIES)
+def _counted_on(stated: ReplicaCapacity, objective: Objective, step: int | None) -> Carried:
+    """Return what a plan counts on where the factor is of that step; None: it is not known."""
+    stated_rps = sustainable_rps(stated, objective)
+    if step is None:
         return Carried(stated, stated_rps, stated_rps)
-    step = _bounded(stated, workload.objective, stated_rps, step)
-    capacity = sped_up(stated, factor_of(step))
-    return Carried(capacity, sustainable_rps(capacity, workload.objective), stated_rps, step, own)
+    kept = _bounded(stated, objective, stated_rps, step)
+    capacity = sped_up(stated, factor_of(kept))
+    return Carried(capacity, sustainable_rps(capacity, objective), stated_rps, kept)
 
 
 def _borrowed(workload: Workload, known: Measured, stated: ReplicaCapacity) -> int | None:
