@@ -154,13 +154,12 @@ async def _measured(
     alone = {variant: measured_alone(variant, accuracies) for variant in (FULL, FAST)}
     for manifest in alone.values():
         _apply(installation, manifest)
-    found = [
-        await _profiled(await _ready(kube, manifest["metadata"]["name"]), variant, plan)
-        for variant, manifest in alone.items()
-    ]
+    addresses = [await _ready(kube, manifest["metadata"]["name"]) for manifest in alone.values()]
+    pairs = zip(addresses, alone, strict=True)
+    found = await asyncio.gather(*(_profiled(address, variant, plan) for address, variant in pairs))
     for manifest in alone.values():
         installation.cluster.kubectl("-n", NAMESPACE, "delete", "mdep", manifest["metadata"]["name"])
-    return found
+    return list(found)
 
 
 async def _profiled(url: str, variant: str, plan: Plan) -> dict[str, Any]:
