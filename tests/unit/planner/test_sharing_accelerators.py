@@ -136,6 +136,12 @@ def test_part_of_the_load_counts_when_nothing_else_carries_it() -> None:
     assert had(share_out([bidder(spec("big", CHEAP_GPU), 1000.0, active=None)], census(2))) == {"big": 2}
 
 
+def test_nothing_is_asked_for_to_save_when_the_load_is_unknown() -> None:
+    unknown, known = bidder(spec("unknown", priority=9), None, pool(CPU_INT8, 4)), bidder(spec("known"))
+
+    assert had(share_out([unknown, known], census(1))) == {"unknown": 0, "known": 1}
+
+
 def test_pool_that_failed_to_start_asks_for_nothing_until_it_is_tried_again() -> None:
     state: dict[str, Any] = {"outages": (outage(GPU_INT8, NOW + timedelta(seconds=20)),)}
 

@@ -136,6 +136,7 @@ class Loop:
                 log.exception("%s: takes no part in sharing accelerators", key)
             else:
                 bidders += [found] if found else []
+            await asyncio.sleep(0.0)  # sizing hundreds takes a second: watches and writes have their turn in between
         await self._accelerators.share(bidders)
 
     async def _guarded(self, where: str, work: Awaitable[None]) -> None:

@@ -30,11 +30,12 @@ from modelscaler.domain import (
     PoolObservation,
     Workload,
     WorkloadKey,
+    known,
 )
 from modelscaler.planner.arbitration import AGEING_SECONDS, ROUNDING, Account, Claim, Grant, Supply, Use, arbitrate
 from modelscaler.planner.choice import Option, best
 from modelscaler.planner.supply import Census, supply_of
-from modelscaler.planner.switching import in_use, option_of, worth_moving
+from modelscaler.planner.switching import in_use, must_leave, option_of, worth_moving
 
 CARRYING_WORTH: Final = 100.0
 """Price per hour of a request per second that nothing else carries: more than any accelerator that carries one costs."""
@@ -227,12 +228,18 @@ def _worths(bidder: Bidder, placement: PlacementOption) -> tuple[float, ...]:
 def _wanted(
     bidder: Bidder, placement: PlacementOption, incumbent: Option | None, without: Sequence[Option]
 ) -> Iterator[Option]:
-    """Yield the options on a placement that the plan would keep, or take."""
-    for option in bidder.listed:
-        if option.candidate.pool.placement == placement.name and option.candidate.available:
-            chosen = best([option, *without]) is option if incumbent is None else worth_moving(option, incumbent)
-            if chosen or option is incumbent:
-                yield option
+    """Return the options on a placement that the plan would keep, or take."""
+    on_it = (o for o in bidder.listed if o.candidate.available and o.candidate.pool.placement == placement.name)
+    return (o for o in on_it if o is incumbent or _would_take(bidder, o, incumbent, without))
+
+
+def _would_take(bidder: Bidder, option: Option, incumbent: Option | None, without: Sequence[Option]) -> bool:
+    """Tell whether a plan would take an option; while the load is unknown nothing is left for a saving."""
+    if incumbent is None:
+        return best([option, *without]) is option
+    if known(bidder.observation.offered) is None:
+        return must_leave(incumbent, option)
+    return worth_moving(option, incumbent)
 
 
 def _worth(option: Option, base: Option | None, replicas: int) -> float:
