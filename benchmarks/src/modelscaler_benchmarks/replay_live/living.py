@@ -172,17 +172,19 @@ def _apply(installation: Installation, manifest: Mapping[str, Any]) -> None:
 
 
 async def _ready(kube: Kube, name: str) -> str:
-    """Wait for the first ready replica and return its address."""
+    """Wait for the first ready replica and the operator's first word on it, and return the replica's address."""
+    status: Mapping[str, Any] = {}
     try:
         async with asyncio.timeout(READY_SECONDS):
             while True:
                 urls = await kube.ready_pods(NAMESPACE, name)
-                if urls:
+                status = ((await kube.model_deployment(NAMESPACE, name)) or {}).get("status") or {}
+                if urls and "lastDecision" in status:
                     return urls[0]
                 await asyncio.sleep(EVERY_SECONDS / 4)
     except TimeoutError as error:
-        status = ((await kube.model_deployment(NAMESPACE, name)) or {}).get("status")
-        raise LiveRunError(f"{name}: no replica is ready after {READY_SECONDS:.0f} s; status: {status}") from error
+        waited = f"{name}: no replica is ready, or the operator wrote no decision, after {READY_SECONDS:.0f} s"
+        raise LiveRunError(f"{waited}; status: {dict(status)}") from error
 
 
 async def _follow(kube: Kube, load: LoadProcess) -> tuple[list[Sample], list[float]]:
