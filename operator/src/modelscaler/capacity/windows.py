@@ -5,7 +5,8 @@ replica only where nothing else changed meanwhile: the same replicas were ready 
 pool served, and its own variant answered.
 
 Where a ladder answers for it, the latency says nothing: the servers keep the objective by cheaper answers. But many of those,
-at a load that the planned variant is counted on for, show that it does not carry it: alone it would have missed the objective.
+at a load that the planned variant is counted on for, show that it does not carry it. What it does carry, C of a load X, follows
+from the share of cheaper answers: X - C = share x X x (k - 1) / k, where these are k times as fast (`planner/recourse.py`).
 """
 
 from dataclasses import dataclass
@@ -19,6 +20,8 @@ MOST_BY_OTHERS = 0.01
 LEAST_BY_LADDER = 0.1
 """Share of cheaper answers from which on the planned variant is taken to have missed the objective: a burst makes fewer of them
 in most windows, and one in every window is demand for capacity."""
+LADDER_SPEEDUP = 2.0
+"""How much faster cheaper answers are taken to be: with it, their share says what the planned variant carried itself."""
 SETTLING = 1.25
 """Replicas must have been the same for so many windows: a scrape and a tick lie between what happens and what is read."""
 
@@ -68,7 +71,8 @@ def loaded_window(workload: Workload, at_rest: Steady, seen: Observation, window
     own, cheaper = _shares(workload, at_rest.pool, seen)
     each, requests = rps / at_rest.ready, rps * window_seconds
     if cheaper >= LEAST_BY_LADDER:
-        return LoadedWindow(each, workload.objective.latency_seconds, requests, shows_faster=False)
+        carried = each * (1.0 - cheaper * (LADDER_SPEEDUP - 1.0) / LADDER_SPEEDUP)
+        return LoadedWindow(carried, workload.objective.latency_seconds, requests, shows_faster=False)
     if not isinstance(seen.latency, Value) or own < 1.0 - MOST_BY_OTHERS:
         return None
     grows = queued is None or queued > rps * seen.latency.value
