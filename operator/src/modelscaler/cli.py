@@ -64,6 +64,13 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
         "--state-directory", type=Path, default=None, metavar="DIR", help="keep the tuned network there (not kept)"
     )
     parser.add_argument(
+        "--tuning-seconds",
+        type=_not_negative,
+        default=600.0,
+        metavar="SECONDS",
+        help="for one self-tuning of one ModelDeployment, about once a day, in a process behind all others; 0: none (600)",
+    )
+    parser.add_argument(
         "--server-image", default="ghcr.io/modelscaler/modelserver:" + __version__, help="image of the servers"
     )
     parser.add_argument("--bind", default="0.0.0.0", help="address for health (8081) and metrics (8080)")  # noqa: S104 - a pod's own
@@ -175,6 +182,7 @@ async def _operate(arguments: argparse.Namespace) -> None:
             kubeconfig=arguments.kubeconfig,
             context=arguments.context,
             accelerator_supply=NodeSupply(arguments.accelerator_supply),
+            tuning_seconds=arguments.tuning_seconds,
         )
     ).run()
 
@@ -276,6 +284,13 @@ def _positive(text: str) -> float:
     value = float(text)
     if not 0 < value < float("inf"):
         raise argparse.ArgumentTypeError(f"{text!r}: expected a number of seconds above 0")
+    return value
+
+
+def _not_negative(text: str) -> float:
+    value = float(text)
+    if not 0 <= value < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r}: expected a number of seconds, 0 or more")
     return value
 
 

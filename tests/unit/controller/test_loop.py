@@ -21,6 +21,7 @@ from modelscaler.controller.loop import Loop
 from modelscaler.controller.mirror import Mirror
 from modelscaler.controller.profiles import Profiles
 from modelscaler.controller.telemetry import Telemetry
+from modelscaler.controller.tuning import SelfTuning
 from modelscaler.domain import Absent, Reading, SourceError, Value, WorkloadKey
 from modelscaler.forecast.service import Forecasting, ForecastingSettings
 from modelscaler.metrics.source import FleetMetrics, HistoryRead
@@ -113,6 +114,7 @@ class Harness:
             writes=self.writes,
             telemetry=Telemetry(),
             settings=Settings(15.0, 15.0, 30.0, RenderDefaults(server_image="server"), 60.0),
+            tuning=SelfTuning(None, 0.0, lambda _: None, lambda _: None),
             child_selector="",
             reporter="test",
             clock=lambda: self.now,

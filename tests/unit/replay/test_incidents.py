@@ -14,8 +14,7 @@ import modelscaler_benchmarks.replay
 from modelscaler.backtest.trace import Trace
 from modelscaler.cli import main
 from modelscaler.domain import PolicySettings, PoolKey
-from modelscaler.replay.case import Case, Cluster
-from modelscaler.replay.command import usual_pool
+from modelscaler.replay.case import Case, Cluster, usual_pool
 from modelscaler.replay.comparison import Setting
 from modelscaler.replay.foresight import history_of
 from modelscaler.replay.incidents import (

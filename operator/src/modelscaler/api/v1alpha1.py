@@ -347,6 +347,10 @@ class Scaling(ApiModel):
         default="Auto",
         description="Auto corrects the stated speed of a replica by what loaded replicas show; Off keeps to spec and profile.",
     )
+    self_tuning: Literal["Auto", "Off"] = Field(
+        default="Auto",
+        description="Auto adopts the settings that replaying the load of the last days recommends; Off keeps to the defaults.",
+    )
     min_replicas: int = Field(default=1, ge=1, le=1000, description="Fewest replicas.")
     max_replicas: int = Field(default=10, ge=1, le=1000, description="Most replicas.")
     max_hourly_cost: Decimal | None = Field(
@@ -645,6 +649,39 @@ class PolicyStatus(ApiModel):
     )
 
 
+class TuningStatus(ApiModel):
+    """The settings that a plan weighs by, as self-tuning chose them; absent figures are as by default."""
+
+    quantile: ShortText | None = Field(
+        default=None,
+        description="Quantile of demand that must be carried, by cheaper variants if need be; absent: forecast.quantile.",
+    )
+    recourse_quantile: ShortText | None = Field(
+        default=None, description="Quantile of demand that the planned variant must carry itself; absent: the median."
+    )
+    headroom: ShortText = Field(default="0", description="Added to all demand, as a share of it.")
+    forecaster: Literal["Forecast", "Reactive"] = Field(
+        default="Forecast", description="Reactive leaves the forecast out of account."
+    )
+    scale_down_seconds: int | None = Field(
+        default=None, ge=0, description="How long the larger size is kept; absent: as scaling.behavior says."
+    )
+    time: ShortText = Field(description="When they were last judged, RFC 3339.")
+    reason: ShortText = Field(description="One word why.")
+    message: LongText = Field(description="A sentence for people.")
+    days: ShortText | None = Field(default=None, description="Days of history that were replayed.")
+    cost_ratio: ShortText | None = Field(
+        default=None,
+        description="Cost on the newer half of those days over the cost with the settings that were in use before.",
+    )
+    violating_share: ShortText | None = Field(
+        default=None, description="Share of requests on the newer half that were late or refused."
+    )
+    tuned_for: ShortText | None = Field(
+        default=None, description="Digest of the objective and the stated speeds they were chosen for; others drop them."
+    )
+
+
 class ModelDeploymentStatus(ApiModel):
     """What the operator saw, wants and did."""
 
@@ -669,6 +706,9 @@ class ModelDeploymentStatus(ApiModel):
     forecast: ForecastStatus | None = Field(default=None, description="The forecast the plan was made on.")
     capacity: list[CapacityStatus] = Field(default_factory=list, max_length=64, description="What one replica carries.")
     last_decision: Decision | None = Field(default=None, description="The last decision, with what it was made on.")
+    tuning: TuningStatus | None = Field(
+        default=None, description="The settings that self-tuning chose; absent before there is history enough."
+    )
     policy: PolicyStatus | None = Field(default=None, description="What the policy remembers across restarts.")
 
 

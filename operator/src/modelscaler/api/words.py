@@ -96,6 +96,20 @@ class Binding(StrEnum):
     BEING_HANDED_OVER = "BeingHandedOver"
 
 
+class TuningReason(StrEnum):
+    """Why the settings that a plan weighs by are what they are; also the reason of the event when they change."""
+
+    CHEAPER = "CheaperSettings"
+    MENDED = "ObjectiveMended"
+    KEPT = "SettingsKept"
+    SHORT_HISTORY = "HistoryTooShort"
+    GAPS = "HistoryHasGaps"
+    OUT_OF_TIME = "TuningOutOfTime"
+    FAILED = "TuningFailed"
+    SPEC_CHANGED = "SpecChanged"
+    OFF = "TuningOff"
+
+
 class GrantReason(StrEnum):
     """Why a ModelDeployment may have as many shared accelerators as it may; all but the first are constraints, too."""
 

@@ -3,10 +3,11 @@
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from modelscaler.api.v1alpha1 import CapacityEntry, ModelDeployment, ModelDeploymentStatus
+from modelscaler.api.v1alpha1 import CapacityEntry, ModelDeployment, ModelDeploymentStatus, TuningStatus
 from modelscaler.api.words import Binding, ConditionReason, DecisionReason
 from modelscaler.capacity.measured import Carried, Measured, carried, corrected, measured
 from modelscaler.controller.summaries import Entry
+from modelscaler.controller.tuning import Tunable, tunable_from
 from modelscaler.domain import Observation, Plan, PolicyState, PoolTarget, QuantileForecast, Step, Workload
 from modelscaler.planner.candidates import NoCandidateError
 from modelscaler.planner.claims import Bidder
@@ -15,6 +16,7 @@ from modelscaler.planner.plan import plan, sized_options
 from modelscaler.planner.transition import next_step
 from modelscaler.render import RenderDefaults, Rendering, render
 from modelscaler.status import ForecastHealth, StatusInputs, measured_from, next_status, policy_state
+from modelscaler.status.tuning import latest, policy_from, tuning_now
 from modelscaler.workload import InvalidSpec, workload_from
 
 
@@ -47,7 +49,7 @@ class Inputs:
 
     `profile` None: the spec names none. `trouble` is why the ModelDeployment cannot be managed although its spec is
     valid (a profile that cannot be had, an HPA in the way), None when nothing is. `measured` is what the last decision of this
-    process left of it, None when there was none.
+    process left of it, None when there was none. `tuned` is what self-tuning found last in this process, likewise.
     """
 
     now: datetime
@@ -58,13 +60,15 @@ class Inputs:
     forecast: QuantileForecast | None
     forecast_health: ForecastHealth
     measured: Measured | None = None
+    tuned: TuningStatus | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """What to write. `rendering` None: leave the children as they are. `plan` None: none could be made.
 
-    `measured` is for the next decision: what is known of the replicas' speed, in more detail than the status has it.
+    `measured` is for the next decision: what is known of the replicas' speed, in more detail than the status has it. `tunable`
+    is what self-tuning may replay; None when it may not.
     """
 
     status: ModelDeploymentStatus
@@ -72,6 +76,7 @@ class Outcome:
     plan: Plan | None = None
     step: Step | None = None
     measured: Measured | None = None
+    tunable: Tunable | None = None
 
 
 def decide(inputs: Inputs, settings: Settings) -> Outcome:
@@ -91,6 +96,7 @@ def decide(inputs: Inputs, settings: Settings) -> Outcome:
 def _planned(inputs: Inputs, settings: Settings, resource: ModelDeployment, workload: Workload) -> Outcome:
     seen = inputs.observation
     before = policy_state(inputs.entry.status, inputs.now)
+    stated, tuning = workload, _tuning(inputs, resource, workload)
     workload, counted_on, known = _as_known(inputs, settings, resource, workload, before)
     wanted, state = plan(workload, seen, inputs.forecast, before, settings.lead_seconds)
     if workload.paused or workload.recommend_only:
@@ -108,10 +114,12 @@ def _planned(inputs: Inputs, settings: Settings, resource: ModelDeployment, work
             workload=workload,
             plan=wanted,
             step=step,
+            tuning=tuning,
             capacities=counted_on,
         )
     )
-    return Outcome(status, rendering, wanted, step, known)
+    tunable = tunable_from(workload, stated, seen) if resource.spec.scaling.self_tuning == "Auto" else None
+    return Outcome(status, rendering, wanted, step, known, tunable)
 
 
 def bidder(inputs: Inputs, settings: Settings) -> Bidder | None:
@@ -143,9 +151,16 @@ def _as_known(
     inputs: Inputs, settings: Settings, resource: ModelDeployment, workload: Workload, before: PolicyState
 ) -> tuple[Workload, tuple[Carried, ...], Measured]:
     """Return the workload as it is planned for, what its replicas are counted on to carry, and what was measured of that."""
+    workload = replace(workload, policy=policy_from(_tuning(inputs, resource, workload)))
     known = _measured(inputs, settings, resource, workload, before)
     counted_on = carried(workload, known)
     return corrected(workload, counted_on), counted_on, known
+
+
+def _tuning(inputs: Inputs, resource: ModelDeployment, workload: Workload) -> TuningStatus | None:
+    """Return the settings that count now, for a workload as it is stated."""
+    found = latest(inputs.tuned, inputs.entry.status.tuning)
+    return tuning_now(found, resource.spec.scaling.self_tuning == "Auto", workload, inputs.now)
 
 
 def _measured(

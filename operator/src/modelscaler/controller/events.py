@@ -9,6 +9,7 @@ from modelscaler.api.v1alpha1 import Condition, ModelDeploymentStatus
 from modelscaler.api.words import ConditionType, DecisionReason
 from modelscaler.controller.decide import Outcome
 from modelscaler.controller.summaries import Entry
+from modelscaler.status.tuning import settings_changed
 
 MAX_NOTE_CHARACTERS = 1000
 BAD_WHEN_TRUE = frozenset({ConditionType.FALLBACK, ConditionType.SCALING_LIMITED})
@@ -32,6 +33,7 @@ def announcements(old: ModelDeploymentStatus, outcome: Outcome) -> list[Announce
     notes = outcome.step.notes if outcome.step else ()
     found = [Announcement("Normal", str(reason), note) for reason, note in notes]
     found += _decided(old, outcome.status)
+    found += _tuned(old, outcome.status)
     before = {condition.type: _is_bad(condition) for condition in old.conditions}
     for condition in outcome.status.conditions:
         bad = _is_bad(condition)
@@ -49,6 +51,12 @@ def _decided(old: ModelDeploymentStatus, new: ModelDeploymentStatus) -> list[Ann
     if new.desired == old.desired and before is not None and before.reason == decision.reason:
         return []
     return [Announcement("Normal", decision.reason, decision.message)]
+
+
+def _tuned(old: ModelDeploymentStatus, new: ModelDeploymentStatus) -> list[Announcement]:
+    if new.tuning is None or not settings_changed(old.tuning, new.tuning):
+        return []
+    return [Announcement("Normal", new.tuning.reason, new.tuning.message)]
 
 
 def _is_bad(condition: Condition) -> bool:

@@ -23,6 +23,7 @@ from modelscaler.controller.mirror import Mirror, MirroredKind
 from modelscaler.controller.profiles import Profiles
 from modelscaler.controller.summaries import Entry
 from modelscaler.controller.telemetry import Telemetry
+from modelscaler.controller.tuning import SelfTuning
 from modelscaler.domain import WorkloadKey
 from modelscaler.render import pool_names
 from modelscaler.status import settle, status_body
@@ -47,6 +48,7 @@ class Loop:
         writes: WriteQueue,
         telemetry: Telemetry,
         settings: Settings,
+        tuning: SelfTuning,
         child_selector: str,
         reporter: str,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
@@ -61,6 +63,7 @@ class Loop:
         self._applier = Applier(calls, mirror)
         self._telemetry = telemetry
         self._settings = settings
+        self._tuning = tuning
         self._child_selector = child_selector
         self._reporter = reporter
         self._clock = clock
@@ -99,6 +102,7 @@ class Loop:
             await self._share_accelerators(new_readings=True)
             self._dirty.clear()
             self._pass(self._mirror.keys(), new_readings=True)
+            self._tuning.advance(self._clock())
         self.ticked_at = self._monotonic()
 
     async def _until(self, due_at: float) -> None:
@@ -182,6 +186,7 @@ class Loop:
         for gone in self._known - known:
             self._fleet.forget(gone)
             self._measured.pop(gone, None)
+            self._tuning.forget(gone)
             self._telemetry.forget(gone)
         self._known = known
         self._telemetry.workloads.set(len(known))
@@ -192,6 +197,7 @@ class Loop:
             return
         outcome = decide(self._inputs(entry, new_readings), self._settings)
         self._measured[key] = outcome.measured
+        self._tuning.note(key, outcome.tunable, outcome.status.tuning)
         if outcome.rendering is not None:
             for write in self._applier.children(key, outcome.rendering):
                 self._writes.submit(write)
@@ -213,6 +219,7 @@ class Loop:
             forecast=forecast,
             forecast_health=health,
             measured=self._measured.get(entry.key),
+            tuned=self._tuning.found(entry.key),
         )
 
     def _conflict(self, entry: Entry) -> Trouble | None:

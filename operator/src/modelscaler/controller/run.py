@@ -27,6 +27,7 @@ from modelscaler.controller.loop import Loop
 from modelscaler.controller.mirror import Mirror
 from modelscaler.controller.profiles import Profiles
 from modelscaler.controller.telemetry import Telemetry
+from modelscaler.controller.tuning import ProcessTuner, SelfTuning
 from modelscaler.domain import WorkloadKey
 from modelscaler.forecast.service import Forecasting, ForecastingSettings
 from modelscaler.metrics.prometheus import PrometheusSettings, PrometheusSource
@@ -41,7 +42,10 @@ SHORTEST_HEARTBEAT_SECONDS = 30.0
 
 @dataclass(frozen=True, slots=True)
 class RunSettings:
-    """What `modelscaler run` was told. `namespace` None: the whole cluster; `state_directory` None: nothing is kept."""
+    """What `modelscaler run` was told.
+
+    `namespace` None: the whole cluster; `state_directory` None: nothing is kept; `tuning_seconds` of one self-tuning, 0: none.
+    """
 
     prometheus_url: str
     interval_seconds: float
@@ -59,6 +63,7 @@ class RunSettings:
     kubeconfig: str | None
     context: str | None
     accelerator_supply: NodeSupply = NodeSupply.EXISTING
+    tuning_seconds: float = 600.0
 
     @property
     def lead_seconds(self) -> float:
@@ -114,7 +119,13 @@ class Operator:
         writes = WriteQueue(self._leadership.guard, self._written)
         chosen = self._chosen
         forecasting = Forecasting(ForecastingSettings(chosen.history_step_seconds, state=chosen.state_directory))
-        self._loop = self._assemble(mirror, writes, forecasting)
+        tuning = SelfTuning(
+            ProcessTuner() if chosen.tuning_seconds > 0.0 else None,
+            chosen.tuning_seconds,
+            forecasting.window,
+            lambda reason: self._telemetry.tunings.labels(reason).inc(),
+        )
+        self._loop = self._assemble(mirror, writes, forecasting, tuning)
         forecasting.start()
         try:
             tasks = [
@@ -126,6 +137,7 @@ class Operator:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             await _end(tasks)
         finally:
+            tuning.close()
             forecasting.close()
 
     async def _watch(self, mirror: Mirror) -> None:
@@ -134,7 +146,7 @@ class Operator:
         handlers = registry(mirror, lambda: credentials(self._api))
         await kopf.operator(registry=handlers, settings=settings(), standalone=True, **scope)
 
-    def _assemble(self, mirror: Mirror, writes: WriteQueue, forecasting: Forecasting) -> Loop:
+    def _assemble(self, mirror: Mirror, writes: WriteQueue, forecasting: Forecasting, tuning: SelfTuning) -> Loop:
         chosen = self._chosen
         return Loop(
             calls=self._calls,
@@ -151,6 +163,7 @@ class Operator:
                 defaults=RenderDefaults(server_image=chosen.server_image),
                 rate_window_seconds=chosen.rate_window_seconds,
             ),
+            tuning=tuning,
             child_selector=CHILD_SELECTOR,
             reporter=chosen.identity,
         )

@@ -27,6 +27,7 @@ class Telemetry:
         self.decisions = self._counter(
             "modelscaler_decisions_total", "Decisions that changed something, by reason.", ("reason",)
         )
+        self.tunings = self._counter("modelscaler_tunings_total", "Self-tunings that ended, by reason.", ("reason",))
         self.errors = self._counter("modelscaler_errors_total", "Errors, by where they happened.", ("where",))
         self.workloads = self._gauge("modelscaler_modeldeployments", "ModelDeployments managed.")
         self.leading = self._gauge("modelscaler_leading", "1 while this process leads.")

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Final
 
+from modelscaler.capacity.latency import sustainable_rps
 from modelscaler.domain import PoolKey, ReplicaCapacity, Workload
 from modelscaler.planner.ladder import ladder_of
 from modelscaler.replay.batching import Speed
@@ -75,6 +76,26 @@ def capacity_of(workload: Workload, pool: PoolKey) -> ReplicaCapacity:
         KeyError: The workload has no entry for it.
     """
     return {capacity.pool: capacity for capacity in workload.capacities}[pool]
+
+
+class NoPoolError(ValueError):
+    """No replica keeps the objective."""
+
+
+def usual_pool(workload: Workload) -> PoolKey:
+    """Return the pool that carries a load at the least price, among those of the most accurate variant.
+
+    Raises:
+        NoPoolError: No replica keeps the objective.
+    """
+    able = {c.pool: rps for c in workload.capacities if (rps := sustainable_rps(c, workload.objective)) > 0.0}
+    if not able:
+        raise NoPoolError(
+            f"{workload.key}: no capacity entry keeps {workload.objective.latency_seconds:g} s, expected one at least that does"
+        )
+    best = max(workload.variant(pool.variant).accuracy for pool in able)
+    accurate = [pool for pool in able if workload.variant(pool.variant).accuracy == best]
+    return min(accurate, key=lambda pool: workload.placement(pool.placement).hourly_cost / able[pool])
 
 
 def _rung(workload: Workload, capacity: ReplicaCapacity) -> Rung:

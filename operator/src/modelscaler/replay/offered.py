@@ -56,7 +56,7 @@ def grids_for(
         most_settings: Of a longer grid only so many are tried, evenly spread over it.
     """
     parts: tuple[PartName, ...] = ("tuning", "test")
-    foresights = {part: _foresight(setting, part, shipped, tuner) for part in parts if OURS in names}
+    foresights = {part: foresight_of(setting, part, shipped, tuner) for part in parts if OURS in names}
     return {part: _of_part(setting, part, names, foresights, most_settings) for part in parts}
 
 
@@ -90,7 +90,8 @@ def thinned(grid: Sequence[Settings], most: int) -> list[Settings]:
     return list(grid[::every])
 
 
-def _foresight(setting: Setting, part: PartName, shipped: Network | None, tuner: Tuner | None) -> Foresight:
+def foresight_of(setting: Setting, part: PartName, shipped: Network | None, tuner: Tuner | None) -> Foresight:
+    """Return the forecasts of a part; see `grids_for`."""
     load = setting.case(part, 0).load
     history = history_of(setting.trace, load, LOOKBACK_DAYS, setting.arrivals.seed + 1_000)
     longest = max(placement.start_seconds for placement in setting.workload.placements)

@@ -29,7 +29,7 @@ LEAST_GAIN: Final = 0.03
 """Settings that save less are no reason to change."""
 
 STANDARD_ERRORS: Final = 2.0
-"""By so many standard errors, from day to day, a saving must differ from none."""
+"""By so many standard errors, from block to block, a saving must differ from none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,18 +73,18 @@ class Trial:
 
     Attributes:
         outcome: Over all of it.
-        daily_costs: Mean hourly cost of each day, shape (days,).
+        block_costs: Mean hourly cost of each of some blocks of equal length, shape (blocks,).
     """
 
     outcome: Outcome
-    daily_costs: Floats
+    block_costs: Floats
 
 
 def is_worth_adopting(new: Trial, current: Trial, most_violating: float = VIOLATING_SHARE) -> bool:
     """Tell whether new settings are better than the current ones beyond luck, on the same days.
 
     They are when the current ones miss the objective and the new ones miss it less; or when they miss it no more than the
-    current ones, or not at all, and save at least LEAST_GAIN and two standard errors of the difference between days.
+    current ones, or not at all, and save at least LEAST_GAIN and two standard errors of the difference between blocks.
 
     Args:
         new: Of the settings that would be adopted.
@@ -95,9 +95,9 @@ def is_worth_adopting(new: Trial, current: Trial, most_violating: float = VIOLAT
         return new.outcome.violating_share < current.outcome.violating_share
     if new.outcome.violating_share > most_violating:
         return False
-    savings = current.daily_costs - new.daily_costs
+    savings = current.block_costs - new.block_costs
     error = float(savings.std(ddof=1) / np.sqrt(len(savings))) if len(savings) > 1 else 0.0
-    needed = max(LEAST_GAIN * float(current.daily_costs.mean()), STANDARD_ERRORS * error)
+    needed = max(LEAST_GAIN * float(current.block_costs.mean()), STANDARD_ERRORS * error)
     return float(savings.mean()) > needed
 
 

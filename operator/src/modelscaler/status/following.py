@@ -59,11 +59,12 @@ def _decided(inputs: StatusInputs, workload: Workload, plan: Plan, step: Step) -
         transition=transition_status(state.switch),
         unavailable=unavailable_status(state.outages),
         load=_load(seen) if seen else None,
-        forecast=_forecast(inputs.forecast, plan, workload.forecast.quantile),
+        forecast=_forecast(inputs.forecast, plan, workload.policy.quantile or workload.forecast.quantile),
         served_accuracy=optional_share(served_accuracy(workload, seen)) if seen else None,
         degraded_share=optional_share(degraded_share(workload, seen, state.active)) if seen else None,
         capacity=capacity_status(inputs.capacities),
         last_decision=_decision(inputs, plan, desired),
+        tuning=inputs.tuning,
         policy=policy_status(state, workload.fallback.failure_threshold if workload.fallback else 1),
     )
 

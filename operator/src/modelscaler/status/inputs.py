@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from modelscaler.api.v1alpha1 import ModelDeploymentStatus
+from modelscaler.api.v1alpha1 import ModelDeploymentStatus, TuningStatus
 from modelscaler.api.words import ConditionReason
 from modelscaler.capacity.measured import Carried
 from modelscaler.domain import (
@@ -49,6 +49,7 @@ class StatusInputs:
     step: Step | None = None
     capacities: tuple[Carried, ...] = ()
     rejected: tuple[ConditionReason, str] | None = None
+    tuning: TuningStatus | None = None
 
 
 def slo_verdict(observation: Observation, objective: Objective) -> SloVerdict:

@@ -1,0 +1,98 @@
+"""Replay a ModelDeployment's own recent history over the grid of settings, and recommend some."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final
+
+import numpy as np
+
+from modelscaler.backtest.trace import Trace
+from modelscaler.domain import Floats, PolicySettings, Workload
+from modelscaler.forecast.network import Network
+from modelscaler.forecast.networks import Networks
+from modelscaler.forecast.pipeline import PRETRAINED
+from modelscaler.replay.case import Case, Cluster, usual_pool
+from modelscaler.replay.comparison import WARM_UP_SECONDS, PartName, Setting, first_replicas
+from modelscaler.replay.foresight import Foresight
+from modelscaler.replay.load import Arrivals
+from modelscaler.replay.offered import foresight_of
+from modelscaler.replay.outcome import outcome_of
+from modelscaler.replay.policies.ours import Modelscaler
+from modelscaler.replay.run import replay
+from modelscaler.replay.selftuning.choosing import Half, choose
+from modelscaler.replay.selftuning.jobs import Recommendation, TuningRefused
+from modelscaler.replay.selftuning.parts import USUAL_EXTENT, Extent, parts_of
+from modelscaler.replay.timeline import Timeline
+from modelscaler.replay.tuning import GRID, Trial
+
+BLOCK_SECONDS: Final = 6 * 3600.0
+"""Costs are compared in blocks of this length: whether a saving is more than luck shows in how it differs between them."""
+
+NAMES: Final[Mapping[Half, PartName]] = {"older": "tuning", "newer": "test"}
+
+
+def recommend(
+    workload: Workload,
+    trace: Trace,
+    arrivals: Arrivals,
+    shipped: Network | None,
+    left_seconds: Callable[[], float],
+    extent: Extent = USUAL_EXTENT,
+    grid: Sequence[PolicySettings] = GRID,
+) -> Recommendation | TuningRefused:
+    """Return which settings a recorded load recommends.
+
+    Forecasts are made by the network that ships with the package, with what was known by then: a network that was tuned on
+    this history would know what came.
+
+    Args:
+        workload: What is scaled; its `policy` are the settings in use.
+        trace: The recorded load, NaN where missing.
+        arrivals: How requests are drawn from it.
+        shipped: That network; None: rules alone forecast.
+        left_seconds: Returns how much time is left; asked between replays.
+        extent: How much of the load is replayed.
+        grid: The settings to try.
+
+    Raises:
+        NoPoolError: No replica keeps the objective.
+    """
+    parts = parts_of(trace, extent)
+    if isinstance(parts, TuningRefused):
+        return parts
+    setting = Setting(trace, workload, usual_pool(workload), parts.older, parts.newer, arrivals, 1, Cluster())
+    replays = Replays(setting, shipped)
+    floor = workload.objective.min_mean_accuracy
+    return choose(workload.policy, grid, floor, parts, replays, left_seconds)
+
+
+class Replays:
+    """Replays settings on either part; loads and forecasts are made once for each."""
+
+    def __init__(self, setting: Setting, shipped: Network | None) -> None:
+        self._setting, self._shipped = setting, shipped
+        self._made: dict[Half, tuple[Case, Foresight]] = {}
+
+    def __call__(self, half: Half, settings: PolicySettings) -> Trial:
+        """Replay settings on a part."""
+        case, foresight = self._part(half)
+        kind = Modelscaler(foresight, case.load.start, settings, case.cluster.lag_seconds)
+        timeline = replay(case, kind, first_replicas(case))
+        return Trial(outcome_of(timeline, WARM_UP_SECONDS), block_costs(timeline))
+
+    def _part(self, half: Half) -> tuple[Case, Foresight]:
+        if half not in self._made:
+            name = NAMES[half]
+            self._made[half] = self._setting.case(name, 0), foresight_of(self._setting, name, self._shipped, None)
+        return self._made[half]
+
+
+def block_costs(timeline: Timeline) -> Floats:
+    """Return the mean hourly cost of each block of a run, after its beginning; one block at least."""
+    costs = timeline.hourly_cost[round(WARM_UP_SECONDS / timeline.step_seconds) :]
+    count = max(round(len(costs) * timeline.step_seconds / BLOCK_SECONDS), 1)
+    return np.array([float(block.mean()) for block in np.array_split(costs, count)])
+
+
+def shipped_network() -> Network | None:
+    """Return the network that ships with the package; None when it cannot be used."""
+    return Networks(None, None).known(boosted=False).get(PRETRAINED)
