@@ -86,6 +86,13 @@ def test_window_counts_less_when_few_requests_were_answered() -> None:
     assert learned(window(0.8)).factor < learned(few).factor < 1.0
 
 
+def test_window_counts_more_when_it_missed_an_objective_that_would_have_been_kept() -> None:
+    rps = 0.9 * sustainable_rps(PROFILED, OBJECTIVE)
+    slower = [LoadedWindow(rps, times * OBJECTIVE.latency_seconds, MANY) for times in (0.97, 1.03)]
+    kept, missed = (learned(one).weight for one in slower)
+    assert missed > kept + 1.0
+
+
 def test_one_burst_moves_the_factor_by_a_step_at_most() -> None:
     burst = LoadedWindow(60.0, 30.0, MANY)
     assert learned(burst).factor >= 1.0 - LARGEST_STEP

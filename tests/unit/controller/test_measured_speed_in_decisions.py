@@ -78,9 +78,9 @@ class Scene:
 @pytest.mark.parametrize(("speed", "rps"), [(0.6, 150.0), (0.6, 280.0), (0.8, 150.0), (0.8, 400.0)])
 def test_more_replicas_are_planned_when_the_objective_is_missed_by_slower_ones(speed: float, rps: float) -> None:
     stated, slow = Scene(1.0, rps).after(40), Scene(speed, rps)
-    assert slow.after(40) > stated
+    assert slow.after(15) > stated
     assert slow.status.load is not None
-    assert (slow.status.load.latency_milliseconds or 0) <= 1.1e3 * TARGET_SECONDS
+    assert (slow.status.load.latency_milliseconds or 0) <= 1e3 * TARGET_SECONDS
     assert slow.status.capacity[0].source == "Measured"
 
 
@@ -131,5 +131,6 @@ def test_factor_is_dropped_when_the_user_states_another_speed() -> None:
     other = scene.resource.spec.capacity[0].model_copy(update={"per_request_milliseconds": "10"})
     spec = scene.resource.spec.model_copy(update={"capacity": [other]})
     scene.resource = scene.resource.model_copy(update={"spec": spec})
+    assert float(scene.status.capacity[0].speed_factor or 1) < 0.8
     scene.tick()
-    assert scene.status.capacity[0].source == "Spec"
+    assert float(scene.status.capacity[0].speed_factor or 1) > 0.9

@@ -12,7 +12,7 @@ counts for the variant that showed it alone.
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import lru_cache
-from math import inf, log
+from math import floor, inf, log
 
 from modelscaler.capacity.latency import sustainable_rps
 from modelscaler.capacity.refine import PRIOR_WEIGHT, Refinement, refined, sped_up
@@ -21,6 +21,7 @@ from modelscaler.domain import Objective, Observation, PolicyState, PoolKey, Rep
 
 STEP = 0.02
 LEAST_KEPT = 0.25
+ROUNDING = 1e-9
 SURE = 2.0
 """Standard errors by which a faster factor is lowered."""
 FORGOTTEN = timedelta(days=1)
@@ -160,10 +161,10 @@ def _noted(own: Measurement, known: Refinement, now: datetime) -> Measurement:
 
 
 def _moved(step: int, known: Refinement) -> int:
-    """Return the step to count on: down as soon as the factor is a step away, up when it is two."""
+    """Return the step to count on: down when the factor is half a step away, up when it is two; never above the factor."""
     exact = log(_cautious(known)) / log(1.0 + STEP)
-    if exact <= step - 1.0 or exact >= step + 2.0:
-        return round(exact)
+    if exact <= step - 0.5 or exact >= step + 2.0:
+        return floor(exact + ROUNDING)
     return step
 
 

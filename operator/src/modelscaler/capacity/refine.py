@@ -23,6 +23,8 @@ PRIOR_WEIGHT = 5.0
 """The profile counts as much as so many windows, at first."""
 TAIL_REQUESTS = 20.0
 """A window with so many requests beyond the percentile counts in full, one with fewer by their share of it."""
+MISSED = 4.0
+"""So many times a window counts that missed an objective which, by what is known, replicas would have kept: users wait."""
 LARGEST_STEP = 0.05
 LARGEST_SURPRISE = 0.2
 """A window's own factor counts as at most this far from what is known, in logarithms: one burst moves little."""
@@ -106,6 +108,8 @@ def refined(known: Refinement, capacity: ReplicaCapacity, objective: Objective, 
     if not window.shows_faster and seen >= log(known.factor):
         return known
     share = min(window.requests * (1.0 - objective.percentile) / TAIL_REQUESTS, 1.0)
+    if window.latency_seconds > objective.latency_seconds and _is_kept(known, capacity, objective, window):
+        share *= MISSED
     weight = FORGETTING**share * known.weight + share
     off = min(max(seen - known.mean_log, -LARGEST_SURPRISE), LARGEST_SURPRISE)
     moved = off * share / weight
@@ -127,6 +131,11 @@ def _is_loaded(known: Refinement, capacity: ReplicaCapacity, objective: Objectiv
         return True
     counted_on = sustainable_rps(sped_up(capacity, known.factor), objective)
     return seconds > objective.latency_seconds and 0.0 < LEAST_BUSY * counted_on <= rps
+
+
+def _is_kept(known: Refinement, capacity: ReplicaCapacity, objective: Objective, window: LoadedWindow) -> bool:
+    """Tell whether replicas as fast as is known would keep the objective under the window's load."""
+    return window.rps_per_replica <= sustainable_rps(sped_up(capacity, known.factor), objective)
 
 
 def _speed(capacity: ReplicaCapacity, percentile: float, window: LoadedWindow) -> float:
