@@ -290,7 +290,7 @@ def _with_holders(ranked: Sequence[Bidder], targets: Mapping[Share, int], supply
 
 def _handed_over(ranked: Sequence[Bidder], targets: Mapping[Share, int], supply: Supply) -> dict[Share, int]:
     """Return how many replicas each may have now: what it holds of its own, and more only of units that are free."""
-    occupied = {(b.key, p.name): max(b.occupied(p.name), 0) for b, p in _pairs(ranked)}
+    occupied = {(b.key, p.name): b.occupied(p.name) for b, p in _pairs(ranked)}
     free, had = _Left(supply, ranked, occupied), dict(targets)
     for bidder, placement in _pairs(ranked):
         share, held = (bidder.key, placement.name), bidder.held(placement.name)
