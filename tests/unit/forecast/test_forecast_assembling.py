@@ -2,7 +2,7 @@ import numpy as np
 
 from loads import time_of
 from modelscaler.domain import QuantileForecast
-from modelscaler.forecast.assembling import Asked, forecasts, named_shares
+from modelscaler.forecast.assembling import Asked, forecasts, makers
 from modelscaler.forecast.base import QUANTILES, TARGETS
 from modelscaler.forecast.batch import Answers
 from modelscaler.forecast.pipeline import MEMBERS
@@ -31,33 +31,33 @@ def only(found: list[QuantileForecast]) -> QuantileForecast:
 
 
 def test_steps_between_horizons_are_interpolated() -> None:
-    found = only(forecasts(asked(4), answers(), RUNGS))
+    found = only(forecasts(asked(4), answers(), RUNGS, ["because"]))
 
     assert found.rps[:, 0].tolist() == [10.0, 20.0, 30.0, 40.0]
     assert found.peak_rps[2].tolist() == [30.0, 31.0, 32.0, 33.0, 34.0]
 
 
 def test_steps_that_have_passed_count_into_the_horizon_when_readings_stay_away() -> None:
-    found = only(forecasts(asked(2, waited=1), answers(), RUNGS))
+    found = only(forecasts(asked(2, waited=1), answers(), RUNGS, ["because"]))
 
     assert found.rps[:, 0].tolist() == [20.0, 30.0]
 
 
 def test_the_last_horizon_stays_when_more_is_asked_for() -> None:
-    found = only(forecasts(asked(6), answers(), RUNGS))
+    found = only(forecasts(asked(6), answers(), RUNGS, ["because"]))
 
     assert found.rps[3:, 0].tolist() == [40.0, 40.0, 40.0]
 
 
 def test_a_peak_does_not_fall_when_values_do() -> None:
-    found = only(forecasts(asked(4), answers((40.0, 20.0, 10.0)), RUNGS))
+    found = only(forecasts(asked(4), answers((40.0, 20.0, 10.0)), RUNGS, ["because"]))
 
     assert found.rps[:, 0].tolist() == [40.0, 20.0, 15.0, 10.0]
     assert found.peak_rps[:, 0].tolist() == [40.0] * 4
 
 
 def test_who_has_a_share_worth_naming_is_named_in_tenths() -> None:
-    found = only(forecasts(asked(4), answers(), RUNGS))
+    found = only(forecasts(asked(4), answers(), RUNGS, ["because"]))
 
     assert found.shares == (("pretrained", 0.6), ("anchor", 0.4))
     assert found.method == "mix: pretrained 0.6, anchor 0.4"
@@ -65,11 +65,17 @@ def test_who_has_a_share_worth_naming_is_named_in_tenths() -> None:
 
 
 def test_a_forecast_is_not_called_learned_when_networks_have_no_share_worth_naming() -> None:
-    found = only(forecasts(asked(4), answers(learned=0.04), RUNGS))
+    found = only(forecasts(asked(4), answers(learned=0.04), RUNGS, ["because"]))
 
     assert found.method == "anchor"
     assert not found.learned
 
 
+def test_a_forecast_says_why_it_is_whose_it_is() -> None:
+    assert only(forecasts(asked(4), answers(), RUNGS, ["because"])).note == "because"
+
+
 def test_shares_never_round_to_nothing() -> None:
-    assert named_shares([0.0] * (len(MEMBERS) - 2) + [0.05, 0.94])[-1][1] == 0.1
+    shares = np.array([[0.0] * (len(MEMBERS) - 2) + [0.05, 0.94]], dtype=np.float32)
+
+    assert makers(shares)[0].named[-1][1] == 0.1

@@ -103,7 +103,9 @@ def judged(panel: Panel, ahead: int, columns: Ints, before: Judgements | None, m
     came = np.stack([panel.value(columns, 0), panel.peak(columns, 0, ahead)])
     missed = np.abs(made.points - came[:, None])
     known = np.isfinite(missed)
-    errors = _smoothed(np.where(known, missed, 0.0), decay, None if before is None else before.errors[..., -1])
+    errors = _smoothed(
+        np.where(known, missed, np.float32(0.0)), decay, None if before is None else before.errors[..., -1]
+    )
     weights = _smoothed(known.astype(np.float32), decay, None if before is None else before.weights[..., -1])
     level = panel.mean(columns - ahead, 0, panel.steps(MEMORY_SECONDS))
     start = _anchor(made, _shifted(errors, before, "errors"), _shifted(weights, before, "weights"), level, decay)
@@ -170,6 +172,8 @@ def _excess(made: Guesses, start: Anchor, came: Floats32, naive_columns: tuple[i
 
 def _smoothed(values: Floats32, decay: float, before: Floats32 | None) -> Floats32:
     """Return exponentially weighted sums along the last axis, going on from `before`."""
+    if before is not None and values.shape[-1] == 1:
+        return decay * values + (1.0 - decay) * before[..., None]
     past = np.zeros(values.shape[:-1], dtype=np.float64) if before is None else before
     found, _ = lfilter([decay], [1.0, decay - 1.0], values, axis=-1, zi=((1.0 - decay) * past)[..., None])
     sums: Floats32 = found.astype(np.float32)

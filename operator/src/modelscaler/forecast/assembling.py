@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import Final
 
 import numpy as np
@@ -14,6 +15,7 @@ from modelscaler.forecast.panel import Floats32, Ints
 from modelscaler.forecast.pipeline import MEMBERS, NETWORKS
 
 LEAST_SHARE: Final = 0.05  # smaller ones are not worth naming
+MOST_MIXES: Final = 4_096  # whose words are remembered
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,21 +33,46 @@ class Asked:
         return self.waited + int(self.steps.max(initial=1))
 
 
-def forecasts(asked: Asked, answers: Answers, rungs: Sequence[int]) -> list[QuantileForecast]:
-    """Return a forecast for each row; `rungs` are the horizons in steps that there are answers for.
+def forecasts(asked: Asked, answers: Answers, rungs: Sequence[int], notes: Sequence[str]) -> list[QuantileForecast]:
+    """Return a forecast for each row; `rungs` are the horizons in steps that there are answers for, `notes` why it is so.
 
     A mix counts as learned when networks have a share worth naming.
     """
-    every = coherent(between(answers.quantiles, rungs, asked.waited + 1, asked.reach))
-    of_rows = shares_at(answers.shares, rungs, asked.waited + asked.steps).tolist()
-    return [_forecast(asked, every[:, row, :steps], of_rows[row]) for row, steps in enumerate(asked.steps.tolist())]
+    value, peak = coherent(between(answers.quantiles, rungs, asked.waited + 1, asked.reach))
+    shares = shares_at(answers.shares, rungs, asked.waited + asked.steps)
+    learned = (shares[:, : len(NETWORKS)].sum(axis=1) >= LEAST_SHARE).tolist()
+    now, step = asked.now, asked.step_seconds
+    return [
+        QuantileForecast(
+            now, step, QUANTILES, value[row, :count], peak[row, :count], who.method, learned[row], note, who.named
+        )
+        for row, (count, who, note) in enumerate(zip(asked.steps.tolist(), makers(shares), notes, strict=True))
+    ]
 
 
-def _forecast(asked: Asked, quantiles: Floats, shares: Sequence[float]) -> QuantileForecast:
-    named, learned = named_shares(shares), sum(shares[: len(NETWORKS)]) >= LEAST_SHARE
+@dataclass(frozen=True, slots=True)
+class Makers:
+    """Who made a forecast: those with a share worth naming, and the words for it."""
+
+    named: tuple[tuple[str, float], ...]
+    method: str
+
+
+def makers(shares: Floats32) -> list[Makers]:
+    """Return who made each forecast, from shares (B, members): the largest first, in tenths."""
+    order = np.argsort(-shares, axis=1, kind="stable")
+    sizes = np.take_along_axis(shares, order, axis=1)
+    tenths = np.maximum(np.rint(10.0 * sizes), 1.0).astype(np.int64)
+    keys = np.where(sizes >= LEAST_SHARE, 16 * order + tenths, 0)
+    return [_makers(tuple(key)) for key in keys.tolist()]
+
+
+@lru_cache(maxsize=MOST_MIXES)
+def _makers(key: tuple[int, ...]) -> Makers:
+    """Return who is meant by 16 times the number of each member and how many tenths are its; 0 for who is not named."""
+    named = tuple((MEMBERS[each // 16], (each % 16) / 10.0) for each in key if each)
     method = named[0][0] if len(named) == 1 else "mix: " + ", ".join(f"{name} {share:g}" for name, share in named)
-    value, peak = quantiles
-    return QuantileForecast(asked.now, asked.step_seconds, QUANTILES, value, peak, method, learned, shares=named)
+    return Makers(named, method)
 
 
 def between(quantiles: Floats32, rungs: Sequence[int], first: int, last: int) -> Floats:
@@ -68,9 +95,3 @@ def shares_at(shares: Floats32, rungs: Sequence[int], reach: Ints) -> Floats32:
     rung = np.minimum(np.searchsorted(rungs, reach), len(rungs) - 1)
     found: Floats32 = shares[rung, np.arange(shares.shape[1])]
     return found
-
-
-def named_shares(shares: Sequence[float]) -> tuple[tuple[str, float], ...]:
-    """Return who has a share worth naming, the largest first, rounded to a tenth."""
-    named = [(name, share) for name, share in zip(MEMBERS, shares, strict=True) if share >= LEAST_SHARE]
-    return tuple((name, max(round(share, 1), 0.1)) for name, share in sorted(named, key=lambda pair: -pair[1]))

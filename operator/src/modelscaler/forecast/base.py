@@ -25,7 +25,8 @@ def coherent(quantiles: NDArray[np.floating]) -> Floats:
     None is below zero, they do not cross (sorting never worsens their loss: Chernozhukov et al., Econometrica 2010), a
     peak is not below the value at its end, and the peak within a longer time is not below that within a shorter one.
     """
-    value, peak = np.sort(np.maximum(quantiles, 0.0), axis=-1)
+    found = np.maximum(quantiles, 0.0)
+    value, peak = np.sort(found, axis=-1) if (found[..., 1:] < found[..., :-1]).any() else found
     return np.stack([value, np.maximum.accumulate(np.maximum(peak, value), axis=-2)])
 
 

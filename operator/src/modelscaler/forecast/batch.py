@@ -26,6 +26,9 @@ NINETY: Final = QUANTILES.index(0.9)
 # gone, and this large in units of the typical error: where nothing moves, the best is perfect and a network is not.
 FAILING_RATIO: Final = 1.15 * FAST_TOLERANCE
 FAILING_LOSS: Final = 3.0
+RECOVERED_SHARE: Final = (
+    0.7  # of both, below which a network that had failed has not any more: or it would flip at the edge
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,14 +119,18 @@ def answer(
     return Answers(np.stack(quantiles), np.stack(shares), can)
 
 
-def failing(online: Online, rungs: int, can: Flags) -> Flags:
-    """Return whether the networks have failed lately at any of the first horizons, shape (B,)."""
+def failing(online: Online, rungs: int, can: Flags, before: Flags) -> Flags:
+    """Return whether the networks have failed lately at any of the first horizons, shape (B,).
+
+    `can` and `before` (B,) say whether networks can tell and whether they had failed at the last tick.
+    """
     mixture, count = online.mixture, len(NETWORKS)
     judged_often = mixture.counts[:, :rungs] >= RECENT_OUTCOMES // 4
     losses = np.where(judged_often[..., None], mixture.fast[:, :rungs], np.inf)  # (B, R, M, 2)
     best = losses.min(axis=2)
     network = losses[:, :, :count].min(axis=2)
-    bad = np.isfinite(network) & (network > FAILING_RATIO * best) & (network > FAILING_LOSS)
+    strict = np.where(before, RECOVERED_SHARE, 1.0)[:, None, None]
+    bad = np.isfinite(network) & (network > strict * FAILING_RATIO * best) & (network > strict * FAILING_LOSS)
     return np.asarray(bad.any(axis=(1, 2)) & can)
 
 

@@ -187,6 +187,8 @@ def _blank(rungs: tuple[int, ...]) -> dict[str, Rows]:
         "recent": np.full((1, count), 0.9, dtype=float32),
         "able": np.zeros(1, dtype=np.bool_),
         "failing": np.zeros(1, dtype=np.bool_),
+        "named": np.zeros(1, dtype=np.bool_),
+        "uncovered": np.zeros(1, dtype=np.bool_),
     }
     for number, ahead in enumerate(rungs):
         found |= waiting.blank(number, ahead)

@@ -4,6 +4,7 @@ A forecast from one origin looks at the last day, at windows in the same minutes
 a small part of what is kept. What is looked at one by one is unpacked in pages, long sums are made from packed numbers.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 from modelscaler.domain import Floats
 from modelscaler.forecast.halves import UNKNOWN, Halves, decoded, summed, turned
 from modelscaler.forecast.panel import Columns, Floats32, Floats64, Grid, Ints
-from modelscaler.forecast.stretches import Pieces, Stretches, total_of
+from modelscaler.forecast.stretches import Counts, Moments, Stretches
 
 PAGE: Final = 64  # columns
 LONG: Final = 4 * PAGE  # a longer stretch is summed without being unpacked for others
@@ -82,39 +83,53 @@ class Paged:
     def __init__(self, means: Reel, highest: Reel) -> None:
         """Start without a look; `highest` is `means` where a cell holds one value."""
         self._means, self._highest = means, highest
-        self._pages: dict[tuple[bool, int], Floats32] = {}
+        self._pages: dict[tuple[bool, int], Moments] = {}
 
     @property
     def columns(self) -> int:
         """How many columns there are."""
         return self._means.columns
 
-    def values(self, start: int, stop: int) -> Pieces:
-        """Return values of shape (columns, B), in pieces."""
-        return self._read(self._means, start, stop)
+    def at(self, column: int) -> Floats32:
+        """Return the values at a column, (B,)."""
+        values: Floats32 = self._page(self._means, column // PAGE).values[column % PAGE]
+        return values
 
-    def maxima(self, start: int, stop: int) -> Pieces:
-        """Return maxima of shape (columns, B), in pieces."""
-        return self._read(self._highest, start, stop)
-
-    def total(self, start: int, stop: int) -> tuple[Floats, Floats]:
+    def total(self, start: int, stop: int) -> tuple[Floats, Counts]:
         """Return the sums of the known values and how many there are, each (B,)."""
         if stop - start > LONG:
             return self._means.total(start, stop)
-        return total_of(self.values(start, stop))
+        total, count = (np.zeros(len(self._means.exponents)) for _ in range(2))
+        for page, first, last in self._cuts(self._means, start, stop):
+            some, known = page.total(first, last)
+            total += some
+            count += known
+        return total, count
 
-    def _read(self, reel: Reel, start: int, stop: int) -> list[Floats32]:
-        if start >= stop:
-            return [np.empty((0, len(reel.exponents)), dtype=np.float32)]
-        numbers = range(start // PAGE, (stop - 1) // PAGE + 1)
-        return [self._page(reel, n)[max(start - n * PAGE, 0) : stop - n * PAGE] for n in numbers]
+    def most(self, start: int, stop: int) -> tuple[Floats32, Counts]:
+        """Return the largest of the known maxima, NaN without any, and how many there are, each (B,)."""
+        most, count = (
+            np.full(len(self._means.exponents), np.nan, dtype=np.float32),
+            np.zeros(len(self._means.exponents)),
+        )
+        for page, first, last in self._cuts(self._highest, start, stop):
+            some, known = page.most(first, last)
+            np.fmax(most, some, out=most)
+            count += known
+        return most, count
 
-    def _page(self, reel: Reel, number: int) -> Floats32:
+    def _cuts(self, reel: Reel, start: int, stop: int) -> Iterator[tuple[Moments, int, int]]:
+        """Yield the pages of a stretch, each with its first row and the one after its last."""
+        for number in range(start // PAGE, -(-stop // PAGE) if start < stop else 0):
+            first = number * PAGE
+            yield self._page(reel, number), max(start - first, 0), min(stop - first, PAGE)
+
+    def _page(self, reel: Reel, number: int) -> Moments:
         key = (reel is self._means, number)
         if key not in self._pages:
             first = number * PAGE
             part = reel.part(first, min(first + PAGE, reel.columns))
-            self._pages[key] = turned(part, reel.exponents)
+            self._pages[key] = Moments(turned(part, reel.exponents))
         return self._pages[key]
 
 
@@ -155,7 +170,7 @@ class Pages:
         column = int(index[0])
         if not 0 <= column < self.columns:
             return np.full((self.series, 1), np.nan, dtype=np.float32)
-        return self._paged.values(column, column + 1)[0].T
+        return self._paged.at(column)[:, None]
 
     def mean(self, ends: Ints, length: int) -> Floats32:
         """Return the mean of the known values among the `length` that end at each column, shape (B, G); NaN without any."""

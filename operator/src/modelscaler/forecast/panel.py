@@ -11,7 +11,7 @@ from typing import Final, Protocol, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from modelscaler.forecast.stretches import KNOWN_SHARE_OF_PEAK, Pieces, Stretches, total_of
+from modelscaler.forecast.stretches import KNOWN_SHARE_OF_PEAK, Counts, Stretches
 
 Floats32: TypeAlias = NDArray[np.float32]
 Floats64: TypeAlias = NDArray[np.float64]
@@ -71,17 +71,18 @@ class Whole:
         """How many columns there are."""
         return int(self.every.shape[1])
 
-    def values(self, start: int, stop: int) -> Pieces:
-        """Return values of shape (columns, B), in one piece."""
-        return [self.every[:, start:stop].T]
-
-    def maxima(self, start: int, stop: int) -> Pieces:
-        """Return maxima of shape (columns, B), in one piece."""
-        return [self.highest[:, start:stop].T]
-
-    def total(self, start: int, stop: int) -> tuple[Floats64, Floats64]:
+    def total(self, start: int, stop: int) -> tuple[Floats64, Counts]:
         """Return the sums of the known values and how many there are, each (B,)."""
-        return total_of(self.values(start, stop))
+        stretch = self.every[:, start:stop]
+        known = np.isfinite(stretch)
+        return np.where(known, stretch, 0.0).sum(axis=1, dtype=np.float64), known.sum(axis=1)
+
+    def most(self, start: int, stop: int) -> tuple[Floats32, Counts]:
+        """Return the largest of the known maxima, NaN without any, and how many there are, each (B,)."""
+        stretch = self.highest[:, start:stop]
+        known = np.isfinite(stretch)
+        most = np.where(known, stretch, -np.inf).max(axis=1, initial=-np.inf).astype(np.float32)
+        return np.where(known.any(axis=1), most, np.float32(np.nan)), known.sum(axis=1)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,16 +1,16 @@
 """Forecasting as the controller uses it: give it readings, ask it for the whole fleet at once; it never blocks."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import TypeAlias
 
-from modelscaler.api.words import ConditionReason
 from modelscaler.domain import ForecastSettings, LoadWindow, QuantileForecast, WorkloadKey
 from modelscaler.forecast.abreast import Abreast
+from modelscaler.forecast.cohort import Cohort
 from modelscaler.forecast.fleet import Fleet
-from modelscaler.forecast.health import Learning, judged, standing_of
+from modelscaler.forecast.health import Health, Learning, judged, standings
 from modelscaler.forecast.serving import Tick, serve, warm
 from modelscaler.forecast.training import ProcessTrainer, Trainer
 from modelscaler.forecast.tuition import Lessons, Tuition
@@ -99,30 +99,25 @@ class Forecasting:
             if self._running:
                 self._tuition.train_when_due(self.fleet, now)
             for cohort in self.fleet.in_use():
-                networks = self._tuition.networks(cohort.boosted)
-                tick = Tick(now, self.fleet.store, networks, self._settings.stale_after_steps, self._abreast)
+                networks, learning = self._tuition.networks(cohort.boosted), self._learning(cohort)
+                tick = Tick(now, self.fleet.store, networks, self._settings.stale_after_steps, self._abreast, learning)
                 self.fleet.set_clocks(cohort, now)
                 warm(cohort, tick, self._settings.warmed_at_once)
                 self._served |= serve(cohort, tick)
-        return {key: self._explained(key) for key in requests}
+        return {key: self._served.get(key) for key in requests}
 
-    def healthy(self, key: WorkloadKey) -> tuple[bool, ConditionReason, str]:
+    def healthy(self, key: WorkloadKey) -> Health:
         """Say whether forecasts of a series are as good as they can be, one word and one sentence why."""
         cohort = self.fleet.cohort_of(key)
-        if cohort is None:
+        if cohort is None or key not in self._served:
             return judged(None, Learning(False, None, None))
-        tuition, boosted = self._tuition, cohort.boosted
-        learning = Learning(bool(tuition.networks(boosted)), tuition.trouble, tuition.failure(boosted))
-        return judged(standing_of(cohort, key, self._served.get(key)), learning)
+        row = cohort.rows[key]
+        return judged(standings(cohort, slice(row, row + 1))[0], self._learning(cohort))
 
     def poll(self) -> None:
         """Adopt what the training process has finished, if anything; never waits."""
         self._tuition.poll(self.fleet)
 
-    def _explained(self, key: WorkloadKey) -> QuantileForecast | None:
-        """Return what is served, with why it is whose it is."""
-        served = self._served.get(key)
-        if served is None:
-            return None
-        self._served[key] = replace(served, note=self.healthy(key)[2])
-        return self._served[key]
+    def _learning(self, cohort: Cohort) -> Learning:
+        tuition, boosted = self._tuition, cohort.boosted
+        return Learning(bool(tuition.networks(boosted)), tuition.trouble, tuition.failure(boosted))

@@ -11,13 +11,14 @@ import numpy as np
 from modelscaler.domain import QuantileForecast, WorkloadKey
 from modelscaler.forecast import seeding
 from modelscaler.forecast.abreast import Abreast
-from modelscaler.forecast.assembling import Asked, forecasts
+from modelscaler.forecast.assembling import Asked, forecasts, shares_at
 from modelscaler.forecast.batch import answer, failing, settle, settled
 from modelscaler.forecast.cohort import Chosen, Cohort
 from modelscaler.forecast.fleet import chunks, cold_rows
+from modelscaler.forecast.health import Learning, Standing, judged, note_standing, standings
 from modelscaler.forecast.network import Network
 from modelscaler.forecast.panel import Panel
-from modelscaler.forecast.pipeline import rungs_to
+from modelscaler.forecast.pipeline import NETWORKS, rungs_to
 from modelscaler.forecast.store import LoadStore, complete_cell
 
 WARMED_ROWS: Final = 16  # a day is replayed of each: 30 MB at once
@@ -28,7 +29,7 @@ CHUNK_ROWS: Final = 500  # about 15 MB at once, of which two
 class Tick:
     """One tick: the time, the readings so far, the networks that there are, and after how many steps a series is stale.
 
-    `abreast` works on several chunks at once.
+    `abreast` works on several chunks at once, `learning` says where the networks stand.
     """
 
     now: datetime
@@ -36,6 +37,11 @@ class Tick:
     networks: Mapping[str, Network]
     stale_after_steps: int
     abreast: Abreast
+    learning: Learning
+
+    def said_of(self, standing: Standing) -> str:
+        """Return why a forecast is whose it is."""
+        return judged(standing, self.learning)[2]
 
     @property
     def complete(self) -> int:
@@ -88,8 +94,10 @@ def _from(cohort: Cohort, tick: Tick, rows: Chosen, panel: Panel, origin: int) -
     rungs = [rung for rung in rungs_to(waited + int(steps.max())) if rung <= cohort.rungs[-1]]
     found = answer(cohort, panel, rows, origin, newest, len(rungs), tick.networks)
     there = np.flatnonzero(newest == origin)
-    numbers = np.arange(len(cohort.keys))[rows]
-    made = forecasts(Asked(tick.now, tick.store.step_seconds, waited, steps[there]), found.of(there), rungs)
-    cohort.table["able"][numbers[there]] = found.able[there]
-    cohort.table["failing"][numbers[there]] = failing(cohort.online(rows), len(rungs), found.able)[there]
-    return {cohort.keys[number]: forecast for number, forecast in zip(numbers[there], made, strict=True)}
+    chosen, found = np.arange(len(cohort.keys))[rows][there], found.of(there)
+    failed = failing(cohort.online(chosen), len(rungs), found.able, cohort.table["failing"][chosen])
+    learned = shares_at(found.shares, rungs, waited + steps[there])[:, : len(NETWORKS)].sum(axis=1)
+    note_standing(cohort, chosen, learned, found.able, failed)
+    notes = [tick.said_of(standing) for standing in standings(cohort, chosen)]
+    made = forecasts(Asked(tick.now, tick.store.step_seconds, waited, steps[there]), found, rungs, notes)
+    return {cohort.keys[number]: forecast for number, forecast in zip(chosen.tolist(), made, strict=True)}

@@ -1,9 +1,9 @@
-"""Means, maxima and counts over single stretches of many series, from pieces in which a row is a moment and not a series.
+"""Means, maxima and counts over single stretches of many series, from arrays in which a row is a moment and not a series.
 
 So numpy adds and compares all series side by side, which is several times as fast as along each of them.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Final, Protocol, TypeAlias
 
 import numpy as np
@@ -14,7 +14,7 @@ from modelscaler.domain import Floats
 KNOWN_SHARE_OF_PEAK: Final = 0.7  # a maximum over fewer known values than this would be too low too often
 
 Loads: TypeAlias = NDArray[np.float32]
-Pieces: TypeAlias = Sequence[Loads]
+Counts: TypeAlias = NDArray[np.floating] | NDArray[np.integer]
 
 
 class Reader(Protocol):
@@ -24,14 +24,11 @@ class Reader(Protocol):
     def columns(self) -> int:
         """How many columns there are."""
 
-    def values(self, start: int, stop: int) -> Pieces:
-        """Return the values, (columns, B) in one or more pieces; at least one piece."""
-
-    def maxima(self, start: int, stop: int) -> Pieces:
-        """Return the maxima that the cells hold, in pieces as well."""
-
-    def total(self, start: int, stop: int) -> tuple[Floats, Floats]:
+    def total(self, start: int, stop: int) -> tuple[Floats, Counts]:
         """Return the sums of the known values and how many there are, each (B,)."""
+
+    def most(self, start: int, stop: int) -> tuple[Loads, Counts]:
+        """Return the largest of the known maxima, NaN without any, and how many there are, each (B,)."""
 
 
 class Stretches:
@@ -44,7 +41,7 @@ class Stretches:
 
     def mean(self, end: int, length: int) -> Loads:
         """Return the mean of the known values among the `length` that end at a column; NaN without any."""
-        return self._remembered("mean", end, length, lambda start, stop: mean_of(*self._reader.total(start, stop)))
+        return self._remembered("mean", end, length, self._mean)
 
     def peak(self, end: int, length: int) -> Loads:
         """Return the maximum of the `length` values that end at a column; NaN where too few are known."""
@@ -54,8 +51,14 @@ class Stretches:
         """Return how many values up to a column are known."""
         return self._remembered("known", end, self._reader.columns, self._count)
 
+    def _mean(self, start: int, stop: int) -> Loads:
+        total, count = self._reader.total(start, stop)
+        mean = np.maximum(total / np.maximum(count, 1), 0.0)
+        return np.where(count > 0, mean, np.nan).astype(np.float32)
+
     def _peak(self, start: int, stop: int, end: int, length: int) -> Loads:
-        return peak_of(self._reader.maxima(start, stop if end + 1 >= length else start), length)
+        most, count = self._reader.most(start, stop if end + 1 >= length else start)
+        return np.where(count >= max(1.0, KNOWN_SHARE_OF_PEAK * length), most, np.float32(np.nan))
 
     def _count(self, start: int, stop: int) -> Loads:
         return self._reader.total(start, stop)[1].astype(np.float32)
@@ -68,37 +71,30 @@ class Stretches:
         return self._found[kind, end, length]
 
 
-def total_of(pieces: Pieces) -> tuple[Floats, Floats]:
-    """Return the sums of the known values of a stretch and how many there are, each (B,)."""
-    total, count = (np.zeros(pieces[0].shape[1]) for _ in range(2))
-    for piece in pieces:
-        sums = np.add.reduce(piece, axis=0)
-        gaps = np.flatnonzero(np.isnan(sums))
-        count += len(piece)
-        if len(gaps):
-            known = np.isfinite(piece[:, gaps])
-            sums[gaps] = np.where(known, piece[:, gaps], 0.0).sum(axis=0)
-            count[gaps] += known.sum(axis=0) - len(piece)
-        total += sums
-    return total, count
+class Moments:
+    """Moments of B series, (columns, B), NaN where unknown: prepared for sums and maxima over any of them."""
 
+    def __init__(self, values: Loads) -> None:
+        """Look which are known."""
+        self.values = values
+        self._filled = values
+        self._known: NDArray[np.int32] | None = None  # how many are up to each row, the first being before any
+        gaps = np.isnan(values)
+        if gaps.any():
+            self._filled = np.where(gaps, np.float32(0.0), values)
+            self._known = np.zeros((len(values) + 1, values.shape[1]), dtype=np.int32)
+            np.cumsum(~gaps, axis=0, out=self._known[1:])
 
-def mean_of(total: Floats, count: Floats) -> Loads:
-    """Return means, not below zero; NaN where nothing is known."""
-    mean = np.maximum(total / np.maximum(count, 1.0), 0.0)
-    return np.where(count > 0, mean, np.nan).astype(np.float32)
+    def total(self, start: int, stop: int) -> tuple[Loads, Counts]:
+        """Return the sums of the known values from one row up to another, and how many there are, each (B,)."""
+        return np.add.reduce(self._filled[start:stop], axis=0), self._count(start, stop)
 
+    def most(self, start: int, stop: int) -> tuple[Loads, Counts]:
+        """Return the largest known values from one row up to another, and how many are known, each (B,)."""
+        return np.fmax.reduce(self.values[start:stop], axis=0), self._count(start, stop)
 
-def peak_of(pieces: Pieces, length: int) -> Loads:
-    """Return the maxima of a stretch that has `length` columns when whole, (B,); NaN where too few are known."""
-    least = max(1.0, KNOWN_SHARE_OF_PEAK * length)
-    if sum(len(piece) for piece in pieces) < least:
-        return np.full(pieces[0].shape[1], np.nan, dtype=np.float32)
-    most: Loads = np.maximum.reduce([np.maximum.reduce(piece, axis=0) for piece in pieces if len(piece)])
-    gaps = np.flatnonzero(np.isnan(most))
-    if len(gaps):
-        stretch = np.concatenate([piece[:, gaps] for piece in pieces])
-        known = np.isfinite(stretch)
-        found = np.where(known, stretch, -np.inf).max(axis=0)
-        most[gaps] = np.where(known.sum(axis=0) >= least, found, np.float32(np.nan))
-    return most
+    def _count(self, start: int, stop: int) -> Counts:
+        if self._known is None:
+            return np.full(self.values.shape[1], stop - start, dtype=np.int32)
+        count: NDArray[np.int32] = self._known[stop] - self._known[start]
+        return count
