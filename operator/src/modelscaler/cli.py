@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from modelscaler import __version__
 
 if TYPE_CHECKING:
+    from modelscaler.api.v1alpha1 import ModelDeploymentStatus
     from modelscaler.backtest.trace import Trace
 
 
@@ -98,7 +99,13 @@ def _add_validate(parser: argparse.ArgumentParser) -> None:
 
 def _add_explain(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(handler=_explain)
-    parser.add_argument("name", help="name of the ModelDeployment")
+    parser.add_argument("name", nargs="?", help="name of the ModelDeployment")
+    parser.add_argument(
+        "--file",
+        "-f",
+        metavar="FILE",
+        help="read what `kubectl get mdep -o yaml` printed instead of asking a cluster; -: stdin",
+    )
     parser.add_argument("--namespace", "-n", default="default")
     parser.add_argument("--kubeconfig", default=None)
     parser.add_argument("--context", default=None)
@@ -199,19 +206,37 @@ def _validate(arguments: argparse.Namespace) -> int:
 
 
 def _explain(arguments: argparse.Namespace) -> int:
-    from modelscaler.cluster.calls import ClusterCalls  # noqa: PLC0415
-    from modelscaler.cluster.connection import connect  # noqa: PLC0415
     from modelscaler.cluster.errors import ApiCallError  # noqa: PLC0415
     from modelscaler.explain import explain  # noqa: PLC0415
-    from modelscaler.workload import parse_status  # noqa: PLC0415
+    from modelscaler.workload.files import FileError  # noqa: PLC0415
 
     try:
-        calls = ClusterCalls(connect(arguments.kubeconfig, arguments.context))
-        body = calls.model_deployment(arguments.namespace, arguments.name)
-    except ApiCallError as error:
+        statuses = _statuses_in_file(arguments) if arguments.file else _status_in_cluster(arguments)
+    except (ApiCallError, FileError, OSError) as error:
         return _refuse(str(error))
-    print(explain(f"{arguments.namespace}/{arguments.name}", parse_status(body.get("status"))))
+    print("\n\n".join(explain(name, status) for name, status in statuses))
     return 0
+
+
+def _statuses_in_file(arguments: argparse.Namespace) -> "list[tuple[str, ModelDeploymentStatus]]":
+    from modelscaler.workload.files import read_statuses  # noqa: PLC0415
+
+    if arguments.file == "-":
+        return read_statuses(sys.stdin.read(), "stdin", arguments.name)
+    return read_statuses(Path(arguments.file).read_text(encoding="utf-8"), arguments.file, arguments.name)
+
+
+def _status_in_cluster(arguments: argparse.Namespace) -> "list[tuple[str, ModelDeploymentStatus]]":
+    from modelscaler.cluster.calls import ClusterCalls  # noqa: PLC0415
+    from modelscaler.cluster.connection import connect  # noqa: PLC0415
+    from modelscaler.workload import parse_status  # noqa: PLC0415
+    from modelscaler.workload.files import FileError  # noqa: PLC0415
+
+    if arguments.name is None:
+        raise FileError("explain: got no name, expected that of a ModelDeployment, or --file FILE")
+    calls = ClusterCalls(connect(arguments.kubeconfig, arguments.context))
+    body = calls.model_deployment(arguments.namespace, arguments.name)
+    return [(f"{arguments.namespace}/{arguments.name}", parse_status(body.get("status")))]
 
 
 def _replay(arguments: argparse.Namespace) -> int:

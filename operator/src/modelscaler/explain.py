@@ -1,6 +1,22 @@
-"""Say in one sentence, then in a table, what a ModelDeployment's last decision was and why. Pure."""
+"""Say in one sentence, then in tables, what a ModelDeployment's last decision was and why. Pure."""
 
-from modelscaler.api.v1alpha1 import ModelDeploymentStatus
+from collections.abc import Sequence
+from typing import Final
+
+from modelscaler.api.v1alpha1 import CandidateStatus, Decision, DesiredPool, ModelDeploymentStatus, RunnerUp
+
+HEADS: Final = (
+    "candidate",
+    "needed",
+    "replicas",
+    "rps/replica",
+    "with ladder",
+    "per hour",
+    "starts in",
+    "carries",
+    "why",
+)
+CARRIES: Final = {"Yes": "yes", "CheaperAnswers": "with cheaper answers", "No": "no"}
 
 
 def explain(name: str, status: ModelDeploymentStatus) -> str:
@@ -8,12 +24,21 @@ def explain(name: str, status: ModelDeploymentStatus) -> str:
     decision = status.last_decision
     if decision is None:
         return f"{name}: no decision yet"
+    parts = [f"{name}: {decision.message}", _pairs(_facts(status, decision))]
+    if decision.candidates:
+        parts.append(_table(decision.candidates))
+    if status.conditions:
+        parts.append(_pairs([(f"{c.type}={c.status}", f"{c.reason}: {c.message}") for c in status.conditions]))
+    return "\n\n".join(parts)
+
+
+def _facts(status: ModelDeploymentStatus, decision: Decision) -> list[tuple[str, str]]:
     rows = [
         ("decided", decision.time),
         ("reason", decision.reason),
         ("bound by", decision.binding_constraint),
         ("measured", _rps(decision.measured_rps)),
-        ("forecast", _rps(decision.forecast_rps)),
+        ("forecast", _rps(decision.forecast_rps) + _within(decision)),
         ("planned for", _rps(decision.planned_rps)),
     ]
     if status.active:
@@ -26,16 +51,30 @@ def explain(name: str, status: ModelDeploymentStatus) -> str:
     if status.served_accuracy is not None:
         rows.append(("answers", _answers(status)))
     if decision.runner_up:
-        second = decision.runner_up
-        rows.append(
-            (
-                "runner-up",
-                f"{second.placement}-{second.variant} x {second.replicas} at {second.hourly_cost}: {second.why_not}",
-            )
-        )
-    rows += [(f"{c.type}={c.status}", f"{c.reason}: {c.message}") for c in status.conditions]
-    width = max(len(label) for label, _ in rows)
-    return "\n".join([f"{name}: {decision.message}", "", *(f"  {label:<{width}}  {text}" for label, text in rows)])
+        rows.append(("runner-up", _runner_up(decision.runner_up, status.desired)))
+    return rows
+
+
+def _within(decision: Decision) -> str:
+    if decision.forecast_rps is None or decision.horizon_seconds is None:
+        return ""
+    return f" within {decision.horizon_seconds} s"
+
+
+def _runner_up(second: RunnerUp, desired: DesiredPool | None) -> str:
+    pool = f"{second.placement}-{second.variant} x {second.replicas} at {second.hourly_cost} per hour"
+    return f"{pool}{_difference(second.hourly_cost, desired)}: {second.why_not}"
+
+
+def _difference(hourly_cost: str, desired: DesiredPool | None) -> str:
+    """Return what something would cost besides what is wanted; nothing where it cannot be told."""
+    try:
+        more = float(hourly_cost) - float(desired.hourly_cost) if desired else float("nan")
+    except ValueError:  # edited by hand
+        return ""
+    if abs(more) < 1e-9:
+        return ", the same"
+    return "" if more != more else f", {abs(more):.3g} {'more' if more > 0.0 else 'less'}"  # noqa: PLR0124 - NaN
 
 
 def _carried(status: ModelDeploymentStatus) -> list[str]:
@@ -62,3 +101,32 @@ def _answers(status: ModelDeploymentStatus) -> str:
 
 def _rps(text: str | None) -> str:
     return f"{text} requests/s" if text is not None else "unknown"
+
+
+def _pairs(rows: Sequence[tuple[str, str]]) -> str:
+    width = max(len(label) for label, _ in rows)
+    return "\n".join(f"  {label:<{width}}  {text}" for label, text in rows)
+
+
+def _table(candidates: Sequence[CandidateStatus]) -> str:
+    """Return the candidates line by line, the one taken with a star."""
+    rows = [HEADS, *(_row(one) for one in candidates)]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(HEADS))]
+    return "\n".join(
+        "  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
+    )
+
+
+def _row(one: CandidateStatus) -> tuple[str, ...]:
+    taken = one.why_not is None
+    return (
+        f"{one.placement}-{one.variant}{' *' if taken else ''}",
+        str(one.needed),
+        str(one.replicas),
+        one.replica_rps,
+        one.ladder_rps or "-",
+        one.hourly_cost,
+        f"{one.start_seconds} s",
+        CARRIES[one.carries],
+        f"bound by {one.bound_by}" if taken else f"{one.bound_by}: {one.why_not}",
+    )

@@ -47,6 +47,8 @@ def test_status_tells_what_serves_what_is_wanted_and_why_when_a_decision_was_mad
             "hourlyCost": "0.1",
             "whyNot": "costs 2.5 times as much",
         },
+        "horizonSeconds": 75,
+        "candidates": [],
     }
 
 
@@ -103,7 +105,8 @@ def test_unknown_figures_are_absent_when_nothing_is_known() -> None:
     body = status_body(next_status(blind))
     assert body["load"] == {"time": "2026-03-02T09:00:00Z"}
     assert "forecast" not in body
-    assert body["lastDecision"].keys() == {"time", "reason", "message", "bindingConstraint", "plannedRps"}
+    known = {"time", "reason", "message", "bindingConstraint", "plannedRps", "horizonSeconds", "candidates"}
+    assert body["lastDecision"].keys() == known
 
 
 def test_replicas_asked_for_are_the_step_s_and_ready_ones_the_pool_s_when_scaling_up() -> None:

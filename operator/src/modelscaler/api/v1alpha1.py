@@ -584,6 +584,26 @@ class RunnerUp(ApiModel):
     why_not: LongText = Field(description="Why it lost.")
 
 
+class CandidateStatus(ApiModel):
+    """A candidate as the last decision weighed it."""
+
+    placement: ShortText = Field(description="Placement.")
+    variant: ShortText = Field(description="Variant.")
+    needed: int = Field(ge=0, description="Replicas for the demand planned for, whatever the limits.")
+    replicas: int = Field(ge=0, description="Replicas within the limits; of the one taken, those that are wanted.")
+    hourly_cost: ShortText = Field(description="Price of those replicas per hour.")
+    replica_rps: ShortText = Field(description="Requests per second of one replica within the objective.")
+    ladder_rps: ShortText | None = Field(
+        default=None, description="The same with the help of the replica's cheaper variants; absent where it has none."
+    )
+    start_seconds: int = Field(ge=0, description="From creating a replica to ready.")
+    carries: Literal["Yes", "CheaperAnswers", "No"] = Field(
+        description="Whether it carries the demand within its limits; CheaperAnswers: only with cheaper answers for good."
+    )
+    bound_by: ShortText = Field(description="One word: what decided its size, or why it was not taken.")
+    why_not: ShortText | None = Field(default=None, description="Why it was not taken; absent for the one that was.")
+
+
 class Decision(ApiModel):
     """The last decision, with what it was made on."""
 
@@ -594,7 +614,15 @@ class Decision(ApiModel):
     measured_rps: ShortText | None = Field(default=None, description="Demand measured then; absent when unknown.")
     forecast_rps: ShortText | None = Field(default=None, description="Demand forecast then; absent when unknown.")
     planned_rps: ShortText | None = Field(default=None, description="Demand planned for.")
+    horizon_seconds: int | None = Field(
+        default=None,
+        ge=0,
+        description="Within how many seconds the forecast demand comes: what starts now serves by then.",
+    )
     runner_up: RunnerUp | None = Field(default=None, description="The second-best choice; absent when there was none.")
+    candidates: list[CandidateStatus] = Field(
+        default_factory=list, max_length=8, description="What was weighed: the one taken, then the cheapest first."
+    )
 
 
 class Unavailable(ApiModel):

@@ -14,8 +14,9 @@ from modelscaler.planner.claims import Bidder
 from modelscaler.planner.memory import recalled
 from modelscaler.planner.plan import plan, sized_options
 from modelscaler.planner.transition import next_step
+from modelscaler.planner.weighing import Weighed, weigh
 from modelscaler.render import RenderDefaults, Rendering, render
-from modelscaler.status import ForecastHealth, StatusInputs, measured_from, next_status, policy_state
+from modelscaler.status import ForecastHealth, StatusInputs, decides_anew, measured_from, next_status, policy_state
 from modelscaler.status.tuning import latest, policy_from, tuning_now
 from modelscaler.workload import InvalidSpec, workload_from
 
@@ -107,6 +108,9 @@ def _planned(inputs: Inputs, settings: Settings, resource: ModelDeployment, work
     if workload.paused:
         message = f"paused; would have: {wanted.message}"
         wanted = replace(wanted, reason=DecisionReason.PAUSED, binding=Binding.PAUSED, message=message)
+    weighed: tuple[Weighed, ...] = ()
+    if decides_anew(inputs.entry.status, wanted):
+        weighed = weigh(workload, seen, inputs.forecast, before, settings.lead_seconds)
     status = next_status(
         replace(
             _status_inputs(inputs),
@@ -116,6 +120,7 @@ def _planned(inputs: Inputs, settings: Settings, resource: ModelDeployment, work
             step=step,
             tuning=tuning,
             capacities=counted_on,
+            candidates=weighed,
         )
     )
     tunable = tunable_from(workload, stated, seen) if resource.spec.scaling.self_tuning == "Auto" else None

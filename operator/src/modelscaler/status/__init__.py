@@ -1,7 +1,7 @@
 """From what was seen, forecast, planned and done to the status that people read and the operator remembers by. Pure."""
 
 from modelscaler.status.capacity import measured_from
-from modelscaler.status.following import next_status
+from modelscaler.status.following import decides_anew, next_status
 from modelscaler.status.inputs import ForecastHealth, StatusInputs, slo_verdict
 from modelscaler.status.memory import policy_state
 from modelscaler.status.settling import settle
@@ -10,6 +10,7 @@ from modelscaler.status.wording import status_body
 __all__ = [
     "ForecastHealth",
     "StatusInputs",
+    "decides_anew",
     "measured_from",
     "next_status",
     "policy_state",

@@ -15,6 +15,7 @@ from modelscaler.api.v1alpha1 import (
 from modelscaler.api.words import Binding, DecisionReason
 from modelscaler.domain import Choice, Observation, Plan, PoolKey, QuantileForecast, Step, Value, Workload, known
 from modelscaler.planner.recourse import degraded_share
+from modelscaler.status.candidates import candidates_status
 from modelscaler.status.capacity import capacity_status
 from modelscaler.status.conditions import conditions
 from modelscaler.status.inputs import StatusInputs
@@ -50,12 +51,11 @@ def _undecided(inputs: StatusInputs) -> ModelDeploymentStatus:
 
 def _decided(inputs: StatusInputs, workload: Workload, plan: Plan, step: Step) -> ModelDeploymentStatus:
     state, seen = step.state, inputs.observation
-    desired = _desired(plan.target)
     return ModelDeploymentStatus(
         observed_generation=inputs.generation,
         conditions=conditions(inputs),
         active=_active(state.active, seen, step) if state.active and seen else None,
-        desired=desired,
+        desired=_desired(plan.target),
         transition=transition_status(state.switch),
         unavailable=unavailable_status(state.outages),
         load=_load(seen) if seen else None,
@@ -63,7 +63,7 @@ def _decided(inputs: StatusInputs, workload: Workload, plan: Plan, step: Step) -
         served_accuracy=optional_share(served_accuracy(workload, seen)) if seen else None,
         degraded_share=optional_share(degraded_share(workload, seen, state.active)) if seen else None,
         capacity=capacity_status(inputs.capacities),
-        last_decision=_decision(inputs, plan, desired),
+        last_decision=_decision(inputs, plan),
         tuning=inputs.tuning,
         policy=policy_status(state, workload.fallback.failure_threshold if workload.fallback else 1),
     )
@@ -110,10 +110,10 @@ def _forecast(forecast: QuantileForecast | None, plan: Plan, quantile: float) ->
     )
 
 
-def _decision(inputs: StatusInputs, plan: Plan, desired: DesiredPool) -> Decision:
+def _decision(inputs: StatusInputs, plan: Plan) -> Decision:
     """Return the last decision: a new one when this tick decided something, else the one that still stands."""
     before = inputs.previous.last_decision
-    if before and inputs.previous.desired == desired and _stands(before, plan):
+    if before and not decides_anew(inputs.previous, plan):
         return before
     return Decision(
         time=to_the_second(inputs.now),
@@ -123,8 +123,16 @@ def _decision(inputs: StatusInputs, plan: Plan, desired: DesiredPool) -> Decisio
         measured_rps=optional_decimal(plan.demand.measured_rps),
         forecast_rps=optional_decimal(plan.demand.forecast_rps),
         planned_rps=decimal(plan.demand.planned_rps),
+        horizon_seconds=round(plan.demand.horizon_seconds),
         runner_up=_runner_up(plan),
+        candidates=candidates_status(inputs.candidates, plan),
     )
+
+
+def decides_anew(previous: ModelDeploymentStatus, plan: Plan) -> bool:
+    """Tell whether a plan is a new decision, or the last one still stands."""
+    before = previous.last_decision
+    return before is None or previous.desired != _desired(plan.target) or not _stands(before, plan)
 
 
 def _stands(before: Decision, plan: Plan) -> bool:

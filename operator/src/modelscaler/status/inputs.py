@@ -17,6 +17,7 @@ from modelscaler.domain import (
     Workload,
     Zero,
 )
+from modelscaler.planner.weighing import Weighed
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +34,9 @@ class StatusInputs:
     """Everything that a status speaks of.
 
     A decision brings `workload`, `plan` and `step`; a ModelDeployment that cannot be managed brings `rejected` instead, the
-    reason and a sentence. `capacities` are what the plan counts on. `observation`
-    None: nothing could be observed, since the spec cannot be read.
+    reason and a sentence. `capacities` are what the plan counts on. `candidates` are what the plan weighed, the one it takes
+    first; needed only where it makes a new decision (`decides_anew`). `observation` None: nothing could be observed, since the
+    spec cannot be read.
     """
 
     generation: int
@@ -48,6 +50,7 @@ class StatusInputs:
     plan: Plan | None = None
     step: Step | None = None
     capacities: tuple[Carried, ...] = ()
+    candidates: tuple[Weighed, ...] = ()
     rejected: tuple[ConditionReason, str] | None = None
     tuning: TuningStatus | None = None
 

@@ -1,4 +1,4 @@
-"""Files of manifests without a cluster: checked for `modelscaler validate`, read for `modelscaler replay`."""
+"""Files of manifests without a cluster: checked for `modelscaler validate`, read for `replay` and `explain`."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -8,12 +8,12 @@ import yaml
 from pydantic import ValidationError
 
 from modelscaler.api import GROUP, KIND
-from modelscaler.api.v1alpha1 import ModelDeployment
+from modelscaler.api.v1alpha1 import ModelDeployment, ModelDeploymentStatus
 from modelscaler.domain import Workload
 from modelscaler.workload.checks import coverage_problem, problems
 from modelscaler.workload.conversion import workload_from
 from modelscaler.workload.invalid import InvalidSpec, invalid_from
-from modelscaler.workload.parsing import parse_profile
+from modelscaler.workload.parsing import parse_profile, parse_status
 
 PROFILE_KEY = "profile.json"
 """Of a ConfigMap that holds a profile."""
@@ -70,6 +70,31 @@ def read_workload(file: Path, profile: Path | None) -> Workload:
     return workload_from(resource, parse_profile(profile.read_text(encoding="utf-8")) if profile else None)
 
 
+def read_statuses(text: str, file: str, name: str | None = None) -> list[tuple[str, ModelDeploymentStatus]]:
+    """Read ModelDeployments' statuses from what kubectl printed with `-o yaml` or `-o json`, a list of them too.
+
+    Args:
+        text: What it printed.
+        file: What to call it in the complaints.
+        name: Of the one that is wanted; None: all.
+
+    Returns:
+        Namespace and name as one word, and the status, of each.
+
+    Raises:
+        FileError: It is no YAML, or there is no such ModelDeployment.
+    """
+    try:
+        documents = [document for document in yaml.safe_load_all(text) if isinstance(document, Mapping)]
+    except yaml.YAMLError as error:
+        raise FileError(f"{file}: no YAML: {' '.join(str(error).split())}") from None
+    listed = [item for document in documents for item in (document.get("items") or [document])]
+    found = [item for item in listed if _is_ours(item) and name in (None, _name_of(item))]
+    if not found:
+        raise FileError(f"{file}: no ModelDeployment{f' {name}' if name else ''}, expected one, as kubectl prints it")
+    return [(_full_name_of(item), parse_status(item.get("status"))) for item in found]
+
+
 def _check(document: Mapping[str, Any]) -> Iterator[InvalidSpec]:
     metadata = document.get("metadata") or {}
     placed = (
@@ -99,3 +124,9 @@ def _is_ours(document: object) -> bool:
 def _name_of(document: Mapping[str, Any]) -> str:
     metadata = document.get("metadata")
     return str(metadata.get("name", "without a name")) if isinstance(metadata, Mapping) else "without a name"
+
+
+def _full_name_of(document: Mapping[str, Any]) -> str:
+    metadata = document.get("metadata")
+    namespace = metadata.get("namespace") if isinstance(metadata, Mapping) else None
+    return f"{namespace or 'default'}/{_name_of(document)}"

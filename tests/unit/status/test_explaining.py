@@ -1,0 +1,186 @@
+"""`modelscaler explain`: from a decision on the example to the table that people read."""
+
+import io
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+import yaml
+
+import builders
+from modelscaler.api.v1alpha1 import ModelDeploymentStatus
+from modelscaler.api.words import Binding, ConditionReason, GrantReason
+from modelscaler.cli import main
+from modelscaler.controller.decide import Inputs, Settings, decide
+from modelscaler.controller.summaries import Entry
+from modelscaler.domain import Allowance, PolicyState, PoolKey, PoolObservation, Value, WorkloadKey, Zero
+from modelscaler.explain import explain
+from modelscaler.planner.plan import plan
+from modelscaler.planner.weighing import weigh
+from modelscaler.render import RenderDefaults
+from modelscaler.status import ForecastHealth, settle, status_body
+from modelscaler.status.candidates import candidates_status
+from modelscaler.workload import parse_resource
+
+ROOT = Path(__file__).parents[3]
+EXAMPLE = ROOT / "examples" / "01-search-ranker" / "modeldeployment.yaml"
+SETTINGS = Settings(15.0, 30.0, 30.0, RenderDefaults(server_image="server"), 60.0)
+HEALTHY = ForecastHealth(True, ConditionReason.LEARNED, "the learned model serves")
+GPU = PoolKey("gpu", "full")
+
+
+def decided(
+    rps: float, *pools: PoolObservation, previous: ModelDeploymentStatus | None = None, seconds: float = 0.0
+) -> ModelDeploymentStatus:
+    """Return the status after one decision on the example, 40 % more load being forecast."""
+    now = builders.NOW + timedelta(seconds=seconds)
+    resource = parse_resource(yaml.safe_load(EXAMPLE.read_text()))
+    seen = builders.observation(Value(rps, now) if rps else Zero(now), *pools, now=now, selected=GPU if pools else None)
+    entry = Entry(
+        WorkloadKey("shop", "search-ranker"), "u", 1, 1, resource, None, previous or ModelDeploymentStatus(), False
+    )
+    forecast = builders.forecast(1.4 * rps, made_at=now, spread=0.1)
+    return decide(Inputs(now, entry, None, None, seen, forecast, HEALTHY), SETTINGS).status
+
+
+def printed(status: ModelDeploymentStatus, **metadata: str) -> str:
+    """Return what `kubectl get mdep -o yaml` prints."""
+    body = {"apiVersion": "modelscaler.dev/v1alpha1", "kind": "ModelDeployment", "status": status_body(status)}
+    return yaml.safe_dump(body | {"metadata": {"name": "search-ranker", "namespace": "shop"} | metadata})
+
+
+def test_sentence_facts_and_candidates_are_told_when_a_decision_was_made() -> None:
+    told = explain("shop/search-ranker", decided(40.0))
+
+    assert told.startswith(
+        "shop/search-ranker: forecast 61 rps at 0.9 within 42 s, measured 40 rps; gpu-full carries 41.6 rps per replica"
+    )
+    assert "  forecast     61 requests/s within 42 s\n" in told
+    assert (
+        "  runner-up    cpu-int8 x 4 at 0.12 per hour, 0.04 more: it would cost 0.12 per hour instead of 0.08\n" in told
+    )
+    assert TABLE in told
+
+
+COST = "Cost: it would cost 0.12 per hour instead of 0.08"
+TABLE = f"""
+  candidate   needed  replicas  rps/replica  with ladder  per hour  starts in  carries  why
+  gpu-full *  2       2         41.6         84.7         0.08      12 s       yes      bound by Demand
+  cpu-int8    4       4         15.7         -            0.12      10 s       yes      {COST}
+"""
+
+
+def test_constraint_is_told_when_a_candidate_cannot_carry_the_demand() -> None:
+    cpu = decided(110.0, previous=None).last_decision
+    assert cpu is not None
+
+    told = {(one.placement, one.variant): one for one in cpu.candidates}
+    assert told["cpu", "int8"].carries == "No"
+    assert told["cpu", "int8"].bound_by == Binding.MAX_REPLICAS
+    assert told["cpu", "int8"].needed > told["cpu", "int8"].replicas == 8
+    assert "rps short" in str(told["cpu", "int8"].why_not)
+
+
+def test_candidates_are_kept_when_the_decision_stands() -> None:
+    first = decided(40.0)
+    serving = builders.pool(GPU, 2)
+
+    later = decided(40.0, serving, previous=first, seconds=15.0)
+    same = decided(40.0, serving, previous=later, seconds=30.0)
+
+    assert later.last_decision is not None
+    assert same.last_decision == later.last_decision
+    assert settle(later, same, builders.NOW + timedelta(seconds=30.0), 30.0) is None
+
+
+def test_candidates_change_with_the_decision() -> None:
+    first = decided(20.0)
+
+    grown = decided(60.0, builders.pool(GPU, 1), previous=first, seconds=15.0).last_decision
+
+    assert first.last_decision is not None
+    assert grown is not None
+    assert [c.needed for c in first.last_decision.candidates] != [c.needed for c in grown.candidates]
+    assert grown.candidates[0].replicas == 2
+
+
+def test_the_one_taken_comes_first_and_the_runner_up_says_the_same() -> None:
+    workload, seen = builders.workload(), builders.observation(300.0)
+    arguments = (workload, seen, builders.forecast(300.0), PolicyState(), 15.0)
+
+    made, weighed = plan(*arguments)[0], weigh(*arguments)
+
+    assert weighed[0].option.candidate.pool == made.target.pool
+    assert [one.lost_by is None for one in weighed] == [True, False, False, False]
+    assert made.runner_up is not None
+    second = next(one for one in weighed if one.option.candidate.pool == made.runner_up.pool)
+    assert second.why_not == made.why_not_runner_up
+    costs = [one.option.hourly_cost for one in weighed[1:] if one.option.feasible]
+    assert costs == sorted(costs)
+
+
+def test_who_has_the_accelerators_is_told_when_a_candidate_may_have_none() -> None:
+    outranked = Allowance("gpu", 0, 1, GrantReason.OUTRANKED)
+    seen = builders.observation(300.0, allowances=(outranked,))
+
+    weighed = weigh(builders.workload(), seen, builders.forecast(300.0), PolicyState(), 15.0)
+
+    assert weighed[0].option.candidate.pool.placement == "cpu"
+    refused = [one for one in weighed if one.option.candidate.pool.placement == "gpu"]
+    assert {one.lost_by for one in refused} == {Binding.HIGHER_PRIORITY}
+    assert all("higher priority elsewhere" in str(one.why_not) for one in refused)
+
+
+def test_no_more_than_eight_candidates_are_told() -> None:
+    placements = tuple(builders.placement(f"p{number}", 0.1 + 0.01 * number) for number in range(12))
+    capacities = tuple(builders.capacity(PoolKey(placement.name, "int8")) for placement in placements)
+    workload = builders.workload(placements=placements, capacities=capacities)
+    arguments = (workload, builders.observation(100.0), builders.forecast(100.0), PolicyState(), 15.0)
+
+    told = candidates_status(weigh(*arguments), plan(*arguments)[0])
+
+    assert [one.placement for one in told] == [f"p{number}" for number in range(8)]
+
+
+@pytest.mark.parametrize("wrapped", [False, True])
+def test_a_file_is_explained_when_kubectl_printed_it(
+    wrapped: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = printed(decided(40.0))
+    if wrapped:
+        text = yaml.safe_dump({"apiVersion": "v1", "kind": "List", "items": [yaml.safe_load(text)]})
+    (tmp_path / "mdep.yaml").write_text(text)
+
+    assert main(["explain", "-f", str(tmp_path / "mdep.yaml")]) == 0
+
+    told = capsys.readouterr().out
+    assert told.startswith("shop/search-ranker: forecast 61 rps")
+    assert TABLE in told
+
+
+def test_standard_input_is_explained_when_the_file_is_a_dash(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    both = "---\n".join([printed(decided(40.0)), printed(ModelDeploymentStatus(), name="other")])
+    monkeypatch.setattr("sys.stdin", io.StringIO(both))
+
+    assert main(["explain", "other", "-f", "-"]) == 0
+
+    assert capsys.readouterr().out == "shop/other: no decision yet\n"
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        (["explain"], "got no name, expected that of a ModelDeployment, or --file FILE"),
+        (["explain", "other", "-f"], "no ModelDeployment other, expected one, as kubectl prints it"),
+    ],
+)
+def test_explaining_is_refused_when_nothing_can_be_found(
+    given: list[str], expected: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "mdep.yaml").write_text(printed(ModelDeploymentStatus()))
+
+    assert main([*given, *([str(tmp_path / "mdep.yaml")] if "-f" in given else [])]) == 1
+
+    assert expected in capsys.readouterr().err
