@@ -1,5 +1,6 @@
 from dataclasses import replace
 from datetime import timedelta
+from itertools import count
 from pathlib import Path
 from typing import Literal
 
@@ -334,6 +335,28 @@ def test_a_new_series_is_forecast_in_the_next_tick_when_many_are_new(folder: Pat
     answers = forecasting.forecast(time_of(299), {key: (settings(), HORIZON_SECONDS) for key in keys})
 
     assert all(answer is not None for answer in answers.values())
+
+
+@pytest.mark.parametrize(("seconds_a_round", "expected"), [(0.0, 5), (1.1, 4), (100.0, 2)])
+def test_as_many_new_series_are_warmed_as_there_is_time_for(
+    folder: Path, seconds_a_round: float, expected: int
+) -> None:
+    ticking = count(0.0, seconds_a_round)
+    forecasting = Forecasting(
+        ForecastingSettings(
+            STEP_SECONDS, warmed_at_once=2, warming_seconds=6.0, weights=folder / "shipped.safetensors"
+        ),
+        InstantTrainer(),
+        monotonic=lambda: next(ticking),
+    )
+    keys = [WorkloadKey("shop", f"model-{i}") for i in range(5)]
+    for key in keys:
+        forecasting.load_history(key, window_of(seasonal_load(300)))
+
+    forecasting.forecast(time_of(299), {key: (settings(), HORIZON_SECONDS) for key in keys})
+
+    (cohort,) = forecasting.fleet.in_use()
+    assert cohort.table["warm"].sum() == expected
 
 
 def test_a_part_of_the_fleet_is_learned_from_when_it_is_large(folder: Path) -> None:

@@ -29,24 +29,32 @@ def main() -> int:
     machine = quiet_machine(PACKAGES)
     with fleet(given.series, given.steps, given.warmed, given.seed) as measured:
         loaded = resident_mebibytes()
-        warming = warmed(measured, given)
+        warming, rows = warmed(measured, given)
         restarted = resident_mebibytes()
         seconds = ticked(measured, given.ticks, given.seed)
         parts = by_part(measured)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / MEBIBYTE
     memory = {"loaded": loaded, "restarted": restarted, "after": resident_mebibytes(), "peak": peak}
-    print(report(seconds, warming, parts, memory))
+    print(report(seconds, warming, rows, parts, memory))
     if given.json:
         settings = {name: value for name, value in vars(given).items() if name != "json"}
         settings |= {"stepSeconds": STEP_SECONDS, "historySteps": HISTORY_STEPS}
         bounds = {"seconds": MOST_SECONDS, "mebibytes": MOST_MEBIBYTES}
-        figures = {"tickSeconds": seconds, "warmingSeconds": warming, "partSeconds": parts, "mebibytes": memory}
+        figures = {
+            "tickSeconds": seconds,
+            "warmingSeconds": warming,
+            "warmed": rows,
+            "partSeconds": parts,
+            "mebibytes": memory,
+        }
         write_json(given.json, {"machine": machine.as_json(), "settings": settings, "bounds": bounds, **figures})
     return 0
 
 
-def warmed(measured: Measured, given: argparse.Namespace) -> list[float]:
-    """Tick a few times as after a restart, when each tick warms some series too; return how long each took, in seconds.
+def warmed(measured: Measured, given: argparse.Namespace) -> tuple[list[float], int]:
+    """Tick a few times as after a restart, when each tick warms some series too.
+
+    Returns how long each took, in seconds, and how many series were warmed in all.
 
     The others then go on without: what they cost is the same.
     """
@@ -55,9 +63,11 @@ def warmed(measured: Measured, given: argparse.Namespace) -> list[float]:
         began = time.perf_counter()
         measured.forecast(now)
         seconds.append(time.perf_counter() - began)
+    rows = 0
     for cohort in measured.forecasting.fleet.in_use():
+        rows += int(cohort.table["warm"].sum())
         cohort.table["warm"][:] = True
-    return seconds
+    return seconds, rows
 
 
 def ticked(measured: Measured, ticks: int, seed: int) -> list[float]:
@@ -79,20 +89,25 @@ def resident_mebibytes() -> float:
 
 
 def report(
-    seconds: Sequence[float], warming: Sequence[float], parts: dict[str, float], memory: dict[str, float]
+    seconds: Sequence[float], warming: Sequence[float], rows: int, parts: dict[str, float], memory: dict[str, float]
 ) -> str:
     """Return the figures as text."""
-    rows = [[name, f"{value:.2f}"] for name, value in parts.items()]
+    took = [[name, f"{value:.2f}"] for name, value in parts.items()]
     lines = [
         f"a tick: median {statistics.median(seconds):.2f} s, longest {max(seconds):.2f} s of {len(seconds)} "
         f"(bound {MOST_SECONDS:g} s)",
         f"memory: {memory['loaded']:.0f} MiB with the history, {memory['after']:.0f} MiB at the end, "
         f"{memory['peak']:.0f} MiB at most (bound {MOST_MEBIBYTES:g} MiB)",
-        *([f"a tick after a restart: median {statistics.median(warming):.2f} s"] if warming else []),
+        *([_after_restart(warming, rows)] if warming else []),
         "",
-        markdown_table(["part, on one core", "s"], rows),
+        markdown_table(["part, on one core", "s"], took),
     ]
     return "\n".join(lines)
+
+
+def _after_restart(warming: Sequence[float], rows: int) -> str:
+    median, each = statistics.median(warming), rows / len(warming)
+    return f"a tick after a restart: median {median:.2f} s, in which the state of {each:.0f} series is made anew"
 
 
 def _arguments() -> argparse.Namespace:

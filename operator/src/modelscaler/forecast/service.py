@@ -1,6 +1,7 @@
 """Forecasting as the controller uses it: give it readings, ask it for the whole fleet at once; it never blocks."""
 
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -11,7 +12,7 @@ from modelscaler.forecast.abreast import Abreast
 from modelscaler.forecast.cohort import Cohort
 from modelscaler.forecast.fleet import Fleet
 from modelscaler.forecast.health import Health, Learning, judged, standings
-from modelscaler.forecast.serving import Tick, serve, warm
+from modelscaler.forecast.serving import Tick, Warming, serve, warm
 from modelscaler.forecast.training import ProcessTrainer, Trainer
 from modelscaler.forecast.tuition import Lessons, Tuition
 
@@ -23,14 +24,15 @@ class ForecastingSettings:
     """How the fleet's load is kept and forecast.
 
     `step_seconds` is the step of history and forecasts. After `stale_after_steps` without a known value a series is not
-    forecast. In one tick at most `warmed_at_once` new series are given the state that follows from their history. `lessons` say
-    how the fleet is learned from. `weights` are used in the place of those that ship with the package; the folder `state` keeps
-    what a restart shall not lose. Both may be None.
+    forecast. In one tick `warmed_at_once` new series are given the state that follows from their history, and as many again and
+    again as `warming_seconds` leave time for. `lessons` say how the fleet is learned from. `weights` are used in the place of
+    those that ship with the package; the folder `state` keeps what a restart shall not lose. Both may be None.
     """
 
     step_seconds: float
     stale_after_steps: int = 30
     warmed_at_once: int = 64
+    warming_seconds: float = 4.0
     lessons: Lessons = field(default_factory=Lessons)
     weights: Path | None = None
     state: Path | None = None
@@ -39,14 +41,21 @@ class ForecastingSettings:
 class Forecasting:
     """Keeps the history of every series, forecasts all in one batch, and tunes a network in the background."""
 
-    def __init__(self, settings: ForecastingSettings, trainer: Trainer | None = None) -> None:
+    def __init__(
+        self,
+        settings: ForecastingSettings,
+        trainer: Trainer | None = None,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
         """Start empty.
 
         Args:
             settings: How load is kept and forecast.
             trainer: Runs the trainings. None: a child process of this one; a replay brings one that trains at once.
+            monotonic: Tells seconds, to keep within `warming_seconds`.
         """
         self._settings = settings
+        self._monotonic = monotonic
         trainer = trainer or ProcessTrainer(settings.state)
         self._tuition = Tuition(settings.lessons, trainer, settings.weights, settings.state)
         self._abreast = Abreast()
@@ -95,6 +104,8 @@ class Forecasting:
         for key, (settings, horizon_seconds) in requests.items():
             self.fleet.ask(key, settings, horizon_seconds)
         self._served = {}
+        until = self._monotonic() + self._settings.warming_seconds
+        warming = Warming(self._settings.warmed_at_once, until, self._monotonic)
         if self.fleet.store.last >= 0:
             if self._running:
                 self._tuition.train_when_due(self.fleet, now)
@@ -102,7 +113,7 @@ class Forecasting:
                 networks, learning = self._tuition.networks(cohort.boosted), self._learning(cohort)
                 tick = Tick(now, self.fleet.store, networks, self._settings.stale_after_steps, self._abreast, learning)
                 self.fleet.set_clocks(cohort, now)
-                warm(cohort, tick, self._settings.warmed_at_once)
+                warm(cohort, tick, warming)
                 self._served |= serve(cohort, tick)
         return {key: self._served.get(key) for key in requests}
 

@@ -1,6 +1,6 @@
 """All series of a cohort in one tick: those that are new are warmed, the others go on, and all are forecast."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -53,6 +53,23 @@ class Tick:
         return max(complete_cell(self.now, self.store.step_seconds) - origin, 0)
 
 
+@dataclass(frozen=True, slots=True)
+class Warming:
+    """How many series are warmed in a tick: `at_once`, and as many again and again as there is time for `until` then.
+
+    `clock` tells seconds and never goes back.
+    """
+
+    at_once: int
+    until: float
+    clock: Callable[[], float]
+
+    def goes_on(self, began: float, rounds: int) -> bool:
+        """Tell whether another round is likely to end in time, after so many since it began; the first is always made."""
+        now = self.clock()
+        return rounds == 0 or now + (now - began) / rounds <= self.until
+
+
 def serve(cohort: Cohort, tick: Tick) -> dict[WorkloadKey, QuantileForecast]:
     """Advance a cohort to now and forecast it; series of which nothing is known that is new enough are left out."""
     tick.store.settle()
@@ -64,15 +81,18 @@ def serve(cohort: Cohort, tick: Tick) -> dict[WorkloadKey, QuantileForecast]:
     return {key: forecast for part in parts for key, forecast in part.items()}
 
 
-def warm(cohort: Cohort, tick: Tick, most: int) -> None:
-    """Give series that are new the state that follows from their history, so many at most."""
+def warm(cohort: Cohort, tick: Tick, warming: Warming) -> None:
+    """Give series that are new the state that follows from their history, as many as there is time for."""
     if cohort.burst_cell < 0:
         seeding.begin(cohort, tick.complete)
     tick.store.settle()
-    tick.abreast.each(
-        lambda rows: seeding.warm(cohort, tick.store, rows, tick.complete, tick.networks),
-        cold_rows(cohort, most, WARMED_ROWS),
-    )
+    began, rounds = warming.clock(), 0
+    while warming.goes_on(began, rounds):
+        cold = cold_rows(cohort, warming.at_once, WARMED_ROWS)
+        if not cold:
+            return
+        tick.abreast.each(lambda rows: seeding.warm(cohort, tick.store, rows, tick.complete, tick.networks), cold)
+        rounds += 1
 
 
 def _chunk(cohort: Cohort, tick: Tick, rows: slice) -> dict[WorkloadKey, QuantileForecast]:

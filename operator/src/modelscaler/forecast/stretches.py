@@ -72,18 +72,17 @@ class Stretches:
 
 
 class Moments:
-    """Moments of B series, (columns, B), NaN where unknown: prepared for sums and maxima over any of them."""
+    """At most 255 moments of B series, (columns, B), NaN where unknown: prepared for sums and maxima over any of them."""
 
     def __init__(self, values: Loads) -> None:
         """Look which are known."""
         self.values = values
-        self._filled = values
-        self._known: NDArray[np.int32] | None = None  # how many are up to each row, the first being before any
+        self._filled = values  # with zeros where nothing is known
+        self._known: NDArray[np.uint8] | None = None  # None: everywhere
         gaps = np.isnan(values)
         if gaps.any():
             self._filled = np.where(gaps, np.float32(0.0), values)
-            self._known = np.zeros((len(values) + 1, values.shape[1]), dtype=np.int32)
-            np.cumsum(~gaps, axis=0, out=self._known[1:])
+            self._known = np.logical_not(gaps, out=gaps).view(np.uint8)
 
     def total(self, start: int, stop: int) -> tuple[Loads, Counts]:
         """Return the sums of the known values from one row up to another, and how many there are, each (B,)."""
@@ -95,6 +94,6 @@ class Moments:
 
     def _count(self, start: int, stop: int) -> Counts:
         if self._known is None:
-            return np.full(self.values.shape[1], stop - start, dtype=np.int32)
-        count: NDArray[np.int32] = self._known[stop] - self._known[start]
+            return np.full(self.values.shape[1], stop - start, dtype=np.uint8)
+        count: NDArray[np.uint8] = np.add.reduce(self._known[start:stop], axis=0, dtype=np.uint8)
         return count
