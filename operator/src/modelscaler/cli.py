@@ -10,13 +10,17 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from modelscaler import __version__
 
 if TYPE_CHECKING:
     from modelscaler.api.v1alpha1 import ModelDeploymentStatus
     from modelscaler.backtest.trace import Trace
+    from modelscaler.domain import WorkloadKey
+
+REPLAY_STEP_SECONDS: Final = 60.0
+"""Of a history that is replayed."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -127,6 +131,16 @@ def _add_replay(parser: argparse.ArgumentParser) -> None:
 
     parser.set_defaults(handler=_replay)
     add_arguments(parser)
+    parser.add_argument(
+        "--prometheus", metavar="URL", help="replay the ModelDeployment's own load, as this Prometheus remembers it"
+    )
+    parser.add_argument(
+        "--lookback",
+        type=_positive,
+        default=14.0,
+        metavar="DAYS",
+        help="how far back to read that, at a step of 60 s (14)",
+    )
 
 
 def _add_profile(parser: argparse.ArgumentParser) -> None:
@@ -242,7 +256,11 @@ def _status_in_cluster(arguments: argparse.Namespace) -> "list[tuple[str, ModelD
 def _replay(arguments: argparse.Namespace) -> int:
     from modelscaler.replay.command import command  # noqa: PLC0415
 
-    return command(arguments)
+    return command(arguments, partial(_own_trace, arguments) if arguments.prometheus else None)
+
+
+def _own_trace(arguments: argparse.Namespace, key: "WorkloadKey") -> "Trace":
+    return _recorded(arguments.prometheus, [key], arguments.lookback, REPLAY_STEP_SECONDS)[0]
 
 
 def _profile(arguments: argparse.Namespace) -> int:
@@ -276,21 +294,24 @@ def _pretrain(arguments: argparse.Namespace) -> int:
 
 
 def _live_traces(arguments: argparse.Namespace) -> "list[Trace]":
+    from modelscaler.domain import WorkloadKey  # noqa: PLC0415
+
+    keys = [WorkloadKey(arguments.namespace, name) for name in arguments.sources]
+    return _recorded(arguments.prometheus_url, keys, arguments.days, max(arguments.step, 1.0))
+
+
+def _recorded(url: str, keys: "Sequence[WorkloadKey]", days: float, step_seconds: float) -> "list[Trace]":
     from modelscaler.backtest.live import live_traces  # noqa: PLC0415
     from modelscaler.backtest.reading import TraceError  # noqa: PLC0415
-    from modelscaler.domain import WorkloadKey  # noqa: PLC0415
     from modelscaler.metrics.prometheus import PrometheusSettings, PrometheusSource  # noqa: PLC0415
 
-    step_seconds = max(arguments.step, 1.0)
     try:
-        settings = PrometheusSettings(
-            arguments.prometheus_url, rate_window_seconds=step_seconds, stale_after_seconds=60.0
-        )
+        settings = PrometheusSettings(url, rate_window_seconds=step_seconds, stale_after_seconds=60.0)
     except ValueError as error:
         raise TraceError(str(error)) from None
     end = datetime.fromtimestamp(time.time() // step_seconds * step_seconds, UTC)
-    read = PrometheusSource(settings).history(end - timedelta(days=arguments.days), end, step_seconds)
-    return live_traces([WorkloadKey(arguments.namespace, name) for name in arguments.sources], read.windows, read.error)
+    read = PrometheusSource(settings).history(end - timedelta(days=days), end, step_seconds)
+    return live_traces(keys, read.windows, read.error)
 
 
 def _crd(_: argparse.Namespace) -> int:

@@ -3,7 +3,7 @@
 import argparse
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
@@ -13,7 +13,7 @@ from modelscaler.backtest.reading import TraceError, read_traces
 from modelscaler.backtest.report.pictures import PlottingUnavailableError, png
 from modelscaler.backtest.trace import DAY_SECONDS, Trace
 from modelscaler.capacity.latency import sustainable_rps
-from modelscaler.domain import PlacementOption, PoolKey, Workload
+from modelscaler.domain import PlacementOption, PoolKey, Workload, WorkloadKey
 from modelscaler.forecast.networks import Networks
 from modelscaler.forecast.pipeline import PRETRAINED
 from modelscaler.replay.case import Cluster, capacity_of
@@ -60,13 +60,18 @@ class Outputs:
     html: Path | None = None
 
 
-def command(arguments: argparse.Namespace) -> int:
-    """Run the command; return its exit status: 0 fine, 1 refused."""
+def command(arguments: argparse.Namespace, recorded: Callable[[WorkloadKey], Trace] | None = None) -> int:
+    """Run the command; return its exit status: 0 fine, 1 refused.
+
+    Args:
+        arguments: What was given.
+        recorded: Reads the load of a ModelDeployment from where it is remembered; None: the load is in the files given.
+    """
     try:
         names = (OURS,) if arguments.tune else chosen_names(arguments.policies)
         found = [
             compared(setting, names, arguments)
-            for trace in read_traces([Path(each) for each in arguments.sources])
+            for trace in traces_of(arguments, recorded)
             for setting in settings_for(trace, arguments)
         ]
         write(found, Outputs(arguments.json, arguments.timeline, arguments.plot, arguments.html), given(arguments))
@@ -74,6 +79,24 @@ def command(arguments: argparse.Namespace) -> int:
         print(f"modelscaler: {error}", file=sys.stderr)
         return 1
     return 0
+
+
+def traces_of(arguments: argparse.Namespace, recorded: Callable[[WorkloadKey], Trace] | None) -> list[Trace]:
+    """Return the loads to replay: those of the files given, or that of the ModelDeployment where it is remembered.
+
+    Raises:
+        ReplayError: There is neither, or both.
+    """
+    if recorded is None:
+        if not arguments.sources:
+            raise ReplayError("got no trace, expected one at least, or --prometheus URL and --modeldeployment FILE")
+        return read_traces([Path(each) for each in arguments.sources])
+    if arguments.modeldeployment is None or arguments.sources:
+        raise ReplayError(
+            f"--prometheus: got {len(arguments.sources)} traces and {arguments.modeldeployment or 'no --modeldeployment'}, "
+            "expected no trace, and --modeldeployment FILE, whose load is read"
+        )
+    return [recorded(read_workload(arguments.modeldeployment, arguments.profile).key)]
 
 
 def settings_for(trace: Trace, arguments: argparse.Namespace) -> list[Setting]:

@@ -20,7 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add what the command takes."""
     parser.add_argument(
         "sources",
-        nargs="+",
+        nargs="*",
         metavar="TRACE",
         help="a .csv or .csv.gz of timestamp,requests_per_second, or a directory of them",
     )
