@@ -28,6 +28,7 @@ BY_CONSTRUCTION: Final = """What differs by construction:
 - The client of the live run sends to the pod with the fewest requests under way, and sends again what was turned away; in the
   replay requests go to replicas in turn, and what is turned away is lost.
 - Latency is the client's here, the server's there. The replay keeps no latencies, only who was late: only the live p99 is told.
+  Who is late counts live when the answer comes, replayed when the request comes.
 - Pods on their way out still answer, and cost nothing in either."""
 
 
