@@ -29,7 +29,7 @@ def draw(found: Compared, path: Path) -> None:
     middle.step(shown, ready.mean(axis=0), where="post", label="replays, mean")
     middle.step(seconds, live.ready, where="post", color="black", label="live")
     middle.set_ylabel("replicas that serve")
-    middle.legend(loc="upper left")
+    middle.legend(loc="lower right")
     bad = np.array([(curve.late + curve.refused)[: len(seconds)] for curve in found.replays]) / STEP_SECONDS
     below.step(shown, bad.mean(axis=0), where="post", label="replays, mean")
     below.step(seconds, (live.late + live.refused) / STEP_SECONDS, where="post", color="black", label="live")
