@@ -8,9 +8,11 @@ from copy import deepcopy
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import numpy as np
 import pytest
 
 from manifests import model_deployment
+from modelscaler.api.words import TuningReason
 from modelscaler.cluster.calls import Listing
 from modelscaler.cluster.errors import ApiCallError
 from modelscaler.cluster.writes import Write, WriteQueue
@@ -22,10 +24,11 @@ from modelscaler.controller.mirror import Mirror
 from modelscaler.controller.profiles import Profiles
 from modelscaler.controller.telemetry import Telemetry
 from modelscaler.controller.tuning import SelfTuning
-from modelscaler.domain import Absent, Reading, SourceError, Value, WorkloadKey
+from modelscaler.domain import Absent, LoadWindow, PolicySettings, Reading, SourceError, Value, WorkloadKey
 from modelscaler.forecast.service import Forecasting, ForecastingSettings
 from modelscaler.metrics.source import FleetMetrics, HistoryRead
 from modelscaler.render import RenderDefaults
+from modelscaler.replay.selftuning.jobs import Recommendation, TuningJob
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -94,8 +97,28 @@ class FakeSource:
         return HistoryRead()
 
 
-class Harness:
+class InstantTuner:
+    """Recommends the same at the next poll, whatever the job."""
+
     def __init__(self) -> None:
+        self.jobs: list[TuningJob] = []
+        self.busy = False
+
+    def submit(self, job: TuningJob) -> None:
+        self.jobs.append(job)
+        self.busy = True
+
+    def poll(self) -> Recommendation | None:
+        ended, self.busy = self.busy, False
+        generous = PolicySettings(headroom=1.0)
+        return Recommendation(generous, TuningReason.MENDED, "mended", 2.0, 1.5, 0.0, 33) if ended else None
+
+    def close(self) -> None:
+        """Nothing runs."""
+
+
+class Harness:
+    def __init__(self, tuner: InstantTuner | None = None) -> None:
         self.cluster = FakeCluster()
         self.source = FakeSource()
         self.now = START
@@ -114,7 +137,7 @@ class Harness:
             writes=self.writes,
             telemetry=Telemetry(),
             settings=Settings(15.0, 15.0, 30.0, RenderDefaults(server_image="server"), 60.0),
-            tuning=SelfTuning(None, 0.0, lambda _: None, lambda _: None),
+            tuning=SelfTuning(tuner, 60.0, lambda _: LoadWindow(3600.0, self.now, np.ones(48)), lambda _: None),
             child_selector="",
             reporter="test",
             clock=lambda: self.now,
@@ -225,6 +248,24 @@ async def test_status_tells_who_answers_by_the_spec_s_names_when_servers_know_ar
         harness.source.served = {**rates, ("cpu-int8", "ranker-int8"): 90.0}
         await harness.tick(seconds=60.0)
         assert (harness.status["servedAccuracy"], harness.status["degradedShare"]) == ("0.9075", "0.25")
+
+
+async def test_recommendation_reaches_status_and_the_next_plan() -> None:
+    async with running(Harness(InstantTuner())) as harness:
+        harness.deploy(**{"spec.scaling": {"minReplicas": 1, "maxReplicas": 50}})
+        harness.source.offered = Value(300.0, START)
+        await harness.tick()
+        assert "tuning" not in harness.status
+        before = harness.status["desired"]["replicas"]
+        for _ in range(3):
+            await harness.tick()
+        assert harness.status["desired"]["replicas"] > before
+        assert (harness.status["tuning"]["reason"], harness.status["tuning"]["headroom"]) == ("ObjectiveMended", "1")
+        assert [event["note"] for event in harness.cluster.events if event["reason"] == "ObjectiveMended"] == ["mended"]
+        harness.deploy(**{"spec.scaling": {"maxReplicas": 50, "selfTuning": "Off"}})
+        for _ in range(2):
+            await harness.tick()
+        assert harness.status["tuning"]["reason"] == "TuningOff"
 
 
 async def test_replicas_stay_when_the_source_fails() -> None:

@@ -57,7 +57,10 @@ def test_replay_says_which_settings_the_days_recommend_when_tuning(
 ) -> None:
     assert main(["replay", str(trace), "--tune", "--cold-start", "120", *USUAL, "--seeds", "1"]) == 0
 
-    assert "the cheapest of" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "wave, 120 s to start: " in said
+    assert "on the newer 0.0972 of 0.194 days" in said  # whole steps of ten minutes
+    assert "4 settings tried" in said  # those in use, the reactive rule, and two of the grid
 
 
 @pytest.mark.parametrize(

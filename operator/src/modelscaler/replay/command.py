@@ -16,16 +16,17 @@ from modelscaler.capacity.latency import sustainable_rps
 from modelscaler.domain import PlacementOption, PoolKey, Workload, WorkloadKey
 from modelscaler.forecast.networks import Networks
 from modelscaler.forecast.pipeline import PRETRAINED
-from modelscaler.replay.case import Cluster, capacity_of
+from modelscaler.replay.case import Cluster, NoPoolError, capacity_of, usual_pool
 from modelscaler.replay.comparison import Comparison, Setting, choices
 from modelscaler.replay.incidents import FlashCrowd, StockOut, shown
 from modelscaler.replay.load import Arrivals, Part
-from modelscaler.replay.offered import OURS, UnknownPolicyError, chosen_names, grids_for
-from modelscaler.replay.options import DEFAULT_MOST_SETTINGS, DEFAULT_STARTS, MOST_SETTINGS
+from modelscaler.replay.offered import UnknownPolicyError, chosen_names, grids_for
+from modelscaler.replay.options import DEFAULT_DAYS, DEFAULT_MOST_SETTINGS, DEFAULT_STARTS, MOST_SETTINGS
 from modelscaler.replay.report.figures import figures
 from modelscaler.replay.report.rows import told, write_timelines
 from modelscaler.replay.report.table import text
 from modelscaler.replay.running import compare, timeline_of
+from modelscaler.replay.selftuning import command as selftuning
 from modelscaler.replay.standard import POOL, USUAL_REPLICAS, standard_workload
 from modelscaler.replay.timeline import Timeline
 from modelscaler.workload import InvalidSpec
@@ -43,6 +44,7 @@ REFUSALS: Final = (
     TraceError,
     UnknownPolicyError,
     ReplayError,
+    NoPoolError,
     FileError,
     InvalidSpec,
     PlottingUnavailableError,
@@ -68,7 +70,10 @@ def command(arguments: argparse.Namespace, recorded: Callable[[WorkloadKey], Tra
         recorded: Reads the load of a ModelDeployment from where it is remembered; None: the load is in the files given.
     """
     try:
-        names = (OURS,) if arguments.tune else chosen_names(arguments.policies)
+        if arguments.tune:
+            tune(arguments)
+            return 0
+        names = chosen_names(arguments.policies)
         found = [
             compared(setting, names, arguments)
             for trace in traces_of(arguments, recorded)
@@ -99,6 +104,31 @@ def traces_of(arguments: argparse.Namespace, recorded: Callable[[WorkloadKey], T
     return [recorded(read_workload(arguments.modeldeployment, arguments.profile).key)]
 
 
+def tune(arguments: argparse.Namespace) -> None:
+    """Print what the days recommend, and write it as JSON where that is wanted.
+
+    Raises:
+        ReplayError: Something else is to be written.
+    """
+    for name in ("timeline", "plot", "html"):
+        if getattr(arguments, name):
+            raise ReplayError(f"--{name} with --tune: got {getattr(arguments, name)}, expected --json alone")
+    found = []
+    for trace in read_traces([Path(each) for each in arguments.sources]):
+        for stated, pool in workloads(
+            arguments.modeldeployment, arguments.profile, arguments.cold_start, arguments.one_variant
+        ):
+            workload = selftuning.as_known(stated, arguments.modeldeployment) if arguments.modeldeployment else stated
+            arrivals, most = arrivals_for(stated, pool, arguments), arguments.most_settings or MOST_SETTINGS
+            outcome = selftuning.tuned(trace, workload, arrivals, arguments.days, arguments.until_day, most)
+            print(selftuning.told(trace, workload, outcome), flush=True)
+            found.append(selftuning.figures_of(trace, workload, outcome))
+    if arguments.json:
+        arguments.json.parent.mkdir(parents=True, exist_ok=True)
+        document = {"settings": given(arguments), "tunings": found}
+        arguments.json.write_text(json.dumps(document, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+
+
 def settings_for(trace: Trace, arguments: argparse.Namespace) -> list[Setting]:
     """Return what is compared on a trace: one setting per cold start.
 
@@ -106,7 +136,7 @@ def settings_for(trace: Trace, arguments: argparse.Namespace) -> list[Setting]:
         ReplayError: The trace is too short for what was asked.
     """
     last = trace.days if arguments.until_day is None else min(arguments.until_day, trace.days)
-    days = min(arguments.days, (last - LEAST_DAYS_BEFORE) / 2.0)
+    days = min(arguments.days or DEFAULT_DAYS, (last - LEAST_DAYS_BEFORE) / 2.0)
     if days <= 0.0:
         raise ReplayError(
             f"{trace.name}: spans {trace.days:g} days, and {last:g} of them may be used; expected more than "
@@ -138,31 +168,20 @@ def _started(workload: Workload, seconds: float) -> tuple[PlacementOption, ...]:
     return tuple(replace(placement, start_seconds=seconds) for placement in workload.placements)
 
 
-def usual_pool(workload: Workload) -> PoolKey:
-    """Return the pool that carries a load at the least price, among those of the most accurate variant.
-
-    Raises:
-        ReplayError: No replica keeps the objective.
-    """
-    able = {c.pool: rps for c in workload.capacities if (rps := sustainable_rps(c, workload.objective)) > 0.0}
-    if not able:
-        raise ReplayError(
-            f"{workload.key}: no capacity entry keeps {workload.objective.latency_seconds:g} s, expected one at least that does"
-        )
-    best = max(workload.variant(pool.variant).accuracy for pool in able)
-    accurate = [pool for pool in able if workload.variant(pool.variant).accuracy == best]
-    return min(accurate, key=lambda pool: workload.placement(pool.placement).hourly_cost / able[pool])
-
-
 def _setting(
     trace: Trace, workload: Workload, pool: PoolKey, tuning: Part, test: Part, arguments: argparse.Namespace
 ) -> Setting:
-    usual_rps = USUAL_REPLICAS * sustainable_rps(capacity_of(workload, pool), workload.objective)
-    mean_rps = arguments.mean_rps or (usual_rps if arguments.modeldeployment is None else None)
-    arrivals = Arrivals(arguments.seed, mean_rps, arguments.burstiness)
+    arrivals = arrivals_for(workload, pool, arguments)
     stock_outs, crowds = tuple(arguments.stock_out), tuple(arguments.flash_crowd)
     _check(stock_outs, crowds, workload, test)
     return Setting(trace, workload, pool, tuning, test, arrivals, arguments.seeds, Cluster(), stock_outs, crowds)
+
+
+def arrivals_for(workload: Workload, pool: PoolKey, arguments: argparse.Namespace) -> Arrivals:
+    """Return how requests are drawn: scaled to the standard workload where none is named."""
+    usual_rps = USUAL_REPLICAS * sustainable_rps(capacity_of(workload, pool), workload.objective)
+    mean_rps = arguments.mean_rps or (usual_rps if arguments.modeldeployment is None else None)
+    return Arrivals(arguments.seed, mean_rps, arguments.burstiness)
 
 
 def _check(stock_outs: Sequence[StockOut], crowds: Sequence[FlashCrowd], workload: Workload, test: Part) -> None:
@@ -189,25 +208,15 @@ def compared(setting: Setting, names: Sequence[str], arguments: argparse.Namespa
         from modelscaler.backtest.tuning import FleetTuner  # noqa: PLC0415 - torch, and only when something is learnt
 
         tuner = FleetTuner(shipped)
-    most_settings = arguments.most_settings or (MOST_SETTINGS if arguments.tune else DEFAULT_MOST_SETTINGS)
+    most_settings = arguments.most_settings or DEFAULT_MOST_SETTINGS
     progress = progress_bar()
     try:
         grids = grids_for(setting, names, shipped, tuner, most_settings)
         found = compare(setting, grids, progress, arguments.processes)
     finally:
         progress.close()
-    print(recommended(found) if arguments.tune else text(found), flush=True)
+    print(text(found), flush=True)
     return found
-
-
-def recommended(found: Comparison) -> str:
-    """Return which settings of ours the days recommend, in one sentence."""
-    tuned = next(one for one in found.judged if not one.hindsight)
-    return (
-        f"{found.setting.trace.name}, {found.setting.start_seconds:g} s to start: {told(dict(tuned.settings))} was the "
-        f"cheapest of {len(found.grids['tuning'][OURS])} on the older days, and came to {tuned.cost:.3f} times the least "
-        f"cost with {tuned.violating_share:.4%} violating on the newer ones"
-    )
 
 
 def write(found: Sequence[Comparison], outputs: Outputs, settings: dict[str, Any]) -> None:

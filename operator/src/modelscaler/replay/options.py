@@ -40,7 +40,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="how long a replica takes to start, again for more (60; a ModelDeployment's own)",
     )
     parser.add_argument(
-        "--days", type=_between(0.1, 60.0, float), default=DEFAULT_DAYS, metavar="N", help="of either part (2)"
+        "--days",
+        type=_between(0.1, 60.0, float),
+        metavar="N",
+        help="of either part (2; with --tune as in the operator: all there are, from 1 to 3.5)",
     )
     parser.add_argument(
         "--until-day",
@@ -84,7 +87,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="tried of a policy (16; all with --tune)",
     )
     parser.add_argument("--no-retuning", action="store_true", help="forecast with the network as it ships")
-    parser.add_argument("--tune", action="store_true", help="only say which settings of ours the older days recommend")
+    parser.add_argument(
+        "--tune", action="store_true", help="only say which settings the days recommend, as in the operator"
+    )
     parser.add_argument(
         "--processes", type=_between(1, 256, int), metavar="N", help="beside each other (one per processor)"
     )

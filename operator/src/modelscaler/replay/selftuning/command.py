@@ -1,0 +1,81 @@
+"""`modelscaler replay --tune`: what self-tuning in the operator would recommend for a recorded load, by the same code."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Final
+
+import yaml
+
+from modelscaler.api import KIND
+from modelscaler.api.v1alpha1 import ModelDeploymentStatus
+from modelscaler.backtest.trace import DAY_SECONDS, Trace
+from modelscaler.capacity.measured import carried, corrected
+from modelscaler.domain import Workload
+from modelscaler.replay.case import usual_pool
+from modelscaler.replay.load import Arrivals
+from modelscaler.replay.offered import thinned
+from modelscaler.replay.selftuning.jobs import Recommendation, TuningRefused, as_json
+from modelscaler.replay.selftuning.parts import USUAL_EXTENT, Extent
+from modelscaler.replay.selftuning.recommend import recommend, shipped_network
+from modelscaler.replay.tuning import GRID
+from modelscaler.status import measured_from
+from modelscaler.status.tuning import policy_from
+from modelscaler.workload import parse_status
+
+NO_LIMIT: Final = float("inf")
+
+
+def as_known(workload: Workload, file: Path) -> Workload:
+    """Return a workload as the operator plans for it: with the measured speeds and settings that a status in the file has.
+
+    Args:
+        workload: As `read_workload` read it from the file.
+        file: A manifest, or what `kubectl get -o yaml` printed.
+    """
+    documents = yaml.safe_load_all(file.read_text(encoding="utf-8"))
+    found = next(each for each in documents if isinstance(each, Mapping) and each.get("kind") == KIND)
+    return with_status(workload, parse_status(found.get("status")))
+
+
+def with_status(workload: Workload, status: ModelDeploymentStatus) -> Workload:
+    """Return a workload with the measured speeds and the settings in use that a status has."""
+    counted_on = carried(workload, measured_from(status.capacity))
+    return replace(corrected(workload, counted_on), policy=policy_from(status.tuning))
+
+
+def tuned(
+    trace: Trace,
+    workload: Workload,
+    arrivals: Arrivals,
+    days: float | None,
+    until_day: float | None,
+    most_settings: int,
+) -> Recommendation | TuningRefused:
+    """Return what a trace recommends.
+
+    Args:
+        trace: The recorded load.
+        workload: What is scaled; its `policy` are the settings in use.
+        arrivals: How requests are drawn.
+        days: Of either part. None: as in the operator, as many as there are from one to three and a half.
+        until_day: Where the newer part ends; None: at the trace's end.
+        most_settings: Of the grid only so many are tried, evenly spread over it.
+    """
+    steps = len(trace.rps) if until_day is None else round(until_day * DAY_SECONDS / trace.step_seconds)
+    extent = USUAL_EXTENT if days is None else Extent(2.0 * days, 2.0 * days)
+    cut = replace(trace, rps=trace.rps[:steps])
+    grid = thinned(GRID, most_settings)
+    return recommend(workload, cut, arrivals, shipped_network(), lambda: NO_LIMIT, extent, grid)
+
+
+def told(trace: Trace, workload: Workload, outcome: Recommendation | TuningRefused) -> str:
+    """Return what was recommended, in one sentence."""
+    start_seconds = workload.placement(usual_pool(workload).placement).start_seconds
+    return f"{trace.name}, {start_seconds:g} s to start: {outcome.reason}: {outcome.message}"
+
+
+def figures_of(trace: Trace, workload: Workload, outcome: Recommendation | TuningRefused) -> dict[str, Any]:
+    """Return what was recommended, as JSON can hold it."""
+    start_seconds = workload.placement(usual_pool(workload).placement).start_seconds
+    return {"trace": trace.name, "startSeconds": start_seconds, **as_json(outcome)}
