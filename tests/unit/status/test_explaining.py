@@ -70,6 +70,13 @@ TABLE = f"""
 """
 
 
+def test_page_about_explaining_shows_what_is_told() -> None:
+    told, _, conditions = explain("shop/search-ranker", decided(40.0)).partition("\n\n  Accepted=")
+
+    assert told in (ROOT / "docs" / "explain.md").read_text()
+    assert "Paused=False" in conditions
+
+
 def test_constraint_is_told_when_a_candidate_cannot_carry_the_demand() -> None:
     cpu = decided(110.0, previous=None).last_decision
     assert cpu is not None
