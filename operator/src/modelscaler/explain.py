@@ -50,6 +50,8 @@ def _facts(status: ModelDeploymentStatus, decision: Decision) -> list[tuple[str,
     rows += [("one replica", text) for text in _carried(status)]
     if status.served_accuracy is not None:
         rows.append(("answers", _answers(status)))
+    if status.tuning is not None:
+        rows.append(("tuned", f"{status.tuning.time}, {status.tuning.reason}: {status.tuning.message}"))
     if decision.runner_up:
         rows.append(("runner-up", _runner_up(decision.runner_up, status.desired)))
     return rows

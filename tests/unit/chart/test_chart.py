@@ -89,6 +89,11 @@ def test_same_rules_but_nodes_are_granted_when_nodes_are_not_counted(
     assert operator_rules(render(**values)) == [rule for rule in operator_rules(defaults) if rule != NODES]
 
 
+def test_operator_is_told_how_long_it_may_tune() -> None:
+    assert "--tuning-seconds=600" in container(render())["command"]
+    assert "--tuning-seconds=0" in container(render(operator={"tuningSeconds": 0}))["command"]
+
+
 def test_operator_is_told_which_accelerators_count() -> None:
     assert "--accelerator-supply=OnDemand" in container(render(accelerators={"supply": "OnDemand"}))["command"]
 

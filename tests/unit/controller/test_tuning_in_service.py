@@ -25,6 +25,7 @@ from modelscaler.controller.events import announcements
 from modelscaler.controller.summaries import Entry
 from modelscaler.controller.tuning import ProcessTuner, SelfTuning, Tunable, tunable_from
 from modelscaler.domain import LoadWindow, PolicySettings, PoolKey, Value, WorkloadKey
+from modelscaler.explain import explain
 from modelscaler.render import RenderDefaults
 from modelscaler.replay.selftuning import jobs
 from modelscaler.replay.selftuning.jobs import Recommendation, TuningBudget, TuningFailed, TuningJob, TuningRefused
@@ -239,6 +240,15 @@ def test_next_plan_weighs_by_what_was_found_and_a_restart_keeps_it() -> None:
     assert restarted.tunable.workload.policy == GENEROUS
     assert scene.status.tuning == found
     assert not any(a.note == "because" for a in scene.announced)
+
+
+def test_explanation_says_what_was_tuned_and_why() -> None:
+    scene = Scene()
+    assert "tuned" not in explain("ranker", scene.decide().status)
+
+    scene.decide(scene.tuning(GENEROUS))
+
+    assert "CheaperSettings: because" in explain("ranker", scene.status)
 
 
 def test_status_does_not_change_when_the_same_was_found_again_and_again() -> None:
