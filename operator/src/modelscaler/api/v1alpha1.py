@@ -706,7 +706,8 @@ class TuningStatus(ApiModel):
         default=None, description="Share of requests on the newer half that were late or refused."
     )
     tuned_for: ShortText | None = Field(
-        default=None, description="Digest of the objective and the stated speeds they were chosen for; others drop them."
+        default=None,
+        description="Digest of the objective and the stated speeds they were chosen for; others drop them.",
     )
 
 
