@@ -23,7 +23,7 @@ from modelscaler.api.words import ConditionReason, TuningReason
 from modelscaler.controller.decide import Inputs, Outcome, Settings, decide
 from modelscaler.controller.events import announcements
 from modelscaler.controller.summaries import Entry
-from modelscaler.controller.tuning import ProcessTuner, SelfTuning, Tunable, tunable_from
+from modelscaler.controller.tuning import ProcessTuner, SelfTuning, Tunable
 from modelscaler.domain import LoadWindow, PolicySettings, PoolKey, Value, WorkloadKey
 from modelscaler.explain import explain
 from modelscaler.render import RenderDefaults
@@ -174,13 +174,13 @@ def test_nobody_is_tuned_without_a_budget() -> None:
 
 def test_start_as_measured_counts_where_it_is_known() -> None:
     paused = replace(STANDARD, paused=True, recommend_only=True)
-    seen = builders.observation(5.0, builders.pool(PoolKey("cpu", "full"), start_seconds=22.3))
-    found = tunable_from(paused, STANDARD, seen).workload
+    pools = (builders.pool(PoolKey("cpu", "full"), start_seconds=22.3), builders.pool(PoolKey("cpu", "fast")))
+    found = Tunable(paused, STANDARD, pools).replayed
 
     assert found.placements[0].start_seconds == 23.0
     assert not found.paused
     assert not found.recommend_only
-    assert tunable_from(STANDARD, STANDARD, builders.observation(5.0)).workload == STANDARD
+    assert TUNABLE.replayed == STANDARD
 
 
 # --- what a decision makes of it ---------------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ from modelscaler.api.v1alpha1 import CapacityEntry, ModelDeployment, ModelDeploy
 from modelscaler.api.words import Binding, ConditionReason, DecisionReason
 from modelscaler.capacity.measured import Carried, Measured, carried, corrected, measured
 from modelscaler.controller.summaries import Entry
-from modelscaler.controller.tuning import Tunable, tunable_from
+from modelscaler.controller.tuning import Tunable
 from modelscaler.domain import Observation, Plan, PolicyState, PoolTarget, QuantileForecast, Step, Workload
 from modelscaler.planner.candidates import NoCandidateError
 from modelscaler.planner.claims import Bidder
@@ -123,7 +123,7 @@ def _planned(inputs: Inputs, settings: Settings, resource: ModelDeployment, work
             candidates=weighed,
         )
     )
-    tunable = tunable_from(workload, stated, seen) if resource.spec.scaling.self_tuning == "Auto" else None
+    tunable = Tunable(workload, stated, seen.pools) if resource.spec.scaling.self_tuning == "Auto" else None
     return Outcome(status, rendering, wanted, step, known, tunable)
 
 

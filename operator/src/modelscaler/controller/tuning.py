@@ -13,7 +13,7 @@ from typing import Final, Protocol
 from modelscaler.api.v1alpha1 import TuningStatus
 from modelscaler.api.words import TuningReason
 from modelscaler.background import ChildProcess, Work
-from modelscaler.domain import LoadWindow, Observation, Workload, WorkloadKey
+from modelscaler.domain import LoadWindow, PoolObservation, Workload, WorkloadKey
 from modelscaler.replay.selftuning.jobs import (
     Outcome,
     Recommendation,
@@ -40,20 +40,27 @@ DAY_SECONDS: Final = 86_400.0
 
 @dataclass(frozen=True, slots=True)
 class Tunable:
-    """What may be replayed: a workload as it is planned for, the settings in use among it, and as spec and profile state it."""
+    """What may be replayed.
+
+    Attributes:
+        workload: As it is planned for, the settings in use among it.
+        stated: As spec and profile state it.
+        pools: As they were seen, for how long replicas take to start.
+    """
 
     workload: Workload
     stated: Workload
+    pools: tuple[PoolObservation, ...] = ()
 
-
-def tunable_from(workload: Workload, stated: Workload, seen: Observation) -> Tunable:
-    """Return a workload as it is replayed: scaled by the plan, its placements starting as fast as was measured."""
-    placements = []
-    for placement in workload.placements:
-        measured = [p.start_seconds for p in seen.pools if p.pool.placement == placement.name and p.start_seconds]
-        seconds = float(math.ceil(max(measured))) if measured else placement.start_seconds
-        placements.append(replace(placement, start_seconds=seconds))
-    return Tunable(replace(workload, placements=tuple(placements), paused=False, recommend_only=False), stated)
+    @property
+    def replayed(self) -> Workload:
+        """The workload as it is replayed: scaled by the plan, its placements starting as fast as was measured."""
+        placements = []
+        for placement in self.workload.placements:
+            measured = [p.start_seconds for p in self.pools if p.pool.placement == placement.name and p.start_seconds]
+            seconds = float(math.ceil(max(measured))) if measured else placement.start_seconds
+            placements.append(replace(placement, start_seconds=seconds))
+        return replace(self.workload, placements=tuple(placements), paused=False, recommend_only=False)
 
 
 class Tuner(Protocol):
@@ -180,7 +187,7 @@ class SelfTuning:
         assert self._tuner is not None  # noqa: S101 - the caller checked
         tunable, _ = self._known[key]
         self._under_way = key, tunable
-        self._tuner.submit(TuningJob(tunable.workload, window, budget=self._budget))
+        self._tuner.submit(TuningJob(tunable.replayed, window, budget=self._budget))
 
     def _newest(self, key: WorkloadKey, tuning: TuningStatus | None) -> TuningStatus | None:
         """Return what was found last, written or still on its way."""
