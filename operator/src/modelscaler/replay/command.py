@@ -71,7 +71,7 @@ def command(arguments: argparse.Namespace, recorded: Callable[[WorkloadKey], Tra
     """
     try:
         if arguments.tune:
-            tune(arguments)
+            tune(arguments, recorded)
             return 0
         names = chosen_names(arguments.policies)
         found = [
@@ -84,6 +84,31 @@ def command(arguments: argparse.Namespace, recorded: Callable[[WorkloadKey], Tra
         print(f"modelscaler: {error}", file=sys.stderr)
         return 1
     return 0
+
+
+def tune(arguments: argparse.Namespace, recorded: Callable[[WorkloadKey], Trace] | None) -> None:
+    """Print what the days recommend, and write it as JSON where that is wanted.
+
+    Raises:
+        ReplayError: Something else is to be written.
+    """
+    for name in ("timeline", "plot", "html"):
+        if getattr(arguments, name):
+            raise ReplayError(f"--{name} with --tune: got {getattr(arguments, name)}, expected --json alone")
+    found = []
+    for trace in traces_of(arguments, recorded):
+        for stated, pool in workloads(
+            arguments.modeldeployment, arguments.profile, arguments.cold_start, arguments.one_variant
+        ):
+            workload = selftuning.as_known(stated, arguments.modeldeployment) if arguments.modeldeployment else stated
+            arrivals, most = arrivals_for(stated, pool, arguments), arguments.most_settings or MOST_SETTINGS
+            outcome = selftuning.tuned(trace, workload, arrivals, arguments.days, arguments.until_day, most)
+            print(selftuning.told(trace, workload, outcome), flush=True)
+            found.append(selftuning.figures_of(trace, workload, outcome))
+    if arguments.json:
+        arguments.json.parent.mkdir(parents=True, exist_ok=True)
+        document = {"settings": given(arguments), "tunings": found}
+        arguments.json.write_text(json.dumps(document, indent=1, allow_nan=False) + "\n", encoding="utf-8")
 
 
 def traces_of(arguments: argparse.Namespace, recorded: Callable[[WorkloadKey], Trace] | None) -> list[Trace]:
@@ -102,31 +127,6 @@ def traces_of(arguments: argparse.Namespace, recorded: Callable[[WorkloadKey], T
             "expected no trace, and --modeldeployment FILE, whose load is read"
         )
     return [recorded(read_workload(arguments.modeldeployment, arguments.profile).key)]
-
-
-def tune(arguments: argparse.Namespace) -> None:
-    """Print what the days recommend, and write it as JSON where that is wanted.
-
-    Raises:
-        ReplayError: Something else is to be written.
-    """
-    for name in ("timeline", "plot", "html"):
-        if getattr(arguments, name):
-            raise ReplayError(f"--{name} with --tune: got {getattr(arguments, name)}, expected --json alone")
-    found = []
-    for trace in read_traces([Path(each) for each in arguments.sources]):
-        for stated, pool in workloads(
-            arguments.modeldeployment, arguments.profile, arguments.cold_start, arguments.one_variant
-        ):
-            workload = selftuning.as_known(stated, arguments.modeldeployment) if arguments.modeldeployment else stated
-            arrivals, most = arrivals_for(stated, pool, arguments), arguments.most_settings or MOST_SETTINGS
-            outcome = selftuning.tuned(trace, workload, arrivals, arguments.days, arguments.until_day, most)
-            print(selftuning.told(trace, workload, outcome), flush=True)
-            found.append(selftuning.figures_of(trace, workload, outcome))
-    if arguments.json:
-        arguments.json.parent.mkdir(parents=True, exist_ok=True)
-        document = {"settings": given(arguments), "tunings": found}
-        arguments.json.write_text(json.dumps(document, indent=1, allow_nan=False) + "\n", encoding="utf-8")
 
 
 def settings_for(trace: Trace, arguments: argparse.Namespace) -> list[Setting]:

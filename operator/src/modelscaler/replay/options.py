@@ -88,7 +88,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--no-retuning", action="store_true", help="forecast with the network as it ships")
     parser.add_argument(
-        "--tune", action="store_true", help="only say which settings the days recommend, as in the operator"
+        "--tune",
+        action="store_true",
+        help="only say which settings the days recommend, as in the operator",
     )
     parser.add_argument(
         "--processes", type=_between(1, 256, int), metavar="N", help="beside each other (one per processor)"
