@@ -12,7 +12,7 @@ from modelscaler.forecast.batch import answer
 from modelscaler.forecast.cohort import Cohort
 from modelscaler.forecast.fleet import Fleet, chunks
 from modelscaler.forecast.network import Network
-from modelscaler.forecast.serving import CHUNK_ROWS
+from modelscaler.forecast.serving import chunk_rows
 from modelscaler_benchmarks.forecast_cost.fleet import START, STEP_SECONDS, Measured
 
 PARTS = ("history, rules, features, mix", "networks", "forecasts")
@@ -24,7 +24,7 @@ def by_part(measured: Measured) -> dict[str, float]:
     (cohort,) = fleet.in_use()
     seconds = dict.fromkeys(PARTS, 0.0)
     with one_thread_each():
-        for rows in chunks(len(cohort.keys), CHUNK_ROWS):
+        for rows in chunks(len(cohort.keys), chunk_rows(len(cohort.keys))):
             for name, took in _chunk(fleet, cohort, rows, networks).items():
                 seconds[name] += took
     return seconds

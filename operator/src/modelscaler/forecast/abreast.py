@@ -23,11 +23,11 @@ class Abreast:
 
     def each(self, work: Callable[[Part], Result], parts: Sequence[Part]) -> list[Result]:
         """Return what comes of the work on each part, in their order."""
-        if len(parts) < 2:
-            return [work(part) for part in parts]
-        if self._pool is None:
-            self._pool = ThreadPoolExecutor(WORKERS, thread_name_prefix="forecast")
         with one_thread_each():
+            if len(parts) < 2:
+                return [work(part) for part in parts]
+            if self._pool is None:
+                self._pool = ThreadPoolExecutor(WORKERS, thread_name_prefix="forecast")
             return list(self._pool.map(work, parts))
 
     def close(self) -> None:

@@ -51,9 +51,11 @@ def frame(panel: Panel, origins: Ints, ahead: int, record: Judgements, calendar:
         *_shape(panel, origins, ahead, anchor),
         *phases(calendar, panel.end_seconds(origins + ahead)),
     ]
-    features = np.stack(np.broadcast_arrays(*columns), axis=-1).astype(np.float32)
+    features = np.empty((len(columns), panel.series, len(origins)), dtype=np.float32)
+    for number, column in enumerate(columns):
+        features[number] = column
     np.clip(features, -MOST, MOST, out=features)
-    return Frame(features, anchor, made)
+    return Frame(np.ascontiguousarray(np.moveaxis(features, 0, -1)), anchor, made)
 
 
 def _loads(panel: Panel, origins: Ints, anchor: Anchor) -> list[Floats32]:

@@ -57,18 +57,25 @@ class Reel:
 
     def whole(self) -> Floats32:
         """Return everything, (B, columns)."""
-        parts = [slice(at, at + ROWS_AT_ONCE) for at in range(0, len(self.exponents), ROWS_AT_ONCE)]
-        return np.concatenate([decoded(self.part(0, self.columns, some), self.exponents[some]) for some in parts])
+        return np.concatenate(
+            [decoded(self.part(0, self.columns, some), self.exponents[some]) for some in self._some()]
+        )
 
     def total(self, start: int, stop: int) -> tuple[Floats, Floats]:
         """Return the sums of the known values from one column up to another, and how many there are, each (B,)."""
         total, count = (np.zeros(len(self.exponents)) for _ in range(2))
-        for at in range(0, len(total), ROWS_AT_ONCE):
-            some = slice(at, at + ROWS_AT_ONCE)
+        for some in self._some():
             halves = self.part(start, stop, some)
             total[some] = summed(halves, self.exponents[some])
             count[some] = np.count_nonzero(halves, axis=1)
         return total, count
+
+    def known(self, start: int, stop: int) -> Counts:
+        """Return how many values are known from one column up to another, (B,)."""
+        return np.concatenate([np.count_nonzero(self.part(start, stop, some), axis=1) for some in self._some()])
+
+    def _some(self) -> list[slice]:
+        return [slice(at, at + ROWS_AT_ONCE) for at in range(0, len(self.exponents), ROWS_AT_ONCE)]
 
     def _rows(self, some: slice) -> slice | NDArray[np.intp]:
         if not isinstance(self.rows, slice):
@@ -117,6 +124,10 @@ class Paged:
             np.fmax(most, some, out=most)
             count += known
         return most, count
+
+    def known(self, start: int, stop: int) -> Counts:
+        """Return how many values are known, (B,)."""
+        return self._means.known(start, stop)
 
     def _cuts(self, reel: Reel, start: int, stop: int) -> Iterator[tuple[Moments, int, int]]:
         """Yield the pages of a stretch, each with its first row and the one after its last."""

@@ -84,6 +84,11 @@ class Whole:
         most = np.where(known, stretch, -np.inf).max(axis=1, initial=-np.inf).astype(np.float32)
         return np.where(known.any(axis=1), most, np.float32(np.nan)), known.sum(axis=1)
 
+    def known(self, start: int, stop: int) -> Counts:
+        """Return how many values are known, (B,)."""
+        count: Counts = np.isfinite(self.every[:, start:stop]).sum(axis=1)
+        return count
+
 
 @dataclass(frozen=True, slots=True)
 class Grid:

@@ -10,7 +10,7 @@ import numpy as np
 
 from modelscaler.domain import QuantileForecast, WorkloadKey
 from modelscaler.forecast import seeding
-from modelscaler.forecast.abreast import Abreast
+from modelscaler.forecast.abreast import WORKERS, Abreast
 from modelscaler.forecast.assembling import Asked, forecasts, shares_at
 from modelscaler.forecast.batch import answer, failing, settle, settled
 from modelscaler.forecast.cohort import Chosen, Cohort
@@ -23,6 +23,7 @@ from modelscaler.forecast.store import LoadStore, complete_cell
 
 WARMED_ROWS: Final = 16  # a day is replayed of each: 30 MB at once
 CHUNK_ROWS: Final = 500  # about 15 MB at once, of which two
+LEAST_CHUNK_ROWS: Final = 64  # fewer are not worth another turn
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,12 +74,20 @@ class Warming:
 def serve(cohort: Cohort, tick: Tick) -> dict[WorkloadKey, QuantileForecast]:
     """Advance a cohort to now and forecast it; series of which nothing is known that is new enough are left out."""
     tick.store.settle()
-    parts = tick.abreast.each(partial(_chunk, cohort, tick), list(chunks(len(cohort.keys), CHUNK_ROWS)))
+    parts = tick.abreast.each(
+        partial(_chunk, cohort, tick), list(chunks(len(cohort.keys), chunk_rows(len(cohort.keys))))
+    )
     settled(cohort, tick.complete)
     for waiting in cohort.waiting:
         if waiting.wants(tick.store.last):
             waiting.kept(tick.store.last)
     return {key: forecast for part in parts for key, forecast in part.items()}
+
+
+def chunk_rows(rows: int) -> int:
+    """Return how many rows are worked on at once, so that all workers have as many."""
+    rounds = max(-(-rows // (WORKERS * CHUNK_ROWS)), 1)
+    return max(-(-rows // (WORKERS * rounds)), LEAST_CHUNK_ROWS)
 
 
 def warm(cohort: Cohort, tick: Tick, warming: Warming) -> None:

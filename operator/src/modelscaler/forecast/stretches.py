@@ -30,6 +30,9 @@ class Reader(Protocol):
     def most(self, start: int, stop: int) -> tuple[Loads, Counts]:
         """Return the largest of the known maxima, NaN without any, and how many there are, each (B,)."""
 
+    def known(self, start: int, stop: int) -> Counts:
+        """Return how many values are known, (B,)."""
+
 
 class Stretches:
     """What single stretches hold, shape (B, 1); each is looked at once."""
@@ -61,7 +64,7 @@ class Stretches:
         return np.where(count >= max(1.0, KNOWN_SHARE_OF_PEAK * length), most, np.float32(np.nan))
 
     def _count(self, start: int, stop: int) -> Loads:
-        return self._reader.total(start, stop)[1].astype(np.float32)
+        return self._reader.known(start, stop).astype(np.float32)
 
     def _remembered(self, kind: str, end: int, length: int, look: Callable[[int, int], Loads]) -> Loads:
         if (kind, end, length) not in self._found:
