@@ -8,6 +8,7 @@ the pool in use keeps its objective with its ladder (it lost replicas that may s
 soon as the other pool would otherwise come too late for the mean accuracy.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -26,11 +27,11 @@ WORTHWHILE_RELIEF = 0.10
 CALL_OFF_MARGIN = 0.10
 """A switch is called off when the serving pool would do after all, with this much to spare."""
 
-MEAN_SECONDS = 3600.0
-"""The mean accuracy is kept over a rolling hour."""
+BUDGET_SECONDS = 60.0
+"""A server saves up cheaper answers for so many seconds of nothing else (burst_seconds of its scheduler)."""
 
 SPENT_WAITING = 0.5
-"""So much of what the mean accuracy allows within that hour may be used up while waiting for lost replicas."""
+"""So much of what servers have saved may be used up while waiting for lost replicas."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,10 +160,14 @@ def _patience_seconds(first: Option, incumbent: Option, window_seconds: float) -
 
 def _bearable_seconds(option: Option) -> float:
     """Return for how long the option may give the cheaper answers that the lasting load needs."""
-    rung = option.candidate.rung
-    share = expected_share(Spread.of([option.far.own_rps]), option.own_carried_rps, rung.speedup) if rung else 1.0
-    allowed = rung.allowed_share if rung else 0.0
-    return SPENT_WAITING * MEAN_SECONDS * allowed / share
+    rung, lasting_rps = option.candidate.rung, option.far.own_rps
+    if rung is None or rung.allowed_share <= 0.0:
+        return 0.0
+    share = expected_share(Spread.of([lasting_rps]), option.own_carried_rps, rung.speedup)
+    if share <= rung.allowed_share:
+        return math.inf
+    saved = BUDGET_SECONDS * option.candidate.obtainable * option.candidate.rung_rps_per_replica
+    return SPENT_WAITING * saved / ((share - rung.allowed_share) * lasting_rps)
 
 
 def _pays_after_seconds(first: Option, incumbent: Option) -> float:
