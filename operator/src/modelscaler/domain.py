@@ -229,6 +229,7 @@ class Workload:
 
     `max_hourly_cost` None: no budget. `reflex`: replicas hold a ladder of cheaper variants for moments of overload.
     `priority`: who has shared accelerators first, the higher.
+    `routed`: requests come through a gateway whose route may share them between two pools.
     """
 
     key: WorkloadKey
@@ -251,6 +252,7 @@ class Workload:
     policy: PolicySettings = PolicySettings()
     schedules: tuple[Schedule, ...] = ()
     priority: int = 0
+    routed: bool = False
 
     def __hash__(self) -> int:
         """Hash what tells workloads apart nearly always; all of a spec takes longer to hash than a plan to look it up."""
@@ -360,13 +362,32 @@ class Allowance:
 
 
 @dataclass(frozen=True, slots=True)
+class RouteObservation:
+    """The route from the gateway to the pools, as the API server has it.
+
+    `accepted`: a gateway has taken it up; `current`: with the weights that are written now. `side` is the pool beside the
+    serving one that gets `side_share` of the requests, in [0, 1]; None when there is none.
+    """
+
+    accepted: bool
+    side: PoolKey | None = None
+    side_share: float = 0.0
+    current: bool = True
+
+    def share_of(self, pool: PoolKey) -> float:
+        """Return the share of the requests that a pool gets as the one beside."""
+        return self.side_share if pool == self.side else 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class Observation:
     """Everything a plan may look at besides the forecast.
 
     `latency` is in seconds at the objective's percentile. `selected` is the pool the Service selects, None when there is no
     Service yet. `new_readings` is False in an early pass, which looks at the last tick's readings again. `served` is
-    (variant, answers per second) for the variants that answer in that pool; empty when that is not known. `reporting` is how
-    many replicas report. `allowances` are of placements with shared accelerators; one that is missing is not limited.
+    (variant, answers per second) for the variants that answer in that pool, and `served_beside` likewise for the pool beside
+    it; both are empty when that is not known. `reporting` is how many replicas report. `allowances` are of placements with
+    shared accelerators; one that is missing is not limited. `route` None: there is no route.
     """
 
     now: datetime
@@ -379,6 +400,8 @@ class Observation:
     served: tuple[tuple[str, float], ...] = ()
     reporting: Reading = Absent()
     allowances: tuple[Allowance, ...] = ()
+    served_beside: tuple[tuple[str, float], ...] = ()
+    route: RouteObservation | None = None
 
     def pool(self, key: PoolKey) -> PoolObservation:
         """Return what was seen of a pool; an empty pool when it does not exist."""
@@ -407,12 +430,23 @@ class Switch:
 
 
 @dataclass(frozen=True, slots=True)
+class Side:
+    """A pool beside the serving one, which a route shares requests with."""
+
+    pool: PoolKey
+    started_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class PolicyState:
     """What a decision must remember; it lives in the ModelDeployment's status, so it survives a restart.
 
     `recommendations` and `changes` are (time, replicas) and (time, change), oldest first. `cheaper_since` is when another
     choice started to be cheaper than the serving one, None when none is. `accelerator_wanted_since` is when it began to want
     a shared accelerator, or to hold one if it had not waited; `accelerator_held_since` when it got one; None: neither.
+    `mix_better_since` is when another division between two pools started to be cheaper. `side` is the pool beside the serving
+    one, None when there is none, and `side_recommendations` how many replicas of whichever of the two starts sooner would
+    have carried all of the load.
     """
 
     active: PoolKey | None = None
@@ -425,6 +459,9 @@ class PolicyState:
     planned_generation: int = 0
     accelerator_wanted_since: datetime | None = None
     accelerator_held_since: datetime | None = None
+    side: Side | None = None
+    side_recommendations: tuple[tuple[datetime, int], ...] = ()
+    mix_better_since: datetime | None = None
 
 
 # --- what is decided --------------------------------------------------------------------------------------------------
@@ -472,7 +509,10 @@ class Demand:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A decision as a value: the target, one word and one sentence why, what bound it and what came second."""
+    """A decision as a value: the target, one word and one sentence why, what bound it and what came second.
+
+    `side` is what is to run beside the target and share its requests; None: the target alone.
+    """
 
     target: Choice
     reason: DecisionReason
@@ -481,6 +521,12 @@ class Plan:
     demand: Demand
     runner_up: Choice | None = None
     why_not_runner_up: str = ""
+    side: Choice | None = None
+
+    @property
+    def hourly_cost(self) -> float:
+        """Price of all replicas."""
+        return self.target.hourly_cost + (self.side.hourly_cost if self.side else 0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -493,17 +539,33 @@ class PoolTarget:
 
 
 @dataclass(frozen=True, slots=True)
+class RouteTarget:
+    """How a route shall share requests: weights of the serving pool and of the one beside it, None when there is none."""
+
+    base_weight: int
+    side: PoolKey | None = None
+    side_weight: int = 0
+
+    @property
+    def side_share(self) -> float:
+        """Share of the requests that the pool beside gets, in [0, 1]."""
+        total = self.base_weight + self.side_weight
+        return self.side_weight / total if total else 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class Step:
     """The next safe step towards a plan.
 
-    Replicas per pool, the pool the Service selects (None: leave the Service as it is), the state to remember, and what
-    happened on the way, as (reason, sentence) pairs for events.
+    Replicas per pool, the pool the Service selects (None: leave the Service as it is), the state to remember, what happened
+    on the way, as (reason, sentence) pairs for events, and how the route shares requests (None: leave it as it is).
     """
 
     pools: tuple[PoolTarget, ...]
     serving: PoolKey | None
     state: PolicyState
     notes: tuple[tuple[DecisionReason, str], ...] = field(default=())
+    route: RouteTarget | None = None
 
 
 class SloVerdict(Enum):

@@ -41,6 +41,8 @@ class Rule(NamedTuple):
 
 TOLERATIONS = "spec.placements.0.tolerations"
 
+PARENTS, HOSTS = "spec.serving.gateway.parentRefs", "spec.serving.gateway.hostnames"
+
 RULES = [
     Rule(
         "metadata.name must have at most 40 characters",
@@ -144,6 +146,24 @@ RULES = [
         {TOLERATIONS: [{"key": "gpu", "effect": "NoSchedule", "tolerationSeconds": 30}]},
         "spec.placements[0].tolerations[0].tolerationSeconds",
     ),
+    Rule(
+        "a Gateway that parentRefs name more than once needs a sectionName each time",
+        {
+            PARENTS: [
+                {"name": "a", "sectionName": "x"},
+                {"name": "a", "sectionName": "y"},
+                {"name": "a", "namespace": "b"},
+            ]
+        },
+        {PARENTS: [{"name": "a"}, {"name": "a", "sectionName": "y"}]},
+        "spec.serving.gateway.parentRefs",
+    ),
+    Rule(
+        "hostnames must not name a host twice",
+        {PARENTS: [{"name": "a"}], HOSTS: ["a.example", "*.example"]},
+        {PARENTS: [{"name": "a"}], HOSTS: ["a.example", "a.example"]},
+        "spec.serving.gateway.hostnames",
+    ),
 ]
 
 
@@ -214,6 +234,10 @@ BAD_INPUT = {
     ),
     "a quantity with a unit of its own": (
         {"spec.placements.0.resources.limits": {"memory": "2 GB"}}, "spec.placements[0].resources.limits.memory: Invalid",
+    ),
+    "a gateway without a name": ({PARENTS: []}, "spec.serving.gateway.parentRefs: Invalid"),
+    "a host that is an address with a port": (
+        {PARENTS: [{"name": "a"}], HOSTS: ["a.example:80"]}, "spec.serving.gateway.hostnames[0]: Invalid value",
     ),
     "a variant with a hyphen": ({"spec.variants.1.name": "int-8"}, 'spec.variants[1].name: Invalid value: \\"int-8\\"'),
 }  # fmt: skip

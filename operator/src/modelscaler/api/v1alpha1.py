@@ -393,6 +393,58 @@ class EnvVar(ApiModel):
     value: LongText = Field(default="", description="Value.")
 
 
+ObjectName = Annotated[
+    str,
+    StringConstraints(
+        pattern=r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?(\.[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?)*$", max_length=253
+    ),
+]
+NamespaceName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$", max_length=63)]
+Hostname = Annotated[
+    str,
+    StringConstraints(
+        pattern=r"^(\*\.)?[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?(\.[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?)*$", max_length=253
+    ),
+]
+
+
+class ParentRef(ApiModel):
+    """A Gateway that requests come through, as in an HTTPRoute's parentRefs."""
+
+    name: ObjectName = Field(description="Name of the Gateway.")
+    namespace: NamespaceName | None = Field(
+        default=None, description="Its namespace; absent: that of the ModelDeployment."
+    )
+    section_name: ObjectName | None = Field(default=None, description="One of its listeners; absent: all of them.")
+
+
+class GatewayRoute(ApiModel):
+    """Requests come through a gateway: the operator keeps an HTTPRoute, whose weights may share them between two pools."""
+
+    parent_refs: list[ParentRef] = Field(
+        min_length=1, max_length=8, description="Gateways that the HTTPRoute attaches to."
+    )
+    hostnames: list[Hostname] = Field(
+        default_factory=list, max_length=16, description="Hosts that are served; none: those of the listeners."
+    )
+
+    model_config = ConfigDict(
+        json_schema_extra=validations(
+            cel(
+                "self.parentRefs.all(p, self.parentRefs.exists_one(q, q.name == p.name)"
+                " || has(p.namespace) || has(p.sectionName))",
+                "a Gateway that parentRefs name more than once needs a sectionName each time",
+                field=".parentRefs",
+            ),
+            cel(
+                "!has(self.hostnames) || self.hostnames.all(h, self.hostnames.exists_one(g, g == h))",
+                "hostnames must not name a host twice",
+                field=".hostnames",
+            ),
+        )
+    )
+
+
 class Serving(ApiModel):
     """How the inference server is run."""
 
@@ -415,6 +467,10 @@ class Serving(ApiModel):
         ge=5,
         le=7200,
         description="A new pool that is not ready by then is given up, and the runner-up is taken.",
+    )
+    gateway: GatewayRoute | None = Field(
+        default=None,
+        description="Set where all requests come through a gateway: two pools may then share them. Absent: one pool serves.",
     )
 
 
@@ -500,13 +556,33 @@ class ActivePool(ApiModel):
     ready_replicas: int = Field(ge=0, description="Replicas ready in the serving pool.")
 
 
+class SidePool(ApiModel):
+    """The pool beside the serving one."""
+
+    placement: ShortText = Field(description="Its placement.")
+    variant: ShortText = Field(description="Its variant.")
+    replicas: int = Field(ge=0, description="Replicas asked for.")
+    ready_replicas: int = Field(ge=0, description="Replicas ready.")
+    share: ShortText = Field(description="Share of the requests that the route gives it, from 0 to 1.")
+    start_time: ShortText = Field(description="Since when, RFC 3339.")
+
+
+class DesiredSide(ApiModel):
+    """What the plan wants beside the serving pool."""
+
+    placement: ShortText = Field(description="Placement the plan wants.")
+    variant: ShortText = Field(description="Variant the plan wants.")
+    replicas: int = Field(ge=0, description="Replicas the plan wants.")
+
+
 class DesiredPool(ApiModel):
     """What the plan wants."""
 
     placement: ShortText = Field(description="Placement the plan wants.")
     variant: ShortText = Field(description="Variant the plan wants.")
     replicas: int = Field(ge=0, description="Replicas the plan wants.")
-    hourly_cost: ShortText = Field(description="Price of the plan per hour.")
+    hourly_cost: ShortText = Field(description="Price of the plan per hour, of what is beside included.")
+    side: DesiredSide | None = Field(default=None, description="What is wanted beside; absent: one pool alone.")
 
 
 class LoadStatus(ApiModel):
@@ -675,6 +751,14 @@ class PolicyStatus(ApiModel):
     accelerator_held_since: ShortText | None = Field(
         default=None, description="Since when a shared accelerator is held, RFC 3339; absent when none is."
     )
+    side_recommendations: list[Recommendation] = Field(
+        default_factory=list,
+        max_length=64,
+        description="While two pools serve: how many replicas of the one that starts sooner would have carried the load.",
+    )
+    mix_better_since: ShortText | None = Field(
+        default=None, description="Since when another division between two pools has been cheaper, RFC 3339."
+    )
 
 
 class TuningStatus(ApiModel):
@@ -719,6 +803,7 @@ class ModelDeploymentStatus(ApiModel):
         default_factory=list, max_length=16, description="Conditions.", json_schema_extra=list_map("type")
     )
     active: ActivePool | None = Field(default=None, description="What serves now.")
+    side: SidePool | None = Field(default=None, description="What shares its requests; absent when it serves alone.")
     desired: DesiredPool | None = Field(default=None, description="What the plan wants.")
     transition: TransitionStatus | None = Field(default=None, description="A switch of pools under way.")
     unavailable: list[Unavailable] = Field(

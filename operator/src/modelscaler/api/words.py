@@ -15,6 +15,7 @@ class ConditionType(StrEnum):
     ACCELERATOR_AVAILABLE = "AcceleratorAvailable"
     FALLBACK = "Fallback"
     PAUSED = "Paused"
+    ROUTED = "Routed"
 
 
 class ConditionReason(StrEnum):
@@ -50,6 +51,10 @@ class ConditionReason(StrEnum):
     METRICS_MISSING = "MetricsMissing"
     ANNOTATED = "Annotated"
     NOT_PAUSED = "NotPaused"
+    ROUTE_ACCEPTED = "RouteAccepted"
+    ROUTE_PENDING = "RouteNotAccepted"
+    ROUTES_NOT_SERVED = "GatewayAPINotServed"
+    ROUTES_FORBIDDEN = "HTTPRoutesForbidden"
 
 
 class DecisionReason(StrEnum):

@@ -7,7 +7,7 @@ of their own and neither drops the other's fields.
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias
+from typing import Any, Final, Literal, TypeAlias
 
 from kubernetes import client
 from kubernetes.client.exceptions import ApiException
@@ -23,8 +23,11 @@ VERSION = "v1alpha1"
 
 Body: TypeAlias = dict[str, Any]
 Kind: TypeAlias = Literal[
-    "ModelDeployment", "Deployment", "Service", "Pod", "HorizontalPodAutoscaler", "Node", "ResourceQuota"
+    "ModelDeployment", "Deployment", "Service", "Pod", "HorizontalPodAutoscaler", "Node", "ResourceQuota", "HTTPRoute"
 ]
+
+ROUTES: Final = ("gateway.networking.k8s.io", "v1", "httproutes")
+CUSTOM: Final = {"ModelDeployment": (GROUP, VERSION, PLURAL), "HTTPRoute": ROUTES}
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,13 +50,15 @@ class ClusterCalls:
         self._autoscaling = client.AutoscalingV2Api(api)
 
     def apply(self, manifest: Body, manager: str) -> Body:
-        """Apply a Deployment, a Service or a ConfigMap server-side and return it as stored."""
+        """Apply a Deployment, a Service, a ConfigMap or an HTTPRoute server-side and return it as stored."""
         name, namespace = manifest["metadata"]["name"], manifest["metadata"]["namespace"]
-        patch = {
+        patches: dict[str, Callable[..., Any]] = {
             "Deployment": self._apps.patch_namespaced_deployment,
             "Service": self._core.patch_namespaced_service,
             "ConfigMap": self._core.patch_namespaced_config_map,
-        }[manifest["kind"]]
+            "HTTPRoute": self._patch_route,
+        }
+        patch = patches[manifest["kind"]]
         return _answer(
             f"apply {manifest['kind']} {namespace}/{name}",
             lambda: patch(name, namespace, manifest, field_manager=manager, force=True, _content_type=APPLY, **_RAW),
@@ -74,6 +79,25 @@ class ClusterCalls:
                 field_manager=manager, force=True, _content_type=APPLY, **_RAW,
             ),
         )  # fmt: skip
+
+    def _patch_route(self, name: str, namespace: str, manifest: Body, **options: Any) -> Any:
+        group, version, plural = ROUTES
+        return self._custom.patch_namespaced_custom_object(group, version, namespace, plural, name, manifest, **options)
+
+    def delete_route(self, namespace: str, name: str, uid: str) -> None:
+        """Delete an HTTPRoute; one that is gone already, or another by now, is fine."""
+        group, version, plural = ROUTES
+        options = client.V1DeleteOptions(preconditions=client.V1Preconditions(uid=uid))
+        try:
+            _answer(
+                f"delete HTTPRoute {namespace}/{name}",
+                lambda: self._custom.delete_namespaced_custom_object(
+                    group, version, namespace, plural, name, body=options, **_RAW
+                ),
+            )
+        except ApiCallError as error:
+            if not (error.not_found or error.conflict):
+                raise
 
     def delete_deployment(self, namespace: str, name: str, uid: str) -> None:
         """Delete a Deployment and, in the background, its pods; one that is gone already, or another by now, is fine."""
@@ -137,8 +161,9 @@ class ClusterCalls:
 
     def _lister(self, kind: Kind, options: dict[str, Any]) -> Callable[[], Any]:
         namespace, options = self._namespace, {**options, **_RAW}
-        if kind == "ModelDeployment":
-            arguments = (GROUP, VERSION, namespace, PLURAL) if namespace else (GROUP, VERSION, PLURAL)
+        if kind in CUSTOM:
+            group, version, plural = CUSTOM[kind]
+            arguments = (group, version, namespace, plural) if namespace else (group, version, plural)
             call = self._custom.list_namespaced_custom_object if namespace else self._custom.list_cluster_custom_object
             return lambda: call(*arguments, **options)
         if kind == "Node":

@@ -37,8 +37,20 @@ class Applier:
         service = self._mirror.service(key)
         if rendering.service and (service is None or service.template_digest != digest_of(rendering.service)):
             writes.append(self._apply(rendering.service, TEMPLATE_MANAGER, Priority.CREATE))
+        beside = self._mirror.beside(key)
+        if rendering.beside and (beside is None or beside.template_digest != digest_of(rendering.beside)):
+            writes.append(self._apply(rendering.beside, TEMPLATE_MANAGER, Priority.CREATE))
+        writes += self._routing(key, rendering)
         writes += [self._delete(key, live[name].name, live[name].uid) for name in rendering.deletions if name in live]
         return writes
+
+    def _routing(self, key: WorkloadKey, rendering: Rendering) -> list[Write]:
+        """Return the write of the HTTPRoute, if any; a Service that it names for the first time is there before it."""
+        route = self._mirror.route(key)
+        if rendering.route and (route is None or route.template_digest != digest_of(rendering.route)):
+            before = (rendering.beside,) if rendering.beside and self._mirror.beside(key) is None else ()
+            return [self._apply(rendering.route, TEMPLATE_MANAGER, Priority.CREATE, before=before)]
+        return [self._unroute(key, route.name, route.uid)] if rendering.unrouted and route else []
 
     def status(self, entry: Entry, body: Body, settled: Callable[[], None]) -> Write:
         """Return the write of a status; `settled` is called when it has been made or given up."""
@@ -83,6 +95,15 @@ class Applier:
             slot=("Deployment", key.namespace, name, "delete"),
             priority=Priority.DELETE,
             call=partial(self._calls.delete_deployment, key.namespace, name, uid),
+        )
+
+    def _unroute(self, key: WorkloadKey, name: str, uid: str) -> Write:
+        gone = {"metadata": {"namespace": key.namespace, "name": name, "resourceVersion": "0"}}
+        return Write(
+            slot=("HTTPRoute", key.namespace, name, "delete"),
+            priority=Priority.DELETE,
+            call=partial(self._calls.delete_route, key.namespace, name, uid),
+            done=lambda _: self._mirror.drop("HTTPRoute", gone),
         )
 
     def _absorb(self, kind: MirroredKind) -> Callable[[Result], None]:

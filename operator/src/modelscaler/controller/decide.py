@@ -51,6 +51,7 @@ class Inputs:
     `profile` None: the spec names none. `trouble` is why the ModelDeployment cannot be managed although its spec is
     valid (a profile that cannot be had, an HPA in the way), None when nothing is. `measured` is what the last decision of this
     process left of it, None when there was none. `tuned` is what self-tuning found last in this process, likewise.
+    `unroutable` is why there can be no HTTPRoute, None when there can.
     """
 
     now: datetime
@@ -62,6 +63,7 @@ class Inputs:
     forecast_health: ForecastHealth
     measured: Measured | None = None
     tuned: TuningStatus | None = None
+    unroutable: Trouble | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +90,8 @@ def decide(inputs: Inputs, settings: Settings) -> Outcome:
     if inputs.trouble is not None:
         return _rejected(inputs, inputs.trouble)
     try:
-        workload = replace(workload_from(resource, inputs.profile), paused=resource.paused)
+        routed = resource.spec.serving.gateway is not None and inputs.unroutable is None
+        workload = replace(workload_from(resource, inputs.profile), paused=resource.paused, routed=routed)
         return _planned(inputs, settings, resource, workload)
     except (InvalidSpec, NoCandidateError) as error:
         return _rejected(inputs, Trouble(ConditionReason.INVALID_SPEC, str(error)))
@@ -183,7 +186,7 @@ def _hands_off(seen: Observation, before: PolicyState, state: PolicyState) -> St
     return Step(
         pools=tuple(PoolTarget(pool.pool, pool.replicas) for pool in seen.pools),
         serving=None,
-        state=replace(state, active=before.active, switch=before.switch),
+        state=replace(state, active=before.active, switch=before.switch, side=before.side),
     )
 
 
@@ -200,4 +203,6 @@ def _status_inputs(inputs: Inputs) -> StatusInputs:
         previous=inputs.entry.status,
         observation=inputs.observation if inputs.entry.resource else None,
         forecast_health=inputs.forecast_health,
+        routed=inputs.entry.resource is not None and inputs.entry.resource.spec.serving.gateway is not None,
+        unroutable=(inputs.unroutable.reason, inputs.unroutable.message) if inputs.unroutable else None,
     )

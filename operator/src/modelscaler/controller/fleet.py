@@ -7,10 +7,11 @@ from datetime import datetime, timedelta
 from typing import Final, TypeAlias
 
 from modelscaler.controller.mirror import Mirror
-from modelscaler.controller.summaries import Entry, observe_pool
+from modelscaler.controller.summaries import Entry, observe_pool, observe_route
 from modelscaler.domain import ForecastSettings, Observation, PoolKey, QuantileForecast, WorkloadKey, known
 from modelscaler.forecast.service import Forecasting
 from modelscaler.metrics.source import FleetMetrics, MetricsSource
+from modelscaler.render import beside_name
 from modelscaler.status import ForecastHealth
 from modelscaler.workload import forecast_settings
 
@@ -93,7 +94,7 @@ class Fleet:
         """Say what is seen of one ModelDeployment now; `new_readings` False in an early pass."""
         assert self._metrics is not None  # noqa: S101 - the loop reads first
         percentile = entry.resource.spec.slo.latency.percentile if entry.resource else 99
-        pods = self._mirror.pods(entry.key)
+        pods, beside = self._mirror.pods(entry.key), self._mirror.beside(entry.key)
         return Observation(
             now=now,
             offered=self._metrics.offered(entry.key),
@@ -105,8 +106,10 @@ class Fleet:
             ),
             selected=self._selected(entry.key),
             new_readings=new_readings,
-            served=self._served(entry),
             reporting=self._metrics.reporting(entry.key),
+            served=self._served(entry, self._selected(entry.key)),
+            served_beside=self._served(entry, beside.selected_pool) if beside else (),
+            route=observe_route(self._mirror.route(entry.key), beside, beside_name(entry.key.name)),
         )
 
     def forecast(self, key: WorkloadKey) -> tuple[QuantileForecast | None, ForecastHealth]:
@@ -120,13 +123,13 @@ class Fleet:
         seconds = max([longest, *measured]) + self._lead_seconds
         return math.ceil(seconds / self._step_seconds) * self._step_seconds
 
-    def _served(self, entry: Entry) -> tuple[tuple[str, float], ...]:
-        """Return who answers in the pool that the Service selects, by the names that the spec gives.
+    def _served(self, entry: Entry, pool: PoolKey | None) -> tuple[tuple[str, float], ...]:
+        """Return who answers in a pool, by the names that the spec gives.
 
         A pool that is drained after a switch does not count: what it still answers says nothing about the one that serves.
         """
         assert self._metrics is not None  # noqa: S101 - the loop reads first
-        rates = self._metrics.served(entry.key, str(self._selected(entry.key)))
+        rates = self._metrics.served(entry.key, str(pool))
         variants = entry.resource.spec.variants if entry.resource else ()
         named = ((variant.name, rates.get(variant.artifact or variant.name, 0.0)) for variant in variants)
         return tuple((name, rate) for name, rate in named if rate > 0.0)

@@ -21,6 +21,7 @@ from modelscaler.controller.events import announcements, event_body
 from modelscaler.controller.fleet import Fleet
 from modelscaler.controller.mirror import Mirror, MirroredKind
 from modelscaler.controller.profiles import Profiles
+from modelscaler.controller.routes import Routes
 from modelscaler.controller.summaries import Entry
 from modelscaler.controller.telemetry import Telemetry
 from modelscaler.controller.tuning import SelfTuning
@@ -61,6 +62,7 @@ class Loop:
         self._accelerators = accelerators
         self._writes = writes
         self._applier = Applier(calls, mirror)
+        self._routes = Routes(calls, mirror, child_selector)
         self._telemetry = telemetry
         self._settings = settings
         self._tuning = tuning
@@ -92,9 +94,11 @@ class Loop:
     async def tick(self) -> None:
         """Make one full pass: lists when due, metrics and forecasts for all, a decision for each."""
         with self._telemetry.tick_seconds.labels("full").time():
-            await self._relist_when_due()
+            relisted = await self._relist_when_due()
             now = self._clock()
             entries = self._entries(self._mirror.keys())
+            if relisted or self._routes.wanted(entries):
+                await self._read_routes()
             await asyncio.to_thread(self._fleet.read, now)
             await asyncio.to_thread(self._fleet.remember, entries, now)
             await asyncio.to_thread(self._fleet.advance, self._fleet.requests(entries), now)
@@ -150,13 +154,22 @@ class Loop:
             self._telemetry.errors.labels(where).inc()
             log.exception("%s failed", where)
 
-    async def _relist_when_due(self) -> None:
-        if self._monotonic() - self._listed_at >= LIST_DIFF_SECONDS:
+    async def _relist_when_due(self) -> bool:
+        due = self._monotonic() - self._listed_at >= LIST_DIFF_SECONDS
+        if due:
             for kind in ("ModelDeployment", "Deployment", "Service", "Pod"):
                 await self._relist(kind)
             self._listed_at = self._monotonic()
         if self._monotonic() - self._checked_at >= CONFLICT_CHECK_SECONDS:
             await self._check_conflicts()
+        return due
+
+    async def _read_routes(self) -> None:
+        try:
+            await asyncio.to_thread(self._routes.refresh)
+        except ApiCallError as error:
+            self._telemetry.errors.labels("routes").inc()
+            log.warning("cannot list HTTPRoutes, keeping the last answer: %s", error)
 
     async def _relist(self, kind: MirroredKind) -> None:
         selector = "" if kind == "ModelDeployment" else self._child_selector
@@ -220,6 +233,7 @@ class Loop:
             forecast_health=health,
             measured=self._measured.get(entry.key),
             tuned=self._tuning.found(entry.key),
+            unroutable=self._routes.trouble,
         )
 
     def _conflict(self, entry: Entry) -> Trouble | None:

@@ -14,16 +14,19 @@ from modelscaler.controller.summaries import (
     DeploymentSummary,
     Entry,
     PodSummary,
+    RouteSummary,
     ServiceSummary,
     deployment_from,
     entry_from,
     pod_from,
+    route_from,
     service_from,
     version_of,
 )
 from modelscaler.domain import PoolKey, WorkloadKey
+from modelscaler.render import beside_name
 
-MirroredKind: TypeAlias = Literal["ModelDeployment", "Deployment", "Service", "Pod"]
+MirroredKind: TypeAlias = Literal["ModelDeployment", "Deployment", "Service", "Pod", "HTTPRoute"]
 ObjectName: TypeAlias = tuple[str, str]
 STARTS_KEPT = 20
 TOMBSTONES_KEPT = 10_000
@@ -37,6 +40,7 @@ class Mirror:
         self._entries: dict[ObjectName, Entry] = {}
         self._deployments: dict[WorkloadKey, dict[str, DeploymentSummary]] = defaultdict(dict)
         self._services: dict[WorkloadKey, dict[str, ServiceSummary]] = defaultdict(dict)
+        self._routes: dict[WorkloadKey, dict[str, RouteSummary]] = defaultdict(dict)
         self._pods: dict[WorkloadKey, dict[str, PodSummary]] = defaultdict(dict)
         self._starts: dict[tuple[WorkloadKey, str], deque[float]] = defaultdict(lambda: deque(maxlen=STARTS_KEPT))
         self._dropped: dict[tuple[str, str, str], int] = {}
@@ -56,8 +60,16 @@ class Mirror:
         return list(self._deployments.get(key, {}).values())
 
     def service(self, key: WorkloadKey) -> ServiceSummary | None:
-        """Return the child Service of a ModelDeployment; None when there is none."""
-        return next(iter(self._services.get(key, {}).values()), None)
+        """Return the Service of a ModelDeployment's serving pool; None when there is none."""
+        return self._services.get(key, {}).get(key.name)
+
+    def beside(self, key: WorkloadKey) -> ServiceSummary | None:
+        """Return the Service of the pool beside the serving one; None when there is none."""
+        return self._services.get(key, {}).get(beside_name(key.name))
+
+    def route(self, key: WorkloadKey) -> RouteSummary | None:
+        """Return the HTTPRoute of a ModelDeployment; None when there is none."""
+        return self._routes.get(key, {}).get(key.name)
 
     def pods(self, key: WorkloadKey) -> list[PodSummary]:
         """Return the pods of a ModelDeployment."""
@@ -142,7 +154,12 @@ class Mirror:
             yield from [((child.namespace, child.name), child.version) for child in siblings.values()]
 
     def _table(self, kind: MirroredKind) -> dict[WorkloadKey, dict[str, Any]]:
-        tables: dict[str, Any] = {"Deployment": self._deployments, "Service": self._services, "Pod": self._pods}
+        tables: dict[str, Any] = {
+            "Deployment": self._deployments,
+            "Service": self._services,
+            "Pod": self._pods,
+            "HTTPRoute": self._routes,
+        }
         table: dict[WorkloadKey, dict[str, Any]] = tables[kind]
         return table
 
@@ -151,4 +168,5 @@ _SUMMARISE: dict[str, Callable[[Body], Any]] = {
     "Deployment": deployment_from,
     "Service": service_from,
     "Pod": pod_from,
+    "HTTPRoute": route_from,
 }

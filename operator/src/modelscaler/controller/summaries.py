@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 
 from modelscaler.api import DEPLOYMENT_LABEL, POOL_LABEL
 from modelscaler.api.v1alpha1 import ModelDeployment, ModelDeploymentStatus
-from modelscaler.domain import PoolKey, PoolObservation, WorkloadKey
+from modelscaler.domain import PoolKey, PoolObservation, RouteObservation, WorkloadKey
 from modelscaler.render import TEMPLATE_DIGEST_ANNOTATION
 from modelscaler.workload import InvalidSpec, parse_resource, parse_status
 
@@ -68,6 +68,21 @@ class ServiceSummary:
     version: int
     owner: WorkloadKey
     selected_pool: PoolKey | None
+    template_digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class RouteSummary:
+    """A child HTTPRoute: weight per Service, and whether a gateway has taken it up, and with these weights."""
+
+    namespace: str
+    name: str
+    uid: str
+    version: int
+    owner: WorkloadKey
+    weights: tuple[tuple[str, int], ...]
+    accepted: bool
+    current: bool
     template_digest: str
 
 
@@ -160,6 +175,55 @@ def service_from(body: Body) -> ServiceSummary | None:
         selected_pool=_pool_named((body.get("spec", {}).get("selector") or {}).get(POOL_LABEL, "")),
         template_digest=(meta.get("annotations") or {}).get(TEMPLATE_DIGEST_ANNOTATION, ""),
     )
+
+
+def route_from(body: Body) -> RouteSummary | None:
+    """Summarise a child HTTPRoute; None when its labels are not ours."""
+    meta = body["metadata"]
+    owner = _owner(meta)
+    if owner is None:
+        return None
+    accepting = [
+        condition
+        for parent in (body.get("status") or {}).get("parents") or ()
+        for condition in parent.get("conditions") or ()
+        if condition.get("type") == "Accepted" and _is_true(condition)
+    ]
+    generation = int(meta.get("generation") or 1)
+    return RouteSummary(
+        namespace=meta["namespace"],
+        name=meta["name"],
+        uid=meta["uid"],
+        version=version_of(body),
+        owner=owner,
+        weights=tuple(
+            (backend["name"], int(backend.get("weight", 1)))
+            for rule in body.get("spec", {}).get("rules") or ()
+            for backend in rule.get("backendRefs") or ()
+        ),
+        accepted=bool(accepting),
+        current=all(int(condition.get("observedGeneration") or 0) >= generation for condition in accepting),
+        template_digest=(meta.get("annotations") or {}).get(TEMPLATE_DIGEST_ANNOTATION, ""),
+    )
+
+
+def observe_route(
+    route: RouteSummary | None, beside: ServiceSummary | None, beside_service: str
+) -> RouteObservation | None:
+    """Say how requests are shared; None when there is no route.
+
+    Args:
+        route: The HTTPRoute.
+        beside: The Service of the pool beside the serving one.
+        beside_service: Its name, whether it is there or not.
+    """
+    if route is None:
+        return None
+    weights = dict(route.weights)
+    total = sum(weights.values())
+    share = weights.get(beside_service, 0) / total if total else 0.0
+    side = beside.selected_pool if beside else None
+    return RouteObservation(route.accepted, side, share if side else 0.0, route.current)
 
 
 def pod_from(body: Body) -> PodSummary | None:

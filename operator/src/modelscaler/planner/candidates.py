@@ -168,6 +168,9 @@ def _as_seen(
     if offered.pool == state.active:
         running = _running(workload, seen)
         available = running != 0
+    elif state.side is not None and offered.pool == state.side.pool:
+        running = _running(workload, seen)
+        available = running != 0 and not is_out(state, offered.pool, now)
     else:
         available = not is_out(state, offered.pool, now)
     if running is None and available and start_seconds == offered.start_seconds:

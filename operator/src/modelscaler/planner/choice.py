@@ -118,6 +118,16 @@ class Option:
             shortfall_rps=self.shortfall_rps,
         )
 
+    def sharing(self, replicas: int, demand: Demand, share: float) -> Choice:
+        """Return so many replicas of the candidate that get a share of a demand beside another pool."""
+        return Choice(
+            pool=self.candidate.pool,
+            replicas=replicas,
+            hourly_cost=replicas * self.candidate.replica_hourly_cost,
+            accuracy=self.candidate.accuracy,
+            latency_seconds=self.candidate.latency_seconds(demand.planned_rps * share, replicas),
+        )
+
 
 def options(candidates: Sequence[Candidate], load: Load, interval_seconds: float, past: Past) -> tuple[Option, ...]:
     """Size every candidate for the demand until its own replicas could be ready.

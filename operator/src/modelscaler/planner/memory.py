@@ -30,6 +30,8 @@ def _as_served(observation: Observation, state: PolicyState) -> PolicyState:
     """
     ready = {pool.pool: pool.ready for pool in observation.pools if pool.ready}
     selected, switch = observation.selected, state.switch
+    if state.side is not None and state.side.pool == selected:
+        state = replace(state, side=None)
     if selected in ready and selected != state.active:
         if switch is not None and switch.target == selected:
             return replace(state, active=selected, switch=None)

@@ -18,6 +18,8 @@ from modelscaler.planner.candidates import Candidate, candidates
 from modelscaler.planner.choice import Option, Past, best, options
 from modelscaler.planner.demand import load_from
 from modelscaler.planner.memory import recalled
+from modelscaler.planner.mixed import mixed_plan, side_recommendations
+from modelscaler.planner.mixing import Mixing, Scene, mixing
 from modelscaler.planner.recourse import degraded_share
 from modelscaler.planner.schedules import least_replicas
 from modelscaler.planner.switching import Selection, demand_reason, option_of, select, why_leave
@@ -49,8 +51,12 @@ def plan(
     found = considered(workload, observation, forecast, state, interval_seconds)
     minimum = Binding.MIN_REPLICAS if found.workload is workload else Binding.SCHEDULE
     size = _size(found.workload, observation, found.selection.option, found.state, minimum)
-    made = _plan(observation, found, size)
-    return made, _next_state(found.workload, observation, found.state, found.listed, found.selection)
+    shared = _mixing(observation, found)
+    if shared.mix is None:
+        made = _plan(observation, found, size)
+    else:
+        made = mixed_plan(found.workload, observation, found.state, found.selection, shared, shared.mix)
+    return made, _next_state(found.workload, observation, found.state, found.listed, found.selection, shared)
 
 
 def sized_options(
@@ -152,6 +158,7 @@ def _options(
     if known(observation.offered) is None:
         held = max(_current(observation, state), _fallback_replicas(workload, state))
     assumed_rps = serving.clipped(held) * serving.rps_per_replica if serving and held else 0.0
+    assumed_rps += _beside_rps(found, observation, state) if held else 0.0
     load = load_from(workload, observation, forecast, assumed_rps)
     past = Past(state.active, _recent_rps(workload, observation, state, serving), at_least=0 if serving else held)
     return options(within_allowances(found, observation, state), load, interval_seconds, past)
@@ -169,6 +176,12 @@ def _unlimited(
     if not observation.allowances:
         return listed
     return _options(workload, replace(observation, allowances=()), forecast, state, interval_seconds)
+
+
+def _beside_rps(found: Sequence[Candidate], observation: Observation, state: PolicyState) -> float:
+    """Return what the pool beside the serving one carries."""
+    beside = next((c for c in found if state.side and c.pool == state.side.pool), None)
+    return observation.pool(beside.pool).replicas * beside.rps_per_replica if beside else 0.0
 
 
 def _recent_rps(workload: Workload, observation: Observation, state: PolicyState, serving: Candidate | None) -> float:
@@ -224,6 +237,25 @@ def _trouble(workload: Workload, observation: Observation, candidate: Candidate)
     if share is not None and candidate.rung is not None and share > candidate.rung.allowed_share:
         return Binding.MEAN_ACCURACY
     return None
+
+
+def _mixing(observation: Observation, found: Considered) -> Mixing:
+    """Decide whether a second pool runs beside the serving one; never, and at no cost, where no route may share requests."""
+    workload, state = found.workload, found.state
+    serving = option_of(found.listed, state.active)
+    if not workload.routed or serving is None:
+        return Mixing()
+    scene = Scene(
+        workload=workload,
+        observation=observation,
+        state=state,
+        listed=found.listed,
+        selection=found.selection,
+        recent_rps=_recent_rps(workload, observation, state, serving.candidate),
+        at_least=_fallback_replicas(workload, state),
+        trouble=_trouble(workload, observation, serving.candidate),
+    )
+    return mixing(scene)
 
 
 def _plan(observation: Observation, found: Considered, size: Size) -> Plan:
@@ -294,7 +326,12 @@ def _if_available(option: Option) -> Option:
 
 
 def _next_state(
-    workload: Workload, observation: Observation, state: PolicyState, listed: Sequence[Option], selection: Selection
+    workload: Workload,
+    observation: Observation,
+    state: PolicyState,
+    listed: Sequence[Option],
+    selection: Selection,
+    shared: Mixing,
 ) -> PolicyState:
     """Remember what the serving pool would have been sized to, for the stabilisation windows."""
     now = observation.now
@@ -306,6 +343,8 @@ def _next_state(
     return replace(
         state,
         recommendations=recommendations,
+        side_recommendations=side_recommendations(workload, observation, state, shared),
+        mix_better_since=shared.better_since,
         cheaper_since=selection.better_since,
         planned_generation=workload.generation,
     )

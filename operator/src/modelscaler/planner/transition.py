@@ -4,6 +4,9 @@ A switch creates the new pool, waits until it is ready for the load of now, and 
 all its replicas until a later step sees that the Service selects the new one and that it carries the load. Then the old one
 is scaled to zero, and deleted when its last pod is gone. A pool that does not start is given up for a while (an outage), and
 the next plan takes the runner-up.
+
+A pool beside the serving one is started, gets requests as its replicas become ready, and loses them before its replicas go; the
+serving pool gives up a replica only when the route has given its requests away (`beside.py`).
 """
 
 from dataclasses import dataclass, replace
@@ -18,16 +21,20 @@ from modelscaler.domain import (
     PoolKey,
     PoolObservation,
     PoolTarget,
+    RouteTarget,
+    Side,
     Step,
     Switch,
     Workload,
 )
 from modelscaler.planner.allowances import within_allowances
 from modelscaler.planner.behavior import longest_period_seconds, remember
+from modelscaler.planner.beside import Pair, alone
 from modelscaler.planner.candidates import Candidate, candidate_of, candidates
 from modelscaler.planner.health import stuck_replicas
 from modelscaler.planner.memory import after_recoveries, with_outage, without
 
+Sizes: TypeAlias = dict[PoolKey, int]
 Notes: TypeAlias = tuple[tuple[DecisionReason, str], ...]
 
 NOT_READY = "NotReady"
@@ -102,6 +109,17 @@ class _Scene:
             return self.load_rps if ready else 0.0
         return ready * candidate.rung_rps_per_replica
 
+    def pair(self, base: PoolKey, side: PoolKey) -> Pair:
+        """Return two pools that share requests."""
+        return Pair(
+            base=self.seen(base),
+            side=self.seen(side),
+            base_candidate=self.candidate(base),
+            side_candidate=self.candidate(side),
+            demand=self.plan.demand,
+            route=self.observation.route,
+        )
+
 
 def _first(scene: _Scene) -> Step:
     """Nothing serves: the Service selects the target from the start."""
@@ -117,7 +135,62 @@ def _stay(scene: _Scene, active: PoolKey) -> Step:
     if scene.plan.binding is Binding.AVAILABILITY:
         state, trouble = _doubted(scene, state, active)
         notes += trouble
-    return _step(scene, _with_change(scene, state, active, replicas), {active: replicas}, serving=active, notes=notes)
+    state, beside = _beside(scene, state, active)
+    notes += beside
+    sizes, route = _shared(scene, state, active, replicas)
+    return _step(scene, _with_change(scene, state, sizes), sizes, serving=active, notes=notes, route=route)
+
+
+def _beside(scene: _Scene, state: PolicyState, active: PoolKey) -> tuple[PolicyState, Notes]:
+    """Note which pool is beside the serving one: the plan's, or one that still gets requests; none that does not start."""
+    wanted, present, reason = scene.plan.side, state.side, scene.plan.reason
+    if present is None and wanted is not None:
+        text = f"{wanted.pool} is to run beside {active} and gets requests as its replicas become ready"
+        return replace(state, side=Side(wanted.pool, scene.now)), ((reason, text),)
+    if present is None:
+        return state, ()
+    why = _why_not_up(scene, present)
+    if why is not None:
+        text = f"{present.pool} did not start beside {active} ({why}) and is given up for a while"
+        doubted = replace(with_outage(state, present.pool, scene.observation, why), side=None)
+        return doubted, ((DecisionReason.CANDIDATE_UNAVAILABLE, text),)
+    if wanted is not None and wanted.pool == present.pool:
+        starts_now = wanted.replicas and not scene.seen(present.pool).replicas
+        return replace(state, side=Side(present.pool, scene.now)) if starts_now else state, ()
+    if scene.pair(active, present.pool).side_share > 0.0:
+        return state, ()
+    text = f"{active} serves alone again; {present.pool} drains"
+    return replace(state, side=None), ((reason, text),)
+
+
+def _why_not_up(scene: _Scene, side: Side) -> str | None:
+    """Return why a pool beside the serving one is not going to start; None while any replica is up, or there is hope."""
+    seen, deadline_seconds = scene.seen(side.pool), scene.workload.start_deadline_seconds
+    if seen.ready or not seen.replicas:
+        return None
+    if stuck_replicas(seen, deadline_seconds):
+        return seen.failure or NOT_READY
+    return DEADLINE if scene.now - side.started_at > timedelta(seconds=deadline_seconds) else None
+
+
+def _shared(scene: _Scene, state: PolicyState, active: PoolKey, replicas: int) -> tuple[Sizes, RouteTarget]:
+    """Return the sizes of the serving pool and of the one beside it, and how they share requests."""
+    if state.side is None:
+        return {active: replicas}, alone()
+    side, wanted = state.side.pool, scene.plan.side
+    asked = wanted.replicas if wanted is not None and wanted.pool == side else 0
+    pair = scene.pair(active, side)
+    base, beside = pair.sizes(replicas, asked)
+    return {active: base, side: beside}, pair.target(replicas, asked)
+
+
+def _kept_beside(scene: _Scene, state: PolicyState, active: PoolKey, sizes: Sizes) -> tuple[Sizes, RouteTarget]:
+    """Leave the pool beside the serving one as it is while another is switched to."""
+    if state.side is None or state.side.pool == active:
+        return sizes, alone()
+    side = scene.seen(state.side.pool)
+    pair = scene.pair(active, side.pool)
+    return {side.pool: side.replicas, **sizes}, pair.target(pair.base.ready, pair.side.ready)
 
 
 def _switch(scene: _Scene, active: PoolKey) -> Step:
@@ -127,6 +200,7 @@ def _switch(scene: _Scene, active: PoolKey) -> Step:
     state, trouble = _doubted(scene, state, active)
     notes += trouble
     sizes = {active: _kept(scene, active), target: max(scene.plan.target.replicas, scene.seen(target).ready)}
+    sizes, route = _kept_beside(scene, state, active, sizes)
     if _may_serve(scene, active, target):
         return _flipped(scene, state, sizes, notes)
     why = _why_give_up(scene, state)
@@ -134,8 +208,11 @@ def _switch(scene: _Scene, active: PoolKey) -> Step:
         state = replace(with_outage(state, target, scene.observation, why), switch=None)
         text = f"{target} did not start ({why}) and is given up for a while; {active} keeps serving"
         notes += ((DecisionReason.CANDIDATE_UNAVAILABLE, text),)
-        return _step(scene, state, {active: sizes[active]}, serving=active, notes=notes)
-    return _step(scene, _with_change(scene, state, active, sizes[active]), sizes, serving=active, notes=notes)
+        beside = state.side.pool if state.side else None
+        kept = {pool: size for pool, size in sizes.items() if pool in (active, beside)}
+        return _step(scene, state, kept, serving=active, notes=notes, route=route)
+    changed = _with_change(scene, state, {active: sizes[active]})
+    return _step(scene, changed, sizes, serving=active, notes=notes, route=route)
 
 
 def _started(scene: _Scene) -> tuple[PolicyState, Notes]:
@@ -178,7 +255,7 @@ def _may_serve(scene: _Scene, active: PoolKey, target: PoolKey) -> bool:
     return (serves < would_serve and serves < scene.load_rps) or (serves == 0.0 < would_serve)
 
 
-def _flipped(scene: _Scene, state: PolicyState, sizes: dict[PoolKey, int], notes: Notes) -> Step:
+def _flipped(scene: _Scene, state: PolicyState, sizes: Sizes, notes: Notes) -> Step:
     """Point the Service to the target. The old pool keeps its replicas in this step; the windows start afresh."""
     target = scene.plan.target.pool
     flipped = replace(
@@ -189,9 +266,13 @@ def _flipped(scene: _Scene, state: PolicyState, sizes: dict[PoolKey, int], notes
         recommendations=(),
         changes=(),
         cheaper_since=None,
+        side=None if state.side and state.side.pool == target else state.side,
+        side_recommendations=(),
+        mix_better_since=None,
     )
+    sizes, route = _kept_beside(scene, flipped, target, sizes)
     text = f"{target} serves now, {scene.seen(target).ready} of {sizes[target]} replicas ready; {state.active} drains"
-    return _step(scene, flipped, sizes, serving=target, notes=(*notes, (scene.plan.reason, text)))
+    return _step(scene, flipped, sizes, serving=target, notes=(*notes, (scene.plan.reason, text)), route=route)
 
 
 def _why_give_up(scene: _Scene, state: PolicyState) -> str | None:
@@ -213,22 +294,32 @@ def _kept(scene: _Scene, active: PoolKey) -> int:
     return max(seen.replicas, candidate.clipped(candidate.needed(demand.planned_rps, demand.own_rps)))
 
 
-def _with_change(scene: _Scene, state: PolicyState, active: PoolKey, replicas: int) -> PolicyState:
-    """Remember a change of the serving pool's size, for the rate policies."""
-    current = scene.seen(active).replicas
-    if not current or replicas == current:
+def _with_change(scene: _Scene, state: PolicyState, sizes: Sizes) -> PolicyState:
+    """Remember a change of the serving pool's size, and of what is beside it, for the rate policies."""
+    present = [scene.seen(pool).replicas for pool in sizes]
+    change = sum(sizes.values()) - sum(present)
+    if not any(present) or not change:
         return state
-    entry = (scene.now, replicas - current)
+    entry = (scene.now, change)
     return replace(
         state, changes=tuple(remember(state.changes, entry, scene.now, longest_period_seconds(scene.workload)))
     )
 
 
-def _step(scene: _Scene, state: PolicyState, sizes: dict[PoolKey, int], serving: PoolKey, notes: Notes = ()) -> Step:
+def _step(
+    scene: _Scene,
+    state: PolicyState,
+    sizes: Sizes,
+    serving: PoolKey,
+    notes: Notes = (),
+    route: RouteTarget | None = None,
+) -> Step:
     exists = {pool.pool for pool in scene.observation.pools}
     targets = [PoolTarget(pool, replicas) for pool, replicas in sizes.items() if replicas or pool in exists]
     targets += [_leftover(scene, pool, serving) for pool in scene.observation.pools if pool.pool not in sizes]
-    return Step(pools=tuple(sorted(targets, key=lambda t: t.pool)), serving=serving, state=state, notes=notes)
+    shared = (route or alone()) if scene.workload.routed else None
+    pools = tuple(sorted(targets, key=lambda t: t.pool))
+    return Step(pools=pools, serving=serving, state=state, notes=notes, route=shared)
 
 
 def _leftover(scene: _Scene, pool: PoolObservation, serving: PoolKey) -> PoolTarget:

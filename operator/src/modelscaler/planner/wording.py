@@ -9,6 +9,7 @@ from modelscaler.planner.allowances import WHY as WHY_NO_ACCELERATOR
 from modelscaler.planner.allowances import denied, sentence
 from modelscaler.planner.choice import NEAR_EQUAL_COST, Option
 from modelscaler.planner.demand import aim_of
+from modelscaler.planner.pairing import Mix
 from modelscaler.planner.switching import Selection
 
 HELD = {
@@ -72,6 +73,37 @@ def message(
         parts.append(WHY[reason])
     parts += [sentence(workload, allowance) for allowance in denied(observation.allowances)]
     return ", ".join(parts)
+
+
+def mixed_message(
+    workload: Workload, observation: Observation, mix: Mix, reason: DecisionReason, binding: Binding
+) -> str:
+    """Return the sentence for a decision that divides the load between two pools."""
+    base, side = mix.base.candidate, mix.side.candidate
+    speeds = (
+        f"{base.pool} carries {rps(base.rps_per_replica)} rps per replica and {side.pool} {rps(side.rps_per_replica)}"
+    )
+    parts = [f"{_demand(workload, observation, mix.fast)}; {speeds}: {mix.base_replicas} x {base.pool} serve"]
+    if mix.side_replicas:
+        parts.append(f"{mix.side_replicas} x {side.pool} beside them get {mix.side_share * 100:.0f} % of the requests")
+    else:
+        parts.append(f"{side.pool} would be started beside them in time")
+    if not mix.feasible:
+        parts.append(f"{rps(mix.shortfall_rps)} rps short, {SHORT.get(binding, 'nothing carries more')}")
+    elif binding in HELD:
+        parts.append(HELD[binding])
+    if reason in WHY:
+        parts.append(WHY[reason])
+    return ", ".join(parts)
+
+
+def why_not_alone(single: Option, mix: Mix) -> str:
+    """Return why one pool lost against two."""
+    if not single.feasible:
+        return f"alone it would be {rps(single.shortfall_rps)} of {rps(single.far.planned_rps)} rps short"
+    if single.degraded_rps > 0.0:
+        return f"alone it would answer {rps(single.degraded_rps)} of {rps(single.far.own_rps)} rps cheaper for good"
+    return f"alone it would cost {single.hourly_cost:.3g} per hour instead of {mix.hourly_cost:.3g}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,13 +15,18 @@ from modelscaler.render.children import (
     pool_names,
     render,
 )
+from modelscaler.render.routing import GATEWAY_GROUP, GATEWAY_VERSION, ROUTE_KIND, beside_name
 
 __all__ = [
+    "GATEWAY_GROUP",
+    "GATEWAY_VERSION",
+    "ROUTE_KIND",
     "TEMPLATE_DIGEST_ANNOTATION",
     "TEMPLATE_MANAGER",
     "RenderDefaults",
     "Rendering",
     "Scale",
+    "beside_name",
     "digest",
     "pool_name",
     "pool_names",

@@ -1,4 +1,4 @@
-"""The child objects of a ModelDeployment: a Deployment per pool with a ConfigMap for its ladder, and one Service."""
+"""The child objects of a ModelDeployment: a Deployment per pool with a ConfigMap for its ladder, Services and a route."""
 
 import hashlib
 import json
@@ -8,16 +8,16 @@ from typing import Any, TypeAlias
 
 from modelscaler.api import DEPLOYMENT_LABEL, GROUP, KIND, MANAGED_BY, MANAGED_BY_LABEL, POOL_LABEL
 from modelscaler.api.v1alpha1 import ModelDeployment
-from modelscaler.domain import PoolKey, PoolTarget, Step, Workload
+from modelscaler.domain import PoolKey, PoolTarget, RouteTarget, Step, Workload
 from modelscaler.render.ladder import LADDER_KEY, ladder_text
 from modelscaler.render.pod import SERVER_PORT, SERVER_PORT_NAME, Image, pod_spec
+from modelscaler.render.routing import GATEWAY_GROUP, GATEWAY_VERSION, ROUTE_KIND, beside_name, route_spec, service_spec
 
 Manifest: TypeAlias = dict[str, Any]
 
 TEMPLATE_MANAGER = "modelscaler"
 TEMPLATE_DIGEST_ANNOTATION = f"{GROUP}/template-digest"
 LADDER_DIGEST_ANNOTATION = f"{GROUP}/ladder-digest"
-SERVICE_PORT = 80
 REVISIONS_KEPT = 2
 
 
@@ -53,6 +53,8 @@ class Rendering:
 
     `templates` are Deployments without `spec.replicas`; `ladders` are the ConfigMaps that their pods read, one each in the same
     order, to be applied before them; `service` None: leave the Service as it is; `deletions` are names of Deployments.
+    `beside` and `route` are the Service of the pool beside the serving one and the HTTPRoute, None: leave them as they are;
+    `unrouted`: there shall be no HTTPRoute.
     """
 
     templates: tuple[Manifest, ...] = ()
@@ -60,6 +62,9 @@ class Rendering:
     scales: tuple[Scale, ...] = ()
     service: Manifest | None = None
     deletions: tuple[str, ...] = ()
+    beside: Manifest | None = None
+    route: Manifest | None = None
+    unrouted: bool = True
 
 
 def render(resource: ModelDeployment, workload: Workload, step: Step, defaults: RenderDefaults) -> Rendering:
@@ -74,8 +79,11 @@ def render(resource: ModelDeployment, workload: Workload, step: Step, defaults: 
         templates=tuple(_deployment(resource, t, defaults, m) for t, m in zip(known, ladders, strict=True)),
         ladders=tuple(ladders),
         scales=tuple(Scale(pool_name(resource, t.pool), t.replicas) for t in kept),
-        service=_service(resource, step.serving) if step.serving else None,
+        service=_service(resource, resource.metadata.name, step.serving) if step.serving else None,
         deletions=tuple(pool_name(resource, t.pool) for t in step.pools if t.delete),
+        beside=_beside(resource, step),
+        route=_route(resource, step.route) if step.route else None,
+        unrouted=resource.spec.serving.gateway is None,
     )
 
 
@@ -135,17 +143,31 @@ def _deployment(resource: ModelDeployment, target: PoolTarget, defaults: RenderD
     return _digested(manifest, {LADDER_DIGEST_ANNOTATION: digest(ladder["data"])})
 
 
-def _service(resource: ModelDeployment, serving: PoolKey) -> Manifest:
-    labels = _labels(resource, None)
+def _service(resource: ModelDeployment, name: str, pool: PoolKey) -> Manifest:
     manifest = {
         "apiVersion": "v1",
         "kind": "Service",
-        "metadata": _metadata(resource, resource.metadata.name, labels),
-        "spec": {
-            "type": "ClusterIP",
-            "selector": _selector(resource, serving),
-            "ports": [{"name": "http", "port": SERVICE_PORT, "targetPort": SERVER_PORT_NAME, "protocol": "TCP"}],
-        },
+        "metadata": _metadata(resource, name, _labels(resource, None)),
+        "spec": service_spec(_selector(resource, pool), SERVER_PORT_NAME),
+    }
+    return _digested(manifest, {})
+
+
+def _beside(resource: ModelDeployment, step: Step) -> Manifest | None:
+    """Return the Service of the pool beside the serving one, before the route sends anything to it."""
+    side = step.state.side
+    return _service(resource, beside_name(resource.metadata.name), side.pool) if step.route and side else None
+
+
+def _route(resource: ModelDeployment, target: RouteTarget) -> Manifest | None:
+    asked = resource.spec.serving.gateway
+    if asked is None:
+        return None
+    manifest = {
+        "apiVersion": f"{GATEWAY_GROUP}/{GATEWAY_VERSION}",
+        "kind": ROUTE_KIND,
+        "metadata": _metadata(resource, resource.metadata.name, _labels(resource, None)),
+        "spec": route_spec(asked, resource.metadata.name, target),
     }
     return _digested(manifest, {})
 

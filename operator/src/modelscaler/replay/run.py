@@ -6,7 +6,7 @@ from typing import Final
 import numpy as np
 
 from modelscaler.backtest.trace import Ints
-from modelscaler.domain import PoolKey
+from modelscaler.domain import PoolKey, RouteTarget
 from modelscaler.replay.case import Case
 from modelscaler.replay.metering import Metering
 from modelscaler.replay.pool import Arriving, Pool, Tally, refused
@@ -42,6 +42,7 @@ class _Run:
         self._random = np.random.default_rng(case.seed)
         self._pools = {case.pool: Pool(case.settings(case.pool), [0.0] * first_replicas)}
         self._serving: PoolKey | None = case.pool
+        self._route: RouteTarget | None = None
         self._metering = Metering(self._steps + BEFORE_STEPS, self._step_seconds, case.cluster.lag_seconds)
         self._remember(max(first_replicas, 1))
         self._log = _Log(self._steps)
@@ -77,7 +78,7 @@ class _Run:
             )
             for key, pool in self._pools.items()
         )
-        return Sight(seconds, pools, self._serving, self._metering)
+        return Sight(seconds, pools, self._serving, self._metering, self._route)
 
     def _apply(self, targets: Targets, seconds: float) -> None:
         for key, replicas in targets.replicas.items():
@@ -86,7 +87,7 @@ class _Run:
                 pool = self._pools[key] = Pool(self._case.settings(key))
             if replicas != len(pool.ready_at):
                 pool.resize(replicas, seconds, self._startable(key, seconds), self._start_seconds(pool))
-        self._serving = targets.serving
+        self._serving, self._route = targets.serving, targets.route
         self._remove([key for key in self._pools if key not in targets.replicas])
 
     def _remove(self, keys: Iterable[PoolKey]) -> None:
@@ -122,6 +123,8 @@ class _Run:
             if ready[key] and (share or pool.queued > 0.0):
                 mine: Arriving = counts if share == 1.0 else np.multiply(counts, share, dtype=np.float64)
                 total.add(pool.advance(mine, ready[key], self._case.load.slot_seconds))
+            elif share:
+                total.add(refused(np.multiply(counts, share, dtype=np.float64)))
         queued = sum(pool.queued for pool in self._pools.values())
         self._metering.note(total, sum(ready.values()), queued)
         self._log.note(step, total, queued, self._pools, ready, self._serving)
@@ -129,11 +132,18 @@ class _Run:
     def _shares(self, ready: dict[PoolKey, int]) -> dict[PoolKey, float]:
         """Return what share of the arrivals each pool gets; empty when nobody is there to take any."""
         if self._serving is not None:
-            return {self._serving: 1.0} if ready.get(self._serving) else {}
+            return self._routed(self._serving) if self._serving in ready else {}
         able = {
             key: count * self._pools[key].settings.planned.speed.largest_rps for key, count in ready.items() if count
         }
         return {key: rps / sum(able.values()) for key, rps in able.items()}
+
+    def _routed(self, serving: PoolKey) -> dict[PoolKey, float]:
+        """Return the shares as the Service and the route have them, whoever is ready."""
+        side = self._route.side if self._route else None
+        if self._route is None or side is None or side == serving:
+            return {serving: 1.0}
+        return {serving: 1.0 - self._route.side_share, side: self._route.side_share}
 
 
 def _unschedulable(pool: Pool) -> int:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from modelscaler.domain import PoolKey, Workload
+from modelscaler.domain import PoolKey, RouteTarget, Workload
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,12 +61,14 @@ class Sight:
         pools: Every pool that exists.
         serving: Which pool the Service selects; None: all of them, by their capacity.
         meter: The metrics.
+        route: How a gateway shares requests between the serving pool and another; None: it does not.
     """
 
     seconds: float
     pools: tuple[PoolSight, ...]
     serving: PoolKey | None
     meter: Meter
+    route: RouteTarget | None = None
 
     def pool(self, key: PoolKey) -> PoolSight:
         """Return what is seen of a pool; an empty pool when it does not exist."""
@@ -80,10 +82,12 @@ class Targets:
     Attributes:
         replicas: Of each pool that shall exist; a pool that is left out goes away.
         serving: The pool that gets all requests; None: all pools, by the capacity of their ready replicas.
+        route: How requests are shared between the serving pool and another; None: they are not.
     """
 
     replicas: Mapping[PoolKey, int]
     serving: PoolKey | None = None
+    route: RouteTarget | None = None
 
 
 class Policy(Protocol):

@@ -29,6 +29,8 @@ def _judged(inputs: StatusInputs) -> dict[ConditionType, Judgement]:
         ConditionType.FORECAST_HEALTHY: judgements.forecast_healthy(inputs),
         ConditionType.PAUSED: judgements.paused(inputs),
     }
+    if inputs.routed:
+        always[ConditionType.ROUTED] = judgements.routed(inputs)
     if inputs.workload is None or inputs.plan is None or inputs.step is None or inputs.observation is None:
         return always | dict.fromkeys(_needing_a_decision(inputs), judgements.undecided(inputs))
     return always | {

@@ -6,14 +6,16 @@ from modelscaler.api.v1alpha1 import (
     ActivePool,
     Decision,
     DesiredPool,
+    DesiredSide,
     ForecastStatus,
     ForecastWeight,
     LoadStatus,
     ModelDeploymentStatus,
     RunnerUp,
+    SidePool,
 )
 from modelscaler.api.words import Binding, DecisionReason
-from modelscaler.domain import Choice, Observation, Plan, PoolKey, QuantileForecast, Step, Value, Workload, known
+from modelscaler.domain import Observation, Plan, PoolKey, QuantileForecast, Side, Step, Value, Workload, known
 from modelscaler.planner.recourse import degraded_share
 from modelscaler.status.candidates import candidates_status
 from modelscaler.status.capacity import capacity_status
@@ -55,7 +57,8 @@ def _decided(inputs: StatusInputs, workload: Workload, plan: Plan, step: Step) -
         observed_generation=inputs.generation,
         conditions=conditions(inputs),
         active=_active(state.active, seen, step) if state.active and seen else None,
-        desired=_desired(plan.target),
+        side=_side(state.side, seen, step) if state.side and seen else None,
+        desired=_desired(plan),
         transition=transition_status(state.switch),
         unavailable=unavailable_status(state.outages),
         load=_load(seen) if seen else None,
@@ -75,12 +78,32 @@ def _active(pool: PoolKey, seen: Observation, step: Step | None) -> ActivePool:
     return ActivePool(placement=pool.placement, variant=pool.variant, replicas=asked, ready_replicas=observed.ready)
 
 
-def _desired(target: Choice) -> DesiredPool:
+def _side(side: Side, seen: Observation, step: Step) -> SidePool:
+    observed = seen.pool(side.pool)
+    asked = next((t.replicas for t in step.pools if t.pool == side.pool), observed.replicas)
+    return SidePool(
+        placement=side.pool.placement,
+        variant=side.pool.variant,
+        replicas=asked,
+        ready_replicas=observed.ready,
+        share=decimal(step.route.side_share if step.route and step.route.side == side.pool else 0.0),
+        start_time=exact(side.started_at),
+    )
+
+
+def _desired(plan: Plan) -> DesiredPool:
+    target, beside = plan.target, plan.side
+    side = (
+        DesiredSide(placement=beside.pool.placement, variant=beside.pool.variant, replicas=beside.replicas)
+        if beside
+        else None
+    )
     return DesiredPool(
         placement=target.pool.placement,
         variant=target.pool.variant,
         replicas=target.replicas,
-        hourly_cost=decimal(target.hourly_cost),
+        hourly_cost=decimal(plan.hourly_cost),
+        side=side,
     )
 
 

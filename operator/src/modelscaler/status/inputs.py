@@ -36,7 +36,7 @@ class StatusInputs:
     A decision brings `workload`, `plan` and `step`; a ModelDeployment that cannot be managed brings `rejected` instead, the
     reason and a sentence. `capacities` are what the plan counts on. `candidates` are what the plan weighed, the one it takes
     first; needed only where it makes a new decision (`decides_anew`). `observation` None: nothing could be observed, since the
-    spec cannot be read.
+    spec cannot be read. `routed`: a gateway is asked for; `unroutable` says why there can be no route, None when there can.
     """
 
     generation: int
@@ -53,6 +53,8 @@ class StatusInputs:
     candidates: tuple[Weighed, ...] = ()
     rejected: tuple[ConditionReason, str] | None = None
     tuning: TuningStatus | None = None
+    routed: bool = False
+    unroutable: tuple[ConditionReason, str] | None = None
 
 
 def slo_verdict(observation: Observation, objective: Objective) -> SloVerdict:

@@ -161,6 +161,18 @@ def fallback(plan: Plan, seen: Observation) -> Judgement:
     return Judgement("False", ConditionReason.METRICS_PRESENT, "metrics are there")
 
 
+def routed(inputs: StatusInputs) -> Judgement:
+    """Judge whether requests come through a gateway as asked, so that two pools may share them."""
+    if inputs.unroutable:
+        reason, message = inputs.unroutable
+        return Judgement("False", reason, f"{message}; one pool serves at a time")
+    route = inputs.observation.route if inputs.observation else None
+    if route is None or not route.accepted:
+        why = "no Gateway in serving.gateway.parentRefs has taken up the HTTPRoute yet; one pool serves at a time"
+        return Judgement("False", ConditionReason.ROUTE_PENDING, why)
+    return Judgement("True", ConditionReason.ROUTE_ACCEPTED, "a gateway has taken up the HTTPRoute")
+
+
 def accelerator_available(workload: Workload, seen: Observation, state: PolicyState) -> Judgement | None:
     """Judge whether accelerators can be had; None when no placement needs one."""
     names = {p.name: p.accelerator for p in workload.placements if p.accelerator}

@@ -13,10 +13,11 @@ from modelscaler.api.v1alpha1 import (
     PolicyStatus,
     Recommendation,
     ScaleChange,
+    SidePool,
     TransitionStatus,
     Unavailable,
 )
-from modelscaler.domain import Outage, PolicyState, PoolKey, Switch
+from modelscaler.domain import Outage, PolicyState, PoolKey, Side, Switch
 from modelscaler.status.wording import LONGEST_WORD_CHARACTERS, clipped, exact, moment
 
 Dated: TypeAlias = tuple[tuple[datetime, int], ...]
@@ -42,6 +43,9 @@ def policy_state(status: ModelDeploymentStatus, now: datetime) -> PolicyState:
         planned_generation=policy.planned_generation,
         accelerator_wanted_since=_optional_moment(policy.accelerator_wanted_since),
         accelerator_held_since=_optional_moment(policy.accelerator_held_since),
+        side=_side(status.side),
+        side_recommendations=points_of(_dated([(r.time, r.replicas) for r in policy.side_recommendations]), now),
+        mix_better_since=_optional_moment(policy.mix_better_since),
     )
 
 
@@ -52,9 +56,10 @@ def policy_status(state: PolicyState, most_missing_ticks: int) -> PolicyStatus:
         state: The memory.
         most_missing_ticks: Counting stops here: a longer outage changes no decision, and must not write at every tick.
     """
-    runs = runs_of(state.recommendations)[-MOST_ENTRIES:]
     return PolicyStatus(
-        recommendations=[Recommendation(time=exact(since), replicas=replicas) for since, replicas in runs],
+        recommendations=_recommendations(state.recommendations),
+        side_recommendations=_recommendations(state.side_recommendations),
+        mix_better_since=_optional_exact(state.mix_better_since),
         changes=[ScaleChange(time=exact(at), change=change) for at, change in state.changes[-MOST_ENTRIES:]],
         missing_ticks=min(state.missing_ticks, most_missing_ticks),
         cheaper_since=_optional_exact(state.cheaper_since),
@@ -103,6 +108,11 @@ def points_of(runs: Dated, now: datetime) -> Dated:
     return tuple(point for i, point in enumerate(points) if i == 0 or point != points[i - 1])
 
 
+def _recommendations(points: Dated) -> list[Recommendation]:
+    runs = runs_of(points)[-MOST_ENTRIES:]
+    return [Recommendation(time=exact(since), replicas=replicas) for since, replicas in runs]
+
+
 def _dated(pairs: list[tuple[str, int]]) -> Dated:
     return tuple((at, number) for text, number in pairs if (at := moment(text)))
 
@@ -120,6 +130,13 @@ def _switch(transition: TransitionStatus | None) -> Switch | None:
     if transition is None or started_at is None:
         return None
     return Switch(PoolKey(transition.placement, transition.variant), started_at)
+
+
+def _side(pool: SidePool | None) -> Side | None:
+    started_at = moment(pool.start_time) if pool else None
+    if pool is None or started_at is None:
+        return None
+    return Side(PoolKey(pool.placement, pool.variant), started_at)
 
 
 def _outage(entry: Unavailable) -> Outage | None:

@@ -49,6 +49,7 @@ def _urgent(status: ModelDeploymentStatus) -> dict[str, Any]:
         **calm.model_dump(),
         "missing_ticks": policy.missing_ticks,
         "cheaper_since": policy.cheaper_since,
+        "mix_better_since": policy.mix_better_since,
         "planned_generation": policy.planned_generation,
         "accelerator_wanted_since": policy.accelerator_wanted_since,
         "accelerator_held_since": policy.accelerator_held_since,
@@ -65,8 +66,12 @@ def _decision_matters(old: ModelDeploymentStatus, new: ModelDeploymentStatus) ->
 def _forgets(old: PolicyStatus | None, new: PolicyStatus | None) -> bool:
     """Tell whether the stored memory lacks something; holding more than needed is harmless."""
     old, new = old or PolicyStatus(), new or PolicyStatus()
-    kept, wanted = [r.replicas for r in old.recommendations], [r.replicas for r in new.recommendations]
-    return not (_ends_with(kept, wanted) and _ends_with(old.changes, new.changes))
+    pairs = (
+        ([r.replicas for r in old.recommendations], [r.replicas for r in new.recommendations]),
+        ([r.replicas for r in old.side_recommendations], [r.replicas for r in new.side_recommendations]),
+        (old.changes, new.changes),
+    )
+    return not all(_ends_with(kept, wanted) for kept, wanted in pairs)
 
 
 def _ends_with(whole: Sequence[object], tail: Sequence[object]) -> bool:

@@ -29,6 +29,7 @@ def problems(resource: ModelDeployment) -> Iterator[InvalidSpec]:
     yield from _schedules(spec)
     yield from _forecast(spec)
     yield from _environment(spec)
+    yield from _gateway(spec)
     yield from _capacity(spec)
 
 
@@ -104,6 +105,20 @@ def _environment(spec: ModelDeploymentSpec) -> Iterator[InvalidSpec]:
             expected = "another name: the operator sets this one itself"
             yield InvalidSpec(f"spec.serving.env[{index}].name", extra.name, expected)
     yield from _duplicates("spec.serving.env", [extra.name for extra in spec.serving.env], "name")
+
+
+def _gateway(spec: ModelDeploymentSpec) -> Iterator[InvalidSpec]:
+    asked = spec.serving.gateway
+    if asked is None:
+        return
+    for index, ref in enumerate(asked.parent_refs):
+        same = [p.section_name for p in asked.parent_refs if (p.namespace, p.name) == (ref.namespace, ref.name)]
+        if len(same) > 1 and (ref.section_name is None or same.count(ref.section_name) > 1):
+            expected = "a sectionName of its own, since the Gateway is named more than once"
+            yield InvalidSpec(f"spec.serving.gateway.parentRefs[{index}].sectionName", ref.section_name, expected)
+    for index, host in enumerate(asked.hostnames):
+        if host in asked.hostnames[:index]:
+            yield InvalidSpec(f"spec.serving.gateway.hostnames[{index}]", host, "a host that is named once")
 
 
 def _capacity(spec: ModelDeploymentSpec) -> Iterator[InvalidSpec]:

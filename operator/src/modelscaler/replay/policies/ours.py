@@ -13,6 +13,7 @@ from modelscaler.domain import (
     PoolObservation,
     QuantileForecast,
     Reading,
+    RouteObservation,
     Value,
     Workload,
     Zero,
@@ -69,11 +70,13 @@ class Planned:
         """Return what the next step of the plan wants."""
         now = self.kind.start_time + timedelta(seconds=sight.seconds)
         seen = observation_of(sight, now, self.workload.objective.latency_seconds, self.workload.objective.percentile)
+        if sight.route is not None:
+            seen = replace(seen, route=RouteObservation(True, sight.route.side, sight.route.side_share))
         wanted, state = plan(self.workload, seen, self._forecast(sight.seconds), self.state, LEAD_SECONDS)
         step = next_step(self.workload, seen, wanted, state)
         self.state = step.state
         replicas = {target.pool: target.replicas for target in step.pools if not target.delete}
-        return Targets(replicas, step.serving or sight.serving)
+        return Targets(replicas, step.serving or sight.serving, step.route)
 
     def _forecast(self, seconds: float) -> QuantileForecast | None:
         if self.kind.foresight is None:

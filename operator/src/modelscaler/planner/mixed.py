@@ -1,0 +1,97 @@
+"""The plan for two pools at once, as a value: sizes, reason, what bound it, and what one pool alone would have cost. Pure."""
+
+import math
+from dataclasses import replace
+from datetime import datetime
+
+from modelscaler.api.words import Binding, DecisionReason
+from modelscaler.domain import Observation, Plan, PolicyState, Workload, known
+from modelscaler.planner import wording
+from modelscaler.planner.behavior import remember, scale_down_window_seconds
+from modelscaler.planner.candidates import ROUNDING
+from modelscaler.planner.mixing import Mixing
+from modelscaler.planner.pairing import Mix, need_of
+from modelscaler.planner.switching import Selection, demand_reason
+
+
+def mixed_plan(
+    workload: Workload, observation: Observation, state: PolicyState, selection: Selection, shared: Mixing, mix: Mix
+) -> Plan:
+    """Return the plan for two pools.
+
+    Args:
+        workload: What the user asked for.
+        observation: What is seen.
+        state: What it was decided on.
+        selection: What one pool would do; it is the runner-up.
+        shared: The decision.
+        mix: The sizes in it.
+    """
+    single = selection.option
+    reason = _reason(workload, observation, state, mix)
+    binding = _binding(workload, observation, shared, mix)
+    share, demand = mix.side_share, mix.fast.demand
+    return Plan(
+        target=replace(mix.base.sharing(mix.base_replicas, demand, 1.0 - share), shortfall_rps=mix.shortfall_rps),
+        side=mix.side.sharing(mix.side_replicas, demand, share),
+        reason=reason,
+        message=wording.mixed_message(workload, observation, mix, reason, binding),
+        binding=binding,
+        demand=demand if mix.feasible else mix.fast.far,
+        runner_up=single.choice(single.replicas),
+        why_not_runner_up=wording.why_not_alone(single, mix),
+    )
+
+
+def side_recommendations(
+    workload: Workload, observation: Observation, state: PolicyState, shared: Mixing
+) -> tuple[tuple[datetime, int], ...]:
+    """Remember what two pools were to carry, in replicas of the one that starts sooner; nothing while one pool serves."""
+    mix = shared.mix
+    if mix is None or known(observation.offered) is None:
+        return () if mix is None else state.side_recommendations
+    replicas = math.ceil(need_of(mix.base, mix.side, 0.0).near_rps / mix.fast.candidate.rps_per_replica - ROUNDING)
+    before = state.side_recommendations if state.side and state.side.pool == mix.side.candidate.pool else ()
+    return tuple(remember(before, (observation.now, replicas), observation.now, scale_down_window_seconds(workload)))
+
+
+def _reason(workload: Workload, observation: Observation, state: PolicyState, mix: Mix) -> DecisionReason:
+    if not mix.feasible:
+        return DecisionReason.INFEASIBLE
+    if known(observation.offered) is None:
+        rule = workload.fallback
+        holds = rule is not None and state.missing_ticks >= rule.failure_threshold
+        return DecisionReason.FALLBACK if holds else DecisionReason.METRICS_MISSING
+    changes = [
+        replicas - observation.pool(option.candidate.pool).replicas
+        for option, replicas in ((mix.base, mix.base_replicas), (mix.side, mix.side_replicas))
+    ]
+    if not any(changes):
+        return DecisionReason.STEADY
+    if state.planned_generation not in (0, workload.generation):
+        return DecisionReason.SPEC_CHANGED
+    if min(changes) < 0 < max(changes):
+        return DecisionReason.CHEAPER_CHOICE
+    return demand_reason(mix.fast) if max(changes) > 0 else DecisionReason.DEMAND_FELL
+
+
+def _binding(workload: Workload, observation: Observation, shared: Mixing, mix: Mix) -> Binding:
+    if not mix.feasible:
+        return _why_short(workload, mix)
+    if shared.held_by is not None:
+        return shared.held_by
+    if known(observation.offered) is None:
+        return Binding.METRICS
+    if shared.waiting:
+        return Binding.SWITCH_COST
+    total = mix.base_replicas + mix.side_replicas
+    return Binding.MIN_REPLICAS if total <= max(workload.min_replicas, 1) else Binding.DEMAND
+
+
+def _why_short(workload: Workload, mix: Mix) -> Binding:
+    """Return what keeps two pools from carrying all: a pool that finds no node, the budget, or the limits on replicas."""
+    if mix.base.candidate.stuck or mix.side.candidate.stuck:
+        return Binding.AVAILABILITY
+    dearest = max(mix.base.candidate.replica_hourly_cost, mix.side.candidate.replica_hourly_cost)
+    budget = workload.max_hourly_cost
+    return Binding.MAX_REPLICAS if budget is None or mix.hourly_cost + dearest <= budget else Binding.MAX_HOURLY_COST

@@ -1,0 +1,287 @@
+"""Two pools at once: their sizes against plain enumeration, when they are taken, and when they are left."""
+
+from dataclasses import replace
+from datetime import timedelta
+from itertools import product
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from builders import CPU_FULL, GPU_FULL, NOW, capacity, forecast, observation, outage, placement, pool, rules, workload
+from modelscaler.api.words import Binding, DecisionReason
+from modelscaler.domain import (
+    Observation,
+    Plan,
+    PolicyState,
+    PoolKey,
+    PoolObservation,
+    QuantileForecast,
+    RateLimit,
+    RouteObservation,
+    Side,
+    VariantOption,
+    Workload,
+)
+from modelscaler.planner.candidates import candidates
+from modelscaler.planner.choice import Option, Past, options
+from modelscaler.planner.demand import load_from
+from modelscaler.planner.pairing import Mix, Need, cheapest, is_accurate, need_of
+from modelscaler.planner.plan import plan
+
+CPU, GPU = placement("cpu", 0.25, 20.0), placement("gpu", 1.0, 60.0, accelerator="example.com/gpu")
+ACCEPTED = RouteObservation(accepted=True)
+ON_GPU = PolicyState(active=GPU_FULL, planned_generation=1)
+BESIDE = replace(ON_GPU, side=Side(CPU_FULL, NOW - timedelta(seconds=60)))
+
+
+def spec(**overrides: Any) -> Workload:
+    """Return a workload whose GPU carries 235 rps for 1 per hour and whose CPU carries 41 for 0.25."""
+    fields: dict[str, Any] = {
+        "routed": True,
+        "variants": (VariantOption("full", 0.92),),
+        "placements": (CPU, GPU),
+        "capacities": (capacity(CPU_FULL, 20.0), capacity(GPU_FULL, 4.0)),
+        "max_replicas": 20,
+        "scale_down": rules(0.0),
+    }
+    return workload(**(fields | overrides))
+
+
+def planned(
+    offered: float | None,
+    state: PolicyState,
+    *pools: PoolObservation,
+    asked: Workload | None = None,
+    ahead: QuantileForecast | None = None,
+    **overrides: Any,
+) -> Plan:
+    seen = seen_by_gateway(offered, *pools, **overrides)
+    return plan(asked or spec(), seen, ahead, state, 15.0)[0]
+
+
+def seen_by_gateway(offered: float | None, *pools: PoolObservation, **overrides: Any) -> Observation:
+    fields: dict[str, Any] = {"selected": GPU_FULL, "route": ACCEPTED}
+    return observation(offered, *pools, **(fields | overrides))
+
+
+def sizes(made: Plan) -> tuple[int, int | None]:
+    return made.target.replicas, made.side.replicas if made.side else None
+
+
+def pair(asked: Workload, rps: float) -> tuple[Option, Option]:
+    seen = seen_by_gateway(rps)
+    listed = options(candidates(asked, seen, ON_GPU), load_from(asked, seen, None, 0.0), 15.0, Past(GPU_FULL))
+    by_pool = {option.candidate.pool: option for option in listed}
+    return by_pool[GPU_FULL], by_pool[CPU_FULL]
+
+
+# --- sizes
+
+PRICES = st.sampled_from([0.01, 0.1, 0.25, 0.6, 1.0, 2.0])
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    rps=st.integers(1, 3000).map(float),
+    prices=st.tuples(PRICES, PRICES),
+    most=st.integers(1, 12),
+    budget=st.sampled_from([None, 2.0, 3.5, 7.0]),
+    slow_cpu=st.booleans(),
+    fewest=st.integers(1, 3),
+)
+def test_sizes_are_the_cheapest_of_all_when_enumerated(
+    rps: float, prices: tuple[float, float], most: int, budget: float | None, slow_cpu: bool, fewest: int
+) -> None:
+    asked = spec(
+        placements=(placement("cpu", prices[0], 90.0 if slow_cpu else 20.0), placement("gpu", prices[1], 60.0)),
+        max_replicas=max(most, fewest),
+        min_replicas=fewest,
+        max_hourly_cost=budget,
+    )
+    base, side = pair(asked, rps)
+    made = cheapest(asked, base, side, need_of(base, side, 0.0))
+    every = [
+        Mix(base, side, b, s)
+        for b, s in product(range(1, asked.max_replicas + 1), range(asked.max_replicas + 1))
+        if fewest <= b + s <= asked.max_replicas
+    ]
+    able = [mix for mix in every if carries(mix, rps) and (budget is None or mix.hourly_cost <= budget + 1e-9)]
+
+    assert made.feasible is bool(able)
+    if able:
+        assert made.hourly_cost == pytest.approx(min(mix.hourly_cost for mix in able))
+        assert carries(made, rps)
+        assert fewest <= made.base_replicas + made.side_replicas <= asked.max_replicas
+        assert budget is None or made.hourly_cost <= budget + 1e-9
+
+
+def carries(mix: Mix, rps: float) -> bool:
+    base, side = mix.base.candidate, mix.side.candidate
+    own = mix.base_replicas * base.rps_per_replica + mix.side_replicas * side.rps_per_replica
+    return own >= rps * (1.0 - 1e-9)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.floats(1.0, 2000.0), st.floats(1.0, 1.5))
+def test_more_demand_never_means_less_capacity_when_two_pools_share_it(rps: float, growth: float) -> None:
+    asked = spec()
+    base, side = pair(asked, rps)
+    low, high = (cheapest(asked, base, side, Need(rps * g, rps * g)) for g in (1.0, growth))
+
+    assert own_rps(high) >= own_rps(low) - 1e-6
+
+
+def own_rps(mix: Mix) -> float:
+    base, side = mix.base.candidate, mix.side.candidate
+    return mix.base_replicas * base.rps_per_replica + mix.side_replicas * side.rps_per_replica
+
+
+def test_mean_accuracy_is_kept_when_the_cheaper_pool_answers_worse() -> None:
+    worse = PoolKey("cpu", "int8")
+    asked = spec(
+        variants=(VariantOption("full", 0.92), VariantOption("int8", 0.90)),
+        capacities=(capacity(worse, 20.0), capacity(GPU_FULL, 4.0)),
+        objective=replace(spec().objective, min_mean_accuracy=0.915),
+    )
+    seen = seen_by_gateway(500.0)
+    listed = options(candidates(asked, seen, ON_GPU), load_from(asked, seen, None, 0.0), 15.0, Past(GPU_FULL))
+    side, base = sorted(listed, key=lambda o: o.candidate.pool)
+    free = cheapest(replace(asked, objective=spec().objective), base, side, need_of(base, side, 0.0))
+    kept = cheapest(asked, base, side, need_of(base, side, 0.0))
+
+    assert is_accurate(asked, kept)
+    assert kept.accuracy >= 0.915
+    assert kept.hourly_cost >= free.hourly_cost
+    assert not is_accurate(replace(asked, reflex=True), kept), "its servers may use up what the base is above the floor"
+
+
+# --- taking a second pool
+
+
+def test_side_pool_is_started_at_once_when_load_outgrows_the_base_a_little() -> None:
+    made = planned(260.0, ON_GPU, pool(GPU_FULL, 1))
+
+    assert (sizes(made), made.reason, made.hourly_cost) == ((1, 1), DecisionReason.MEASURED_DEMAND, 1.25)
+    assert made.runner_up is not None
+    assert made.runner_up.replicas == 2
+    assert made.why_not_runner_up == "alone it would cost 2 per hour instead of 1.25"
+    assert made.message == (
+        "measured 260 rps; gpu-full carries 235 rps per replica and cpu-full 40.8: 1 x gpu-full serve, "
+        "1 x cpu-full beside them get 15 % of the requests"
+    )
+
+
+@pytest.mark.parametrize(
+    "why",
+    [
+        {"asked": spec(routed=False)},
+        {"route": None},
+        {"route": RouteObservation(accepted=False)},
+        {"state": replace(ON_GPU, outages=(outage(CPU_FULL, NOW + timedelta(minutes=1)),))},
+    ],
+)
+def test_one_pool_grows_when_requests_cannot_be_shared(why: dict[str, Any]) -> None:
+    state = why.pop("state", ON_GPU)
+
+    assert sizes(planned(260.0, state, pool(GPU_FULL, 1), **why)) == (2, None)
+
+
+def test_one_pool_grows_when_two_would_save_too_little() -> None:
+    assert sizes(planned(380.0, ON_GPU, pool(GPU_FULL, 1))) == (2, None)
+
+
+def test_base_is_not_left_when_it_carries_the_load_with_another_beside_it() -> None:
+    few = spec(placements=(CPU, replace(GPU, max_replicas=1)))
+    made = planned(420.0, ON_GPU, pool(GPU_FULL, 1), asked=few)
+
+    assert (made.target.pool, sizes(made)) == (GPU_FULL, (1, 5))
+    assert made.target.feasible
+
+
+def test_base_waits_when_the_other_pool_could_start_in_time_for_what_is_forecast() -> None:
+    """The GPU's own horizon (60 s and the lead) reaches the peak, the CPU's (20 s) does not yet."""
+    rising = forecast([200.0] * 4 + [400.0] * 236)
+    made = planned(200.0, ON_GPU, pool(GPU_FULL, 1), ahead=rising, asked=spec(scale_down=rules(300.0)))
+
+    assert sizes(made) == (1, 0)
+    assert sizes(planned(200.0, ON_GPU, pool(GPU_FULL, 1), ahead=rising, asked=spec(routed=False))) == (2, None)
+
+
+def test_a_dearer_base_is_replaced_only_when_the_saving_has_paid_for_the_start() -> None:
+    pools = (pool(GPU_FULL, 2),)
+    waits = planned(260.0, ON_GPU, *pools)
+    state = replace(ON_GPU, mix_better_since=NOW - timedelta(seconds=30))
+
+    assert (sizes(waits), waits.side) == ((2, None), None)
+    assert sizes(planned(260.0, state, *pools)) == (1, 1)
+
+
+# --- while two serve
+
+
+def test_both_pools_are_kept_when_the_load_is_not_known() -> None:
+    made = planned(None, BESIDE, pool(GPU_FULL, 2), pool(CPU_FULL, 3))
+
+    assert (sizes(made), made.reason, made.binding) == ((2, 3), DecisionReason.METRICS_MISSING, Binding.METRICS)
+
+
+def test_side_follows_the_load_and_the_base_keeps_its_size_when_load_rises() -> None:
+    assert sizes(planned(340.0, BESIDE, pool(GPU_FULL, 1), pool(CPU_FULL, 1))) == (1, 3)
+
+
+def test_nothing_is_taken_away_when_users_wait_too_long() -> None:
+    slow = observation(0.0).latency, observation(5.0).offered
+    made = planned(150.0, BESIDE, pool(GPU_FULL, 1), pool(CPU_FULL, 3), latency=slow[1])
+
+    assert (sizes(made), made.binding) == ((1, 3), Binding.OBJECTIVE)
+
+
+def test_side_is_held_when_the_scale_down_window_remembers_more() -> None:
+    state = replace(BESIDE, side_recommendations=((NOW - timedelta(seconds=100), 9),))
+    made = planned(250.0, state, pool(GPU_FULL, 1), pool(CPU_FULL, 3), asked=spec(scale_down=rules(300.0)))
+
+    assert sizes(made) == (1, 3)
+
+
+def test_growth_is_limited_for_both_pools_together_when_a_rate_policy_says_so() -> None:
+    limited = spec(scale_up=rules(0.0, RateLimit("Pods", 2, 60.0)))
+    made = planned(460.0, BESIDE, pool(GPU_FULL, 1), pool(CPU_FULL, 1), asked=limited)
+
+    assert (sizes(made), made.binding) == ((1, 3), Binding.SCALE_UP_RATE)
+
+
+def test_cpus_bridge_the_start_of_a_base_replica_when_it_is_not_ready_yet() -> None:
+    state = replace(BESIDE, mix_better_since=NOW - timedelta(hours=1))
+    made = planned(500.0, state, pool(GPU_FULL, 2, ready=1), pool(CPU_FULL, 1))
+
+    assert sizes(made) == (2, 7)
+
+
+def test_side_is_not_relied_on_when_none_of_its_replicas_can_run() -> None:
+    dark = pool(CPU_FULL, 2, ready=0, unschedulable=2, unready_seconds=60.0, failure="Unschedulable")
+
+    assert sizes(planned(260.0, BESIDE, pool(GPU_FULL, 1), dark)) == (2, None)
+
+
+def test_a_replica_that_waits_for_a_node_is_not_withdrawn_when_the_rest_runs() -> None:
+    partly = pool(CPU_FULL, 3, ready=2, unschedulable=1, unready_seconds=60.0, failure="Unschedulable")
+    made = planned(340.0, BESIDE, pool(GPU_FULL, 1), partly, asked=spec(placements=(CPU, replace(GPU, max_replicas=1))))
+
+    assert (sizes(made), made.binding, made.target.feasible) == ((1, 3), Binding.AVAILABILITY, False)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.floats(1.0, 2500.0), st.integers(1, 4), st.integers(0, 8), st.booleans())
+def test_a_mix_is_never_dearer_than_one_pool_by_its_own_account(rps: float, base: int, side: int, beside: bool) -> None:
+    pools = (pool(GPU_FULL, base), pool(CPU_FULL, side)) if beside and side else (pool(GPU_FULL, base),)
+    made = planned(rps, BESIDE if beside else ON_GPU, *pools)
+    alone = made.runner_up
+
+    if made.side is not None and not beside and alone is not None and alone.feasible:
+        assert made.hourly_cost <= alone.hourly_cost + 1e-9
+    if made.target.feasible and made.side is not None:
+        rates = {c.pool: c.rps_per_replica for c in candidates(spec(), seen_by_gateway(rps), ON_GPU)}
+        own = made.target.replicas * rates[made.target.pool] + made.side.replicas * rates[made.side.pool]
+        assert own >= rps * (1.0 - 1e-9)
