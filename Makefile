@@ -7,7 +7,7 @@ BIN := .venv/bin
 STAMP := .venv/.set-up
 PYPROJECTS := pyproject.toml inference-server/pyproject.toml localcluster/pyproject.toml demo/pyproject.toml benchmarks/pyproject.toml
 
-.PHONY: help setup programs models crds crds-check generated-load-plot pretrained lint test unit integration e2e demo bench bench-server bench-soak bench-cold-start bench-reflex bench-split bench-fuzz bench-forecast bench-forecast-cost bench-replay bench-replay-live bench-planning bench-arbitration bench-capacity clean FORCE
+.PHONY: help setup programs models crds crds-check generated-load-plot pretrained lint test unit integration e2e demo bench bench-server bench-soak bench-cold-start bench-reflex bench-split bench-fuzz bench-forecast bench-forecast-cost bench-replay bench-replay-live bench-planning bench-arbitration bench-mixing bench-capacity clean FORCE
 
 help: ## Print this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-20s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -100,6 +100,9 @@ bench-capacity: setup ## The capacity model beside the real server, into docs/be
 
 bench-arbitration: setup ## What sharing 64 accelerators among 500 ModelDeployments costs, into docs/benchmarks.md (JSON=FILE)
 	@$(BENCH).arbitration --write $(WITH_JSON)
+
+bench-mixing: setup ## What two pools at once save against one, replayed on generated days (10 minutes)
+	@$(BENCH).mixing
 
 bench-replay: setup ## Every policy on the CSV files in TRACES=DIR (JSON=FILE TIMELINE=DIR; STARTS="15 60 300" DAYS=2 SEEDS=5 MOST=16 ONLY=NAMES BOTH=1; STOCK_OUT=PLACEMENT:FROM-TO FLASH_CROWD=AT:FACTOR:SECONDS; hours)
 	@test -n "$(TRACES)" || { echo "bench-replay: give TRACES=DIR, a directory of .csv or .csv.gz files of timestamp,requests_per_second; JSON=FILE and TIMELINE=DIR for every figure and step" >&2; exit 2; }

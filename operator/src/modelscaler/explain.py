@@ -44,9 +44,17 @@ def _facts(status: ModelDeploymentStatus, decision: Decision) -> list[tuple[str,
     if status.active:
         pool = status.active
         rows.append(("serving", f"{pool.placement}-{pool.variant}, {pool.ready_replicas} of {pool.replicas} ready"))
+    if status.side:
+        side = status.side
+        ready = f"{side.ready_replicas} of {side.replicas} ready"
+        rows.append(
+            ("beside", f"{side.placement}-{side.variant}, {ready}, {float(side.share) * 100:.3g} % of requests")
+        )
     if status.desired:
         want = status.desired
-        rows.append(("wanted", f"{want.placement}-{want.variant} x {want.replicas} at {want.hourly_cost} per hour"))
+        beside = f" with {want.side.placement}-{want.side.variant} x {want.side.replicas} beside" if want.side else ""
+        wanted = f"{want.placement}-{want.variant} x {want.replicas}{beside} at {want.hourly_cost} per hour"
+        rows.append(("wanted", wanted))
     rows += [("one replica", text) for text in _carried(status)]
     if status.served_accuracy is not None:
         rows.append(("answers", _answers(status)))

@@ -61,6 +61,18 @@ def test_operator_writes_only_what_it_owns(defaults: list[dict[str, Any]]) -> No
     assert written == {"modeldeployments/status", "deployments", "services", "configmaps", "events", "leases"}
 
 
+def test_routes_may_be_handled_only_when_gateway_api_is_enabled(defaults: list[dict[str, Any]]) -> None:
+    without, enabled = operator_rules(defaults), operator_rules(render(gatewayAPI={"enabled": True}))
+
+    assert [rule for rule in enabled if rule not in without] == [
+        {
+            "apiGroups": ["gateway.networking.k8s.io"],
+            "resources": ["httproutes"],
+            "verbs": ["get", "list", "create", "patch", "delete"],
+        }
+    ]
+
+
 def test_lease_may_be_changed_only_by_its_name_in_the_releases_namespace(defaults: list[dict[str, Any]]) -> None:
     role = only(defaults, "Role", "leader-election")
     changing = [rule for rule in role["rules"] if "update" in rule["verbs"]]

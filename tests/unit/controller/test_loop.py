@@ -39,6 +39,7 @@ class FakeCluster:
     def __init__(self) -> None:
         self.objects: dict[tuple[str, str], dict[str, Any]] = {}
         self.autoscalers: list[dict[str, Any]] = []
+        self.serves_routes = True
         self.events: list[dict[str, Any]] = []
         self.writes: list[tuple[str, str]] = []
         self._versions = itertools.count(100)
@@ -70,7 +71,13 @@ class FakeCluster:
         self.writes.append(("delete", name))
         del self.objects["Deployment", name]
 
+    def delete_route(self, namespace: str, name: str, uid: str) -> None:
+        self.writes.append(("delete", name))
+        del self.objects["HTTPRoute", name]
+
     def list(self, kind: str, selector: str = "", field_selector: str = "") -> Listing:
+        if kind == "HTTPRoute" and not self.serves_routes:
+            raise ApiCallError("the server could not find the requested resource", status=404)
         if kind == "HorizontalPodAutoscaler":
             return Listing(tuple(self.autoscalers), 0)
         return Listing(tuple(body for (of, _), body in self.objects.items() if of == kind), next(self._versions))
@@ -373,3 +380,115 @@ async def test_no_accelerator_is_asked_for_when_nodes_cannot_be_read(monkeypatch
         assert [name for kind, name in harness.cluster.objects if kind == "Deployment"] == ["ranker-cpu-full"]
         assert harness.condition("AcceleratorAvailable")["reason"] == "SupplyUnknown"
         assert "0 of 1 nvidia.com/gpu: nobody could count them" in harness.status["lastDecision"]["message"]
+
+
+GATEWAY = {"parentRefs": [{"name": "edge"}]}
+
+
+async def test_route_is_written_and_told_of_when_a_gateway_is_asked_for() -> None:
+    async with running(Harness()) as harness:
+        harness.deploy(**{"spec.serving.gateway": GATEWAY})
+        await harness.tick()
+        route = harness.cluster.objects["HTTPRoute", "ranker"]
+        assert [b["name"] for b in route["spec"]["rules"][0]["backendRefs"]] == ["ranker"]
+        assert harness.condition("Routed")["reason"] == "RouteNotAccepted"
+
+        accepted = [{"type": "Accepted", "status": "True", "observedGeneration": 1}]
+        harness.cluster.put(route | {"status": {"parents": [{"conditions": accepted}]}})
+        await harness.tick()
+        assert harness.condition("Routed")["status"] == "True"
+
+
+async def test_nothing_is_written_when_nothing_changes_behind_a_gateway() -> None:
+    async with running(Harness()) as harness:
+        harness.deploy(**{"spec.serving.gateway": GATEWAY})
+        for _ in range(3):
+            await harness.tick()
+        before = len(harness.cluster.writes)
+        for _ in range(5):
+            await harness.tick()
+        assert harness.cluster.writes[before:] == []
+
+
+async def test_route_is_deleted_when_the_gateway_leaves_the_spec() -> None:
+    async with running(Harness()) as harness:
+        harness.deploy(**{"spec.serving.gateway": GATEWAY})
+        await harness.tick()
+        harness.deploy(**{"metadata.generation": 2})
+        await harness.tick()
+        assert ("HTTPRoute", "ranker") not in harness.cluster.objects
+
+
+async def test_no_route_is_written_when_the_cluster_does_not_serve_gateway_api() -> None:
+    async with running(Harness()) as harness:
+        harness.cluster.serves_routes = False
+        harness.deploy(**{"spec.serving.gateway": GATEWAY})
+        await harness.tick()
+        assert ("HTTPRoute", "ranker") not in harness.cluster.objects
+        assert harness.condition("Routed")["reason"] == "GatewayAPINotServed"
+        assert harness.failed == []
+
+
+def run_all_pods(harness: Harness) -> None:
+    """Let every replica that is asked for run, and no other, and a gateway take up the route."""
+    for (kind, name), body in list(harness.cluster.objects.items()):
+        if kind == "Pod":
+            harness.mirror.drop("Pod", harness.cluster.put(body))
+            del harness.cluster.objects[kind, name]
+    for (kind, name), body in list(harness.cluster.objects.items()):
+        if kind == "HTTPRoute":
+            accepted = [{"type": "Accepted", "status": "True", "observedGeneration": 1}]
+            harness.cluster.put(body | {"status": {"parents": [{"conditions": accepted}]}})
+        for number in range(body["spec"]["replicas"] if kind == "Deployment" else 0):
+            since = harness.now.isoformat()
+            labels = body["spec"]["template"]["metadata"]["labels"]
+            meta = {"name": f"{name}-{number}", "namespace": "shop", "labels": labels, "creationTimestamp": since}
+            ready = {"type": "Ready", "status": "True", "lastTransitionTime": since}
+            pod = {"kind": "Pod", "metadata": meta, "status": {"conditions": [ready]}}
+            harness.mirror.absorb("Pod", harness.cluster.put(pod))
+
+
+def backends(harness: Harness) -> dict[str, int]:
+    (rule,) = harness.cluster.objects["HTTPRoute", "ranker"]["spec"]["rules"]
+    return {backend["name"]: backend["weight"] for backend in rule["backendRefs"]}
+
+
+async def test_second_pool_gets_its_share_when_it_is_ready_and_no_request_when_it_is_no_longer_needed() -> None:
+    async with running(Harness()) as harness:
+        cpu = {"placement": "cpu", "variant": "full", "perRequestMilliseconds": "20"}
+        harness.deploy(
+            **{
+                "spec.serving.gateway": GATEWAY,
+                "spec.placements": [{"name": "cpu", "hourlyCost": "0.25"}, {"name": "gpu", "hourlyCost": "1"}],
+                "spec.capacity": [cpu, {"placement": "gpu", "variant": "full", "perRequestMilliseconds": "4"}],
+                "spec.scaling": {"behavior": {"scaleDown": {"stabilizationWindowSeconds": 0}}},
+            }
+        )
+        harness.source.offered = Value(100.0, START)
+        for _ in range(3):
+            await harness.tick()
+            run_all_pods(harness)
+        assert backends(harness) == {"ranker": 1000}
+
+        harness.source.offered = Value(240.0, START)
+        await harness.tick()
+        starting = backends(harness)
+        run_all_pods(harness)
+        await harness.tick()
+        side = harness.status["side"]
+        assert (starting, side["placement"], side["readyReplicas"] > 0) == ({"ranker": 1000}, "cpu", True)
+        assert set(backends(harness)) == {"ranker", "ranker-beside"}
+        assert float(side["share"]) == pytest.approx(backends(harness)["ranker-beside"] / 1000.0, abs=1e-3)
+        assert (
+            harness.cluster.objects["Service", "ranker-beside"]["spec"]["selector"]["modelscaler.dev/pool"]
+            == "cpu-full"
+        )
+
+        harness.source.offered = Value(150.0, START)
+        for _ in range(3):
+            await harness.tick()
+            run_all_pods(harness)
+        assert backends(harness) == {"ranker": 1000}
+        assert harness.cluster.objects["Deployment", "ranker-cpu-full"]["spec"]["replicas"] == 0
+        assert harness.cluster.objects["Deployment", "ranker-gpu-full"]["spec"]["replicas"] == 1
+        assert harness.failed == []

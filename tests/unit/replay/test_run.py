@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from modelscaler.backtest.trace import Trace
-from modelscaler.domain import PoolKey, Workload
+from modelscaler.domain import PoolKey, RouteTarget, Workload
 from modelscaler.replay.case import Case, Cluster
 from modelscaler.replay.incidents import StockOut
 from modelscaler.replay.load import Arrivals, Part, load_of
@@ -17,7 +17,7 @@ from modelscaler.replay.policies.static import Static
 from modelscaler.replay.report.rows import HEADER, rows
 from modelscaler.replay.run import replay
 from modelscaler.replay.sight import Policy, Sight, Targets
-from modelscaler.replay.standard import POOL, standard_workload
+from modelscaler.replay.standard import FAST, FAST_ACCURACY, FULL_ACCURACY, POOL, standard_workload
 from modelscaler.replay.timeline import Timeline
 
 HOUR = 1.0 / 24.0
@@ -127,3 +127,44 @@ def test_rows_add_up_to_the_outcome() -> None:
 def test_longest_run_is_found_when_it_ends_with_the_flags() -> None:
     assert longest_run(np.array([True, False, True, True])) == 2
     assert longest_run(np.array([False])) == 0
+
+
+@dataclass(frozen=True)
+class Shared:
+    """Runs two pools and gives the second a share of the requests."""
+
+    share: float
+    beside: PoolKey
+    replicas: int = 2
+    name: str = "shared"
+    settings: Mapping[str, float | str] = field(default_factory=dict)
+
+    def start(self, workload: Workload, pool: PoolKey) -> Policy:
+        return _Shared(self, pool)
+
+
+@dataclass(frozen=True)
+class _Shared:
+    kind: Shared
+    pool: PoolKey
+    interval_seconds: float = 15.0
+
+    def decide(self, sight: Sight) -> Targets:
+        weight = round(1000 * self.kind.share)
+        replicas = {self.pool: 3, self.kind.beside: self.kind.replicas}
+        return Targets(replicas, self.pool, RouteTarget(1000 - weight, self.kind.beside, weight))
+
+
+def test_requests_are_shared_as_the_route_says_when_two_pools_serve() -> None:
+    found = replay(case(with_rung=True), Shared(0.25, FAST), first_replicas=3)
+    later = slice(round(600.0 / found.step_seconds), None)
+    mean = found.accuracy[later].sum() / found.served[later].sum()
+
+    assert mean == pytest.approx(0.75 * FULL_ACCURACY + 0.25 * FAST_ACCURACY, abs=1e-4)
+    assert found.served.sum() + found.refused.sum() + found.queued[-1] == pytest.approx(found.offered.sum())
+
+
+def test_share_of_a_pool_without_a_ready_replica_is_refused() -> None:
+    found = replay(case(with_rung=True), Shared(0.25, FAST, replicas=0), first_replicas=3)
+
+    assert found.refused.sum() == pytest.approx(0.25 * found.offered.sum())

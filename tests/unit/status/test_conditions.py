@@ -1,3 +1,4 @@
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -12,6 +13,7 @@ from modelscaler.domain import (
     PolicyState,
     PoolObservation,
     Reading,
+    RouteObservation,
     SourceError,
     Stale,
     Step,
@@ -214,3 +216,27 @@ def test_forecast_health_is_the_forecaster_s_own_word_when_judged(healthy: bool 
 def test_conditions_come_back_unchanged_when_read_from_the_api() -> None:
     status = next_status(scene())
     assert ModelDeploymentStatus.model_validate(status.model_dump(by_alias=True, exclude_none=True)) == status
+
+
+ROUTE = RouteObservation(accepted=True)
+
+
+@pytest.mark.parametrize(
+    ("route", "unroutable", "expected"),
+    [
+        (ROUTE, None, ("True", "RouteAccepted")),
+        (RouteObservation(accepted=False), None, ("False", "RouteNotAccepted")),
+        (None, None, ("False", "RouteNotAccepted")),
+        (ROUTE, (ConditionReason.ROUTES_FORBIDDEN, "the operator may not"), ("False", "HTTPRoutesForbidden")),
+    ],
+)
+def test_route_is_judged_when_a_gateway_is_asked_for(
+    route: RouteObservation | None, unroutable: Any, expected: tuple[str, str]
+) -> None:
+    inputs = replace(seeing(builders.pool(replicas=2), route=route), routed=True, unroutable=unroutable)
+
+    assert told(inputs, ConditionType.ROUTED) == expected
+
+
+def test_nothing_is_said_of_routes_when_no_gateway_is_asked_for() -> None:
+    assert ConditionType.ROUTED not in {c.type for c in next_status(seeing(builders.pool(replicas=2))).conditions}

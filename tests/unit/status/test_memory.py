@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 import builders
 from modelscaler.api.v1alpha1 import ModelDeploymentStatus
-from modelscaler.domain import Outage, PolicyState, PoolKey, Switch
+from modelscaler.domain import Outage, PolicyState, PoolKey, Side, Switch
 from modelscaler.planner.behavior import remember
 from modelscaler.status import next_status, policy_state, status_body
 from modelscaler.status.memory import points_of, runs_of
@@ -26,6 +26,8 @@ STATES = st.builds(
     missing_ticks=st.integers(0, 3),
     cheaper_since=MOMENTS | st.none(),
     planned_generation=st.integers(0, 9),
+    side=st.builds(Side, POOLS, MOMENTS) | st.none(),
+    mix_better_since=MOMENTS | st.none(),
 )
 
 
@@ -100,3 +102,12 @@ def test_a_time_without_a_zone_is_utc_when_read() -> None:
 
 def test_memory_is_empty_when_the_status_is() -> None:
     assert policy_state(ModelDeploymentStatus(), builders.NOW) == PolicyState()
+
+
+def test_what_two_pools_were_to_carry_is_remembered_when_it_went_through_a_status() -> None:
+    state = PolicyState(
+        active=builders.GPU_INT8,
+        side=Side(builders.CPU_INT8, builders.NOW),
+        side_recommendations=((builders.NOW - 9 * TICK, 7), (builders.NOW, 5)),
+    )
+    assert [n for _, n in through_the_api(state).side_recommendations] == [7, 7, 5]

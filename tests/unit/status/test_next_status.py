@@ -5,7 +5,7 @@ import pytest
 import builders
 from modelscaler.api.v1alpha1 import ModelDeploymentStatus
 from modelscaler.api.words import Binding, DecisionReason
-from modelscaler.domain import Demand, Plan, PolicyState, PoolKey, PoolTarget, Step
+from modelscaler.domain import Demand, Plan, PolicyState, PoolKey, PoolTarget, RouteTarget, Side, Step
 from modelscaler.explain import explain
 from modelscaler.status import next_status, status_body
 from modelscaler.status.wording import decimal
@@ -182,3 +182,40 @@ def test_texts_are_cut_to_what_the_schema_takes_when_they_are_long() -> None:
 )
 def test_figures_have_three_digits_and_no_exponent_when_written(value: float, written: str) -> None:
     assert decimal(value) == written
+
+
+def test_status_tells_what_runs_beside_and_what_both_cost_when_two_pools_serve() -> None:
+    side = Side(builders.GPU_INT8, builders.NOW)
+    taken = Step(
+        (PoolTarget(builders.CPU_INT8, 2), PoolTarget(builders.GPU_INT8, 3)),
+        builders.CPU_INT8,
+        PolicyState(active=builders.CPU_INT8, side=side),
+        route=RouteTarget(600, builders.GPU_INT8, 400),
+    )
+    seen = builders.observation(
+        100.0,
+        builders.pool(builders.CPU_INT8, 2),
+        builders.pool(builders.GPU_INT8, 3, ready=1),
+        served=(("int8", 30.0),),
+        served_beside=(("full", 10.0),),
+    )
+    beside = builders.choice(builders.GPU_INT8, 3, hourly_cost=1.5)
+    status = next_status(scene(step=taken, observation=seen, plan=plan(side=beside)))
+
+    assert status.side is not None
+    assert status.side.model_dump() == {
+        "placement": "gpu",
+        "variant": "int8",
+        "replicas": 3,
+        "ready_replicas": 1,
+        "share": "0.4",
+        "start_time": "2026-03-02T09:00:00Z",
+    }
+    assert status.desired is not None
+    assert (status.desired.replicas, status.desired.hourly_cost) == (2, "1.7")
+    assert status.desired.side is not None
+    assert (status.desired.side.placement, status.desired.side.replicas) == ("gpu", 3)
+    assert status.served_accuracy == "0.9125"
+    told = explain("ranker", status)
+    assert "gpu-int8, 1 of 3 ready, 40 % of requests" in told
+    assert "cpu-int8 x 2 with gpu-int8 x 3 beside at 1.7 per hour" in told

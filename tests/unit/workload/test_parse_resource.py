@@ -65,6 +65,14 @@ def test_field_is_named_when_its_value_breaks_the_schema(changes: dict[str, Any]
             {"spec.scaling.maxReplicas": 3, "spec.scaling.fallback": {"replicas": 4}},
             "spec.scaling.fallback.replicas: got 4, expected at most spec.scaling.maxReplicas (3)",
         ),
+        (
+            {"spec.serving.gateway": {"parentRefs": [{"name": "a", "sectionName": "x"}, {"name": "a"}]}},
+            "spec.serving.gateway.parentRefs[1].sectionName: missing, expected a sectionName of its own",
+        ),
+        (
+            {"spec.serving.gateway": {"parentRefs": [{"name": "a"}], "hostnames": ["a.example", "a.example"]}},
+            "spec.serving.gateway.hostnames[1]: got 'a.example', expected a host that is named once",
+        ),
         ({"spec.variants.1.name": "full"}, "spec.variants[1].name: got 'full', expected a name that is used once"),
         (
             {"spec.placements.1": {"name": "cpu", "hourlyCost": "1"}},

@@ -1,0 +1,1 @@
+"""What two pools at once save against one, replayed on generated days."""
