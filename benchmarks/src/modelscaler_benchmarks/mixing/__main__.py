@@ -50,7 +50,7 @@ def main() -> None:
                     found.scale_events,
                     found.flips,
                 )
-                print(f"{peak_rps:g} | {seed} | {'two' if routed else 'one'} |", *cells, sep=" | ", flush=True)
+                print(f"{peak_rps:g} | {seed} | {'two' if routed else 'one'}", *cells, sep=" | ", flush=True)
 
 
 def day(peak_rps: float, seed: int, routed: bool) -> Outcome:
