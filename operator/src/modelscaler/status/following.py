@@ -155,7 +155,7 @@ def _decision(inputs: StatusInputs, plan: Plan) -> Decision:
 def decides_anew(previous: ModelDeploymentStatus, plan: Plan) -> bool:
     """Tell whether a plan is a new decision, or the last one still stands."""
     before = previous.last_decision
-    return before is None or previous.desired != _desired(plan.target) or not _stands(before, plan)
+    return before is None or previous.desired != _desired(plan) or not _stands(before, plan)
 
 
 def _stands(before: Decision, plan: Plan) -> bool:
