@@ -3,6 +3,7 @@
 What a gateway makes of the weights is not tested: none can be run here. Its answer, the condition Accepted, is written by hand.
 """
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -48,13 +49,22 @@ def before_installation(api_server: Path) -> Routes:
 @pytest.fixture(scope="module")
 def calls(api_server: Path, kubectl: Kubectl, before_installation: Routes) -> Iterator[ClusterCalls]:
     kubectl("apply", "--server-side", "-f", "-", stdin=routes_crd())
-    kubectl("wait", "--for=condition=Established", "--timeout=30s", "crd/httproutes.gateway.networking.k8s.io")
+    await_served(Routes(ClusterCalls(connect(str(api_server))), Mirror(lambda _: None), ""))
     api = connect(str(api_server))
     core: Any = client.CoreV1Api(api)
     core.create_namespace({"metadata": {"name": NAMESPACE}})
     yield ClusterCalls(api)
     core.delete_namespace(NAMESPACE)
     kubectl("delete", "crd", "httproutes.gateway.networking.k8s.io")
+
+
+def await_served(routes: Routes) -> None:
+    """Look until the API server serves HTTPRoutes, as the operator does at every tick."""
+    deadline = time.monotonic() + 30.0
+    while routes.trouble is not None:
+        assert time.monotonic() < deadline, routes.trouble.message
+        time.sleep(0.1)
+        routes.refresh()
 
 
 def rendering(target: RouteTarget) -> Rendering:
