@@ -7,7 +7,7 @@ BIN := .venv/bin
 STAMP := .venv/.set-up
 PYPROJECTS := pyproject.toml inference-server/pyproject.toml localcluster/pyproject.toml demo/pyproject.toml benchmarks/pyproject.toml
 
-.PHONY: help setup programs models crds crds-check generated-load-plot pretrained lint test unit integration e2e demo bench bench-server bench-soak bench-cold-start bench-reflex bench-split bench-fuzz bench-forecast bench-forecast-cost bench-replay bench-replay-live bench-planning bench-arbitration bench-mixing bench-capacity clean FORCE
+.PHONY: help setup programs models crds crds-check generated-load-plot pretrained lint test unit slow integration e2e demo bench bench-server bench-soak bench-cold-start bench-reflex bench-split bench-fuzz bench-forecast bench-forecast-cost bench-replay bench-replay-live bench-planning bench-arbitration bench-mixing bench-capacity clean FORCE
 
 help: ## Print this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-20s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -42,10 +42,13 @@ lint: setup ## ruff, mypy --strict and the import contracts
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 
-test: unit integration ## Unit and integration tests, against a real API server and etcd (about 10 minutes once set up)
+test: unit slow integration ## Unit, slow and integration tests, against a real API server and etcd (about 10 minutes once set up)
 
-unit: setup ## Tests without network or cluster (about 2 minutes)
+unit: setup ## Tests without network or cluster, of what is quick (under a minute)
 	@$(BIN)/pytest tests/unit
+
+slow: setup ## Tests that train networks, replay days of load or wait for processes (about 3 minutes)
+	@$(BIN)/pytest tests/slow
 
 integration: setup programs models ## Tests against a real API server and etcd
 	@$(BIN)/pytest tests/integration
