@@ -45,9 +45,9 @@ lint: setup ## ruff, mypy --strict and the import contracts
 test: unit slow integration ## Unit, slow and integration tests, against a real API server and etcd (about 10 minutes once set up)
 
 unit: setup ## Tests without network or cluster, of what is quick (under a minute)
-	@$(BIN)/pytest tests/unit
+	@$(BIN)/pytest -n auto --dist loadfile tests/unit
 
-slow: setup ## Tests that train networks, replay days of load or wait for processes (about 3 minutes)
+slow: setup ## Tests that train networks, replay days of load, walk plans through time or wait for processes
 	@$(BIN)/pytest tests/slow
 
 integration: setup programs models ## Tests against a real API server and etcd
