@@ -47,7 +47,7 @@ test: unit slow integration ## Unit, slow and integration tests, against a real 
 unit: setup ## Tests without network or cluster, of what is quick (under a minute)
 	@$(BIN)/pytest -n auto --dist loadfile tests/unit
 
-slow: setup ## Tests that train networks, replay days of load, walk plans through time or wait for processes
+slow: setup ## Tests that train or build models, replay days of load, walk plans through time or wait for processes
 	@$(BIN)/pytest tests/slow
 
 integration: setup programs models ## Tests against a real API server and etcd
