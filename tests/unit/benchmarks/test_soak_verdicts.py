@@ -7,7 +7,6 @@ from numpy.typing import NDArray
 from modelscaler_benchmarks.open_loop import Samples
 from modelscaler_benchmarks.soak.__main__ import table
 from modelscaler_benchmarks.soak.capacity import Capacity, drift_sentence, read_capacity
-from modelscaler_benchmarks.soak.control import bare_loop, bare_loops
 from modelscaler_benchmarks.soak.verdict import (
     Memory,
     Tail,
@@ -115,15 +114,3 @@ def test_the_load_is_said_to_be_between_two_shares_when_capacity_moved(after: fl
 
     assert said in sentence
     assert bool(sentence) == bool(said)
-
-
-def test_bare_loop_takes_no_less_than_its_work_when_it_is_due() -> None:
-    tail = bare_loop(load=0.5, seconds=0.2)
-
-    assert 0.2 < tail.p50_milliseconds <= tail.p99_milliseconds
-
-
-def test_bare_loops_run_in_processes_of_their_own() -> None:
-    tail = bare_loops(load=0.5, seconds=0.1, count=2)
-
-    assert 0.2 < tail.p50_milliseconds <= tail.p99_milliseconds

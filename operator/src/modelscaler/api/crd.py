@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -96,6 +97,7 @@ def _version() -> dict[str, Any]:
     }
 
 
+@cache
 def crd_yaml() -> str:
     """Return the CustomResourceDefinition as YAML, keys in reading order."""
     return str(yaml.safe_dump(crd(), sort_keys=False, width=120, allow_unicode=True))
