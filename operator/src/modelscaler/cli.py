@@ -71,9 +71,9 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--tuning-seconds",
         type=_not_negative,
-        default=600.0,
+        default=1800.0,
         metavar="SECONDS",
-        help="for one self-tuning of one ModelDeployment, about once a day, in a process behind all others; 0: none (600)",
+        help="for one self-tuning of one ModelDeployment, about once a day, in a process behind all others; 0: none (1800)",
     )
     parser.add_argument(
         "--server-image", default="ghcr.io/modelscaler/modelserver:" + __version__, help="image of the servers"

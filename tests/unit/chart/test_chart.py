@@ -102,7 +102,7 @@ def test_same_rules_but_nodes_are_granted_when_nodes_are_not_counted(
 
 
 def test_operator_is_told_how_long_it_may_tune() -> None:
-    assert "--tuning-seconds=600" in container(render())["command"]
+    assert "--tuning-seconds=1800" in container(render())["command"]
     assert "--tuning-seconds=0" in container(render(operator={"tuningSeconds": 0}))["command"]
 
 

@@ -26,7 +26,7 @@ RPS: Final = "rps"
 class TuningBudget:
     """Bounds of the work: `seconds` of one tuning, and `memory_bytes` that it may need beyond the libraries it loads."""
 
-    seconds: float = 600.0
+    seconds: float = 1800.0
     memory_bytes: int = 2**30
 
 
