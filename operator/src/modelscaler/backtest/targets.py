@@ -6,7 +6,7 @@ import numpy as np
 
 from modelscaler.domain import Floats
 from modelscaler.forecast.base import TARGETS
-from modelscaler.forecast.panel import KNOWN_SHARE_OF_PEAK
+from modelscaler.forecast.stretches import KNOWN_SHARE_OF_PEAK
 
 TARGET_NAMES: Final = ("value", "peak")
 
