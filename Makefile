@@ -44,7 +44,7 @@ lint: setup ## ruff, mypy --strict and the import contracts
 
 test: unit slow integration ## Unit, slow and integration tests, against a real API server and etcd (about 10 minutes once set up)
 
-unit: setup ## Tests without network or cluster, of what is quick (under a minute)
+unit: setup ## Quick tests without network or cluster, on every core
 	@$(BIN)/pytest -n auto --dist loadfile tests/unit
 
 slow: setup ## Tests that train or build models, replay days of load, walk plans through time or wait for processes
