@@ -257,6 +257,8 @@ def test_defaults_are_filled_in_by_the_server_when_left_out(model_deployments: A
     assert spec["scaling"] == {
         "mode": "Auto",
         "reflex": "Auto",
+        "selfTuning": "Auto",
+        "capacityRefinement": "Auto",
         "minReplicas": 1,
         "maxReplicas": 10,
         "behavior": {"scaleUp": {"selectPolicy": "Max"}, "scaleDown": {"selectPolicy": "Max"}},
