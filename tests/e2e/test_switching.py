@@ -46,8 +46,12 @@ def test_runner_up_serves_when_no_accelerator_is_free(stage: Stage) -> None:
         name = stage.apply(model_deployment("nogpu", **BOTH))
         stage.until_serving(name, "cpu-int8", seconds=90)
         available = stage.condition(name, "AcceleratorAvailable")
-        assert (available["status"], available["reason"]) == ("False", "TooFewAccelerators")
-        assert "accelerators.supply" in available["message"]
+        noticed_first = {
+            "TooFewAccelerators": "accelerators.supply",
+            "Unschedulable": "no node has room",
+        }  # count or scheduler
+        assert available["status"] == "False"
+        assert noticed_first[available["reason"]] in available["message"]
     finally:
         stage.cluster.set_accelerators("gpu-node", {"nvidia.com/gpu": 2})
     stage.until_serving(name, "gpu-int8", seconds=120)

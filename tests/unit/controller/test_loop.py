@@ -2,7 +2,7 @@
 
 import asyncio
 import itertools
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from copy import deepcopy
 from datetime import UTC, datetime, timedelta
@@ -82,6 +82,9 @@ class FakeCluster:
             return Listing(tuple(self.autoscalers), 0)
         return Listing(tuple(body for (of, _), body in self.objects.items() if of == kind), next(self._versions))
 
+    def config_map(self, namespace: str, name: str) -> dict[str, str] | None:
+        return None
+
     def post_event(self, event: dict[str, Any]) -> dict[str, Any]:
         self.events.append(event)
         return event
@@ -94,9 +97,11 @@ class FakeSource:
         self.offered: Reading = Absent()
         self.served: dict[tuple[str, str], float] = {}
         self.reads = 0
+        self.on_read: Callable[[], None] = lambda: None
 
     def read(self, now: datetime) -> FleetMetrics:
         self.reads += 1
+        self.on_read()
         rows = self.offered if isinstance(self.offered, SourceError) else {WorkloadKey("shop", "ranker"): self.offered}
         return FleetMetrics(offered_rps=rows, served_rows={WorkloadKey("shop", "ranker"): self.served})
 
@@ -244,6 +249,15 @@ async def test_early_pass_asks_no_metrics_when_something_changes() -> None:
         await harness.settled()
         assert harness.source.reads == reads
         assert harness.status["desired"]["replicas"] == 3
+
+
+async def test_profile_is_read_before_the_first_decision_when_a_modeldeployment_comes_while_a_tick_reads() -> None:
+    async with running(Harness()) as harness:
+        profiled = {"spec.capacity": [], "spec.capacityProfile": {"configMapName": "profile"}}
+        harness.source.on_read = lambda: harness.deploy(**profiled)
+        await harness.tick()
+        assert "profile.json" in harness.condition("Accepted")["message"]
+        assert "not been read yet" not in str(harness.cluster.events)
 
 
 async def test_status_tells_who_answers_by_the_spec_s_names_when_servers_know_artefacts() -> None:

@@ -92,9 +92,13 @@ class Loop:
             await self._until(started_at + self._settings.interval_seconds)
 
     async def tick(self) -> None:
-        """Make one full pass: lists when due, metrics and forecasts for all, a decision for each."""
+        """Make one full pass: lists when due, metrics and forecasts for all, a decision for each.
+
+        What comes or changes while the pass reads gets an early pass of its own, which reads what it needs.
+        """
         with self._telemetry.tick_seconds.labels("full").time():
             relisted = await self._relist_when_due()
+            self._dirty.clear()
             now = self._clock()
             entries = self._entries(self._mirror.keys())
             if relisted or self._routes.wanted(entries):
@@ -104,8 +108,7 @@ class Loop:
             await asyncio.to_thread(self._fleet.advance, self._fleet.requests(entries), now)
             await asyncio.to_thread(self._profiles.refresh, self._profiles.due(entries))
             await self._share_accelerators(new_readings=True)
-            self._dirty.clear()
-            self._pass(self._mirror.keys(), new_readings=True)
+            self._pass([entry.key for entry in entries], new_readings=True)
             self._tuning.advance(self._clock())
         self.ticked_at = self._monotonic()
 
