@@ -140,3 +140,13 @@ class Operator:
         self.state = step.state
         self.cluster.advance(self.interval_seconds)
         return made
+
+
+def happen(cluster: Cluster, event: str) -> None:
+    """Lose the nodes of a placement ("lose NAME"), or have them again ("heal NAME"); any other event is none of the cluster."""
+    verb, _, name = event.partition(" ")
+    if verb == "lose":
+        cluster.lose(name)
+    if verb == "heal":
+        cluster.room[name] = 20
+        cluster.place()

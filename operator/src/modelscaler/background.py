@@ -13,7 +13,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Generic, TypeVar
+from typing import Final, Generic, Protocol, TypeVar
 
 log = logging.getLogger(__name__)
 
@@ -25,6 +25,29 @@ PR_SET_PDEATHSIG: Final = 1
 
 Job = TypeVar("Job")
 Outcome = TypeVar("Outcome")
+Job_contra = TypeVar("Job_contra", contravariant=True)
+Outcome_co = TypeVar("Outcome_co", covariant=True)
+
+
+class Worker(Protocol[Job_contra, Outcome_co]):
+    """Does one job at a time without blocking its caller."""
+
+    @property
+    def busy(self) -> bool:
+        """Whether a job runs or its outcome has not been fetched."""
+        ...
+
+    def submit(self, job: Job_contra) -> None:
+        """Start a job; the caller has checked that none is under way."""
+        ...
+
+    def poll(self) -> Outcome_co | None:
+        """Return the outcome of the job that ended, once; None when there is none."""
+        ...
+
+    def close(self) -> None:
+        """End what runs."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -345,6 +345,11 @@ class PoolObservation:
     terminating: int = 0
     unready_seconds: float = 0.0
 
+    @property
+    def alive(self) -> int:
+        """Pods that are not on their way out."""
+        return self.ready + self.starting + self.unschedulable + self.failing
+
 
 @dataclass(frozen=True, slots=True)
 class Allowance:

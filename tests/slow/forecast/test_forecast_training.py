@@ -1,9 +1,5 @@
 import os
 import signal
-import subprocess
-import sys
-import threading
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +8,7 @@ import numpy as np
 import psutil
 import pytest
 
+from children import assert_child_ends_with_its_parent, until
 from modelscaler.forecast.calendar import Calendar
 from modelscaler.forecast.jobs import (
     OUTCOME,
@@ -36,8 +33,6 @@ from modelscaler.forecast.network import Network
 from modelscaler.forecast.panel import Panel
 from modelscaler.forecast.training import DirectTrainer, ProcessTrainer
 
-PATIENCE_SECONDS = 90.0
-
 
 def job(columns: int = 800, step_seconds: float = 600.0) -> TrainingJob:
     load = 10.0 + np.random.default_rng(0).standard_normal((2, columns))
@@ -54,15 +49,6 @@ def trainer() -> Iterator[ProcessTrainer]:
     made = ProcessTrainer()
     yield made
     made.close()
-
-
-def until(answer: Callable[[], object]) -> None:
-    """Wait for something that another process does."""
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    waiting = threading.Event()
-    while not answer():
-        assert time.monotonic() < deadline
-        waiting.wait(0.01)
 
 
 def outcome(of: ProcessTrainer) -> Outcome:
@@ -219,15 +205,7 @@ if __name__ == "__main__":
 
 
 def test_the_child_ends_when_its_parent_is_killed(tmp_path: Path) -> None:
-    script = tmp_path / "parent.py"
-    script.write_text(PARENT)
-    with subprocess.Popen([sys.executable, str(script)], stdout=subprocess.PIPE, text=True) as parent:
-        assert parent.stdout is not None
-        child = psutil.Process(int(parent.stdout.readline()))
-        until(lambda: child.nice() > os.getpriority(os.PRIO_PROCESS, 0))  # it has begun, so it has asked the kernel
-        parent.kill()
-
-    until(lambda: not child.is_running() or child.status() == psutil.STATUS_ZOMBIE)
+    assert_child_ends_with_its_parent(PARENT, tmp_path)
 
 
 def test_training_is_ended_when_it_takes_longer_than_allowed(trainer: ProcessTrainer) -> None:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from builders import CPU_INT8, GPU_INT8, capacity, forecast, observation, placement, pool, rules, single_pool, workload
 from modelscaler.domain import PolicySettings, PolicyState, Workload
 from modelscaler.planner.plan import plan
-from pool_simulator import Cluster, Operator
+from pool_simulator import Cluster, Operator, happen
 
 LOADS = st.sampled_from([0.0, 20.0, 60.0, 150.0, 400.0, 800.0, 1500.0])
 TROUBLE = ("lose gpu", "heal gpu", "lose cpu", "heal cpu", "blind", "no service write", "no status write")
@@ -52,15 +52,6 @@ def test_no_step_takes_serving_capacity_below_the_load_when_anything_happens(
         assert spec.min_replicas <= made.target.replicas <= spec.max_replicas
         if spec.max_hourly_cost is not None:
             assert made.target.hourly_cost <= spec.max_hourly_cost + 1e-9
-
-
-def happen(cluster: Cluster, event: str) -> None:
-    verb, _, name = event.partition(" ")
-    if verb == "lose":
-        cluster.lose(name)
-    if verb == "heal":
-        cluster.room[name] = 20
-        cluster.place()
 
 
 @settings(max_examples=60, deadline=None)

@@ -1,11 +1,6 @@
 """Self-tuning in service: who is tuned when, what becomes of it, and the process that does it."""
 
-import os
-import subprocess
-import sys
-import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -17,6 +12,7 @@ import pytest
 
 import builders
 from builders import NOW
+from children import assert_child_ends_with_its_parent, until
 from manifests import model_deployment
 from modelscaler.api.v1alpha1 import ModelDeploymentStatus, TuningStatus
 from modelscaler.api.words import ConditionReason, TuningReason
@@ -34,7 +30,6 @@ from modelscaler.status import ForecastHealth, settle
 from modelscaler.status.tuning import digest_of, policy_from, tuning_status
 from modelscaler.workload import parse_resource, parse_status
 
-PATIENCE_SECONDS = 90.0
 ONE, TWO, YOUNG = (WorkloadKey("shop", name) for name in ("one", "two", "young"))
 TUNED = PolicySettings(0.9, 0.5, 0.15, "Forecast", 60.0)
 RECOMMENDED = Recommendation(TUNED, TuningReason.CHEAPER, "cheaper", 3.0, 0.85, 0.0002, 33)
@@ -331,15 +326,6 @@ def test_defaults_count_when_somebody_wrote_nonsense_into_the_status(edited: dic
 # --- the process -------------------------------------------------------------------------------------------------------
 
 
-def until(answer: Callable[[], object]) -> None:
-    """Wait for something that another process does."""
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    waiting = threading.Event()
-    while not answer():
-        assert time.monotonic() < deadline
-        waiting.wait(0.01)
-
-
 def job(days: float = 4.0, seconds: float = 300.0) -> TuningJob:
     rps = 60.0 + 30.0 * np.sin(np.arange(round(144 * days)) / 20.0)
     return TuningJob(STANDARD, LoadWindow(600.0, NOW, rps), 0, TuningBudget(seconds))
@@ -411,12 +397,4 @@ if __name__ == "__main__":
 
 
 def test_the_tuning_child_ends_when_the_operator_is_killed(tmp_path: Path) -> None:
-    script = tmp_path / "parent.py"
-    script.write_text(PARENT)
-    with subprocess.Popen([sys.executable, str(script)], stdout=subprocess.PIPE, text=True) as parent:
-        assert parent.stdout is not None
-        child = psutil.Process(int(parent.stdout.readline()))
-        until(lambda: child.nice() > os.getpriority(os.PRIO_PROCESS, 0))  # it has begun, so it has asked the kernel
-        parent.kill()
-
-    until(lambda: not child.is_running() or child.status() == psutil.STATUS_ZOMBIE)
+    assert_child_ends_with_its_parent(PARENT, tmp_path)

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from builders import CPU_FULL, GPU_FULL, capacity, placement, rules, workload
 from modelscaler.domain import Observation, PolicyState, VariantOption, Workload
 from modelscaler.planner.plan import plan
-from pool_simulator import Operator
+from pool_simulator import Operator, happen
 from routed_simulator import RoutedCluster
 
 CPU = placement("cpu", 0.25, 20.0)
@@ -52,6 +52,7 @@ def test_no_step_takes_routed_capacity_below_the_load_when_anything_happens(
     cluster = RoutedCluster(spec, room={"gpu": 20, "cpu": 20})
     operator = Operator(cluster)
     for load, event in walk:
+        cluster.accepted = event != "no gateway"
         happen(cluster, event)
         made, step = operator.decide(None if event == "blind" else load)
         bearable = min(cluster.serving_rps(), load) * 0.98
@@ -69,16 +70,6 @@ def test_no_step_takes_routed_capacity_below_the_load_when_anything_happens(
         replicas = made.target.replicas + (made.side.replicas if made.side else 0)
         assert spec.min_replicas <= replicas <= spec.max_replicas
         assert event == "blind" or spec.max_hourly_cost is None or made.hourly_cost <= spec.max_hourly_cost + 1e-9
-
-
-def happen(cluster: RoutedCluster, event: str) -> None:
-    verb, _, name = event.partition(" ")
-    cluster.accepted = event != "no gateway"
-    if verb == "lose":
-        cluster.lose(name)
-    if verb == "heal":
-        cluster.room[name] = 20
-        cluster.place()
 
 
 @settings(max_examples=4, deadline=None)

@@ -7,6 +7,7 @@ from typing import Final
 import numpy as np
 
 from modelscaler.domain import Floats
+from modelscaler.replay.outcome import moves
 from modelscaler.replay.timeline import Timeline
 
 STEP_SECONDS: Final = 5.0
@@ -96,8 +97,7 @@ def figures_of(curve: Curve, asked: Sequence[int] | None = None) -> Figures:
         curve: The run.
         asked: Replicas asked for, as often as they were looked at; None: as the curve has them.
     """
-    moves = np.sign(np.diff(curve.ready + curve.starting if asked is None else np.asarray(asked, dtype=np.float64)))
-    moves = moves[moves != 0]
+    changes, turns = moves(curve.ready + curve.starting if asked is None else np.asarray(asked))
     offered, answered = float(curve.offered.sum()), float(curve.answered.sum())
     return Figures(
         mean_replicas=float(curve.ready.mean()),
@@ -105,8 +105,8 @@ def figures_of(curve: Curve, asked: Sequence[int] | None = None) -> Figures:
         mean_hourly_cost=float(curve.hourly_cost.mean()),
         violating_share=float((curve.late + curve.refused).sum()) / offered if offered else 0.0,
         degraded_share=float(curve.degraded.sum()) / answered if answered else 0.0,
-        scale_events=float(len(moves)),
-        direction_changes=float((moves[1:] != moves[:-1]).sum()),
+        scale_events=float(changes),
+        direction_changes=float(turns),
     )
 
 

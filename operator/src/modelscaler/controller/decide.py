@@ -100,8 +100,8 @@ def decide(inputs: Inputs, settings: Settings) -> Outcome:
 def _planned(inputs: Inputs, settings: Settings, resource: ModelDeployment, workload: Workload) -> Outcome:
     seen = inputs.observation
     before = policy_state(inputs.entry.status, inputs.now)
-    stated, tuning = workload, _tuning(inputs, resource, workload)
-    workload, counted_on, known = _as_known(inputs, settings, resource, workload, before)
+    stated, known = workload, _as_known(inputs, settings, resource, workload, before)
+    workload = known.workload
     wanted, state = plan(workload, seen, inputs.forecast, before, settings.lead_seconds)
     if workload.paused or workload.recommend_only:
         step, rendering = _hands_off(seen, before, state), None
@@ -122,13 +122,13 @@ def _planned(inputs: Inputs, settings: Settings, resource: ModelDeployment, work
             workload=workload,
             plan=wanted,
             step=step,
-            tuning=tuning,
-            capacities=counted_on,
+            tuning=known.tuning,
+            capacities=known.counted_on,
             candidates=weighed,
         )
     )
     tunable = Tunable(workload, stated, seen.pools) if resource.spec.scaling.self_tuning == "Auto" else None
-    return Outcome(status, rendering, wanted, step, known, tunable)
+    return Outcome(status, rendering, wanted, step, known.measured, tunable)
 
 
 def bidder(inputs: Inputs, settings: Settings) -> Bidder | None:
@@ -139,7 +139,7 @@ def bidder(inputs: Inputs, settings: Settings) -> Bidder | None:
     before = recalled(inputs.observation, policy_state(inputs.entry.status, inputs.now))
     try:
         spec = workload_from(resource, inputs.profile)
-        workload, _, _ = _as_known(inputs, settings, resource, spec, before)
+        workload = _as_known(inputs, settings, resource, spec, before).workload
         listed = sized_options(workload, inputs.observation, inputs.forecast, before, settings.lead_seconds)
     except (InvalidSpec, NoCandidateError):
         return None  # `decide` says why
@@ -156,20 +156,32 @@ def shares_accelerators(resource: ModelDeployment) -> bool:
     return names_accelerators(resource) and not resource.paused and resource.spec.scaling.mode == "Auto"
 
 
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """A workload with what was learnt of it.
+
+    Attributes:
+        workload: As it is planned for.
+        counted_on: What its replicas are counted on to carry.
+        measured: What was measured of that.
+        tuning: The settings that count now; None: the defaults.
+    """
+
+    workload: Workload
+    counted_on: tuple[Carried, ...]
+    measured: Measured
+    tuning: TuningStatus | None
+
+
 def _as_known(
-    inputs: Inputs, settings: Settings, resource: ModelDeployment, workload: Workload, before: PolicyState
-) -> tuple[Workload, tuple[Carried, ...], Measured]:
-    """Return the workload as it is planned for, what its replicas are counted on to carry, and what was measured of that."""
-    workload = replace(workload, policy=policy_from(_tuning(inputs, resource, workload)))
+    inputs: Inputs, settings: Settings, resource: ModelDeployment, stated: Workload, before: PolicyState
+) -> _Known:
+    found = latest(inputs.tuned, inputs.entry.status.tuning)
+    tuning = tuning_now(found, resource.spec.scaling.self_tuning == "Auto", stated, inputs.now)
+    workload = replace(stated, policy=policy_from(tuning))
     known = _measured(inputs, settings, resource, workload, before)
     counted_on = carried(workload, known)
-    return corrected(workload, counted_on), counted_on, known
-
-
-def _tuning(inputs: Inputs, resource: ModelDeployment, workload: Workload) -> TuningStatus | None:
-    """Return the settings that count now, for a workload as it is stated."""
-    found = latest(inputs.tuned, inputs.entry.status.tuning)
-    return tuning_now(found, resource.spec.scaling.self_tuning == "Auto", workload, inputs.now)
+    return _Known(corrected(workload, counted_on), counted_on, known, tuning)
 
 
 def _measured(

@@ -8,11 +8,12 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from typing import Final, Protocol
+from typing import Final, TypeAlias
 
 from modelscaler.api.v1alpha1 import TuningStatus
 from modelscaler.api.words import TuningReason
-from modelscaler.background import ChildProcess, Work
+from modelscaler.background import ChildProcess, Work, Worker
+from modelscaler.backtest.trace import DAY_SECONDS
 from modelscaler.domain import LoadWindow, PoolObservation, Workload, WorkloadKey
 from modelscaler.replay.selftuning.jobs import (
     Outcome,
@@ -25,7 +26,7 @@ from modelscaler.replay.selftuning.jobs import (
     write_job,
 )
 from modelscaler.replay.selftuning.parts import USUAL_EXTENT, Extent
-from modelscaler.status.tuning import digest_of, tuning_status
+from modelscaler.status.tuning import digest_of, latest, tuning_status
 from modelscaler.status.wording import moment
 
 log = logging.getLogger(__name__)
@@ -35,7 +36,6 @@ AFTER_FAILURE: Final = timedelta(hours=1)
 TOO_YOUNG_FOR: Final = timedelta(hours=1)
 LOOKED_AT_ONCE: Final = 16
 NEVER: Final = datetime.min.replace(tzinfo=UTC)
-DAY_SECONDS: Final = 86_400.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,25 +63,8 @@ class Tunable:
         return replace(self.workload, placements=tuple(placements), paused=False, recommend_only=False)
 
 
-class Tuner(Protocol):
-    """Does one tuning at a time without blocking its caller."""
-
-    @property
-    def busy(self) -> bool:
-        """Whether a tuning runs or its outcome has not been fetched."""
-        ...
-
-    def submit(self, job: TuningJob) -> None:
-        """Start a tuning; the caller has checked that none is under way."""
-        ...
-
-    def poll(self) -> Outcome | None:
-        """Return the outcome of the tuning that ended, once; None when there is none."""
-        ...
-
-    def close(self) -> None:
-        """End what runs."""
-        ...
+Tuner: TypeAlias = Worker[TuningJob, Outcome]
+"""Does one tuning at a time without blocking its caller."""
 
 
 class ProcessTuner(ChildProcess[TuningJob, Outcome]):
@@ -172,7 +155,7 @@ class SelfTuning:
         due = [
             (last, key)
             for key, (_, tuning) in self._known.items()
-            if (last := last_tuned(self._newest(key, tuning))) + _wait(self._newest(key, tuning)) <= now
+            if (last := last_tuned(newest := latest(self._found.get(key), tuning))) + _wait(newest) <= now
             and self._young_until.get(key, NEVER) <= now
         ]
         for _, key in sorted(due)[:LOOKED_AT_ONCE]:
@@ -188,11 +171,6 @@ class SelfTuning:
         tunable, _ = self._known[key]
         self._under_way = key, tunable
         self._tuner.submit(TuningJob(tunable.replayed, window, budget=self._budget))
-
-    def _newest(self, key: WorkloadKey, tuning: TuningStatus | None) -> TuningStatus | None:
-        """Return what was found last, written or still on its way."""
-        found = self._found.get(key)
-        return found if found is not None and (tuning is None or found.time > tuning.time) else tuning
 
 
 def last_tuned(tuning: TuningStatus | None) -> datetime:

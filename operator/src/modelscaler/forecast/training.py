@@ -2,9 +2,9 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final, TypeAlias
 
-from modelscaler.background import ChildProcess, Work
+from modelscaler.background import ChildProcess, Work, Worker
 from modelscaler.forecast.jobs import (
     History,
     Outcome,
@@ -34,25 +34,8 @@ MODULE: Final = "modelscaler.forecast.learning"
 KEPT: Final = "training"
 
 
-class Trainer(Protocol):
-    """Runs one training at a time without blocking its caller."""
-
-    @property
-    def busy(self) -> bool:
-        """Whether a training runs or its outcome has not been fetched."""
-        ...
-
-    def submit(self, job: TrainingJob) -> None:
-        """Start a training; the caller has checked that none is under way."""
-        ...
-
-    def poll(self) -> Outcome | None:
-        """Return the outcome of the training that ended, once; None when there is none."""
-        ...
-
-    def close(self) -> None:
-        """End what runs."""
-        ...
+Trainer: TypeAlias = Worker[TrainingJob, Outcome]
+"""Runs one training at a time without blocking its caller."""
 
 
 class DirectTrainer:

@@ -57,6 +57,11 @@ class Supply:
     units: Mapping[str, int]
     quotas: Mapping[Account, int] = field(default_factory=dict)
 
+    @property
+    def accounts(self) -> dict[Account, int]:
+        """The units of each account."""
+        return {("", resource): units for resource, units in self.units.items()} | dict(self.quotas)
+
 
 @dataclass(frozen=True, slots=True)
 class Use:
@@ -196,8 +201,7 @@ def _check_one_each(claims: Iterable[Claim]) -> None:
 
 def _accounts(supply: Supply) -> dict[Account, int]:
     """Return the units of each account, never below none."""
-    counted = {("", resource): units for resource, units in supply.units.items()} | dict(supply.quotas)
-    return {account: max(units, 0) for account, units in counted.items()}
+    return {account: max(units, 0) for account, units in supply.accounts.items()}
 
 
 def _choices(claim: Claim, supply: Supply, left: Mapping[Account, int]) -> Iterator[_Pick]:

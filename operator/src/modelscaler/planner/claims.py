@@ -84,7 +84,7 @@ class Bidder:
 
     def occupied(self, placement: str) -> int:
         """Return the replicas that take units there now, those that are on their way out included."""
-        return sum(max(pool.replicas, _alive(pool)) + pool.terminating for pool in self._pools(placement))
+        return sum(max(pool.replicas, pool.alive) + pool.terminating for pool in self._pools(placement))
 
     def accounts(self, placement: PlacementOption) -> tuple[Account, Account]:
         """Return what limits its units on a placement: all there are, and its namespace's quota."""
@@ -143,7 +143,7 @@ class _Left:
     """What is left of a supply, while it is dealt out."""
 
     def __init__(self, supply: Supply, ranked: Sequence[Bidder], dealt: Mapping[Share, int]) -> None:
-        self._left = {("", resource): units for resource, units in supply.units.items()} | dict(supply.quotas)
+        self._left = supply.accounts
         for bidder, placement in _pairs(ranked):
             self.take(bidder, placement, dealt.get((bidder.key, placement.name), 0))
 
@@ -324,7 +324,3 @@ def _allowances(
         elif census is None or resource not in census.resources:
             reason = GrantReason.UNKNOWN
         yield Allowance(placement.name, had[share], wanted, reason, counted)
-
-
-def _alive(pool: PoolObservation) -> int:
-    return pool.ready + pool.starting + pool.unschedulable + pool.failing

@@ -42,6 +42,11 @@ def _as_served(observation: Observation, state: PolicyState) -> PolicyState:
     return state
 
 
+def fallback_holds(workload: Workload, state: PolicyState) -> bool:
+    """Tell whether metrics have been missing for as long as the workload's fallback waits for."""
+    return workload.fallback is not None and state.missing_ticks >= workload.fallback.failure_threshold
+
+
 def with_outage(state: PolicyState, pool: PoolKey, observation: Observation, reason: str) -> PolicyState:
     """Return the state with an outage of a pool: longer each time it fails in a row, unchanged while one lasts."""
     now = observation.now

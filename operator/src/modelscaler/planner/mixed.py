@@ -9,6 +9,7 @@ from modelscaler.domain import Observation, Plan, PolicyState, Workload, known
 from modelscaler.planner import wording
 from modelscaler.planner.behavior import remember, scale_down_window_seconds
 from modelscaler.planner.candidates import ROUNDING
+from modelscaler.planner.memory import fallback_holds
 from modelscaler.planner.mixing import Mixing
 from modelscaler.planner.pairing import Mix, need_of
 from modelscaler.planner.switching import Selection, demand_reason
@@ -59,9 +60,7 @@ def _reason(workload: Workload, observation: Observation, state: PolicyState, mi
     if not mix.feasible:
         return DecisionReason.INFEASIBLE
     if known(observation.offered) is None:
-        rule = workload.fallback
-        holds = rule is not None and state.missing_ticks >= rule.failure_threshold
-        return DecisionReason.FALLBACK if holds else DecisionReason.METRICS_MISSING
+        return DecisionReason.FALLBACK if fallback_holds(workload, state) else DecisionReason.METRICS_MISSING
     changes = [
         replicas - observation.pool(option.candidate.pool).replicas
         for option, replicas in ((mix.base, mix.base_replicas), (mix.side, mix.side_replicas))

@@ -17,7 +17,7 @@ from modelscaler.domain import Observation, PolicyState, Workload, known
 from modelscaler.planner.behavior import limit_change, scale_down_window_seconds, since
 from modelscaler.planner.choice import TOLERANCE, Option
 from modelscaler.planner.pairing import Mix, Need, bridged, cheapest, fast_of, is_accurate, need_of
-from modelscaler.planner.switching import WORTHWHILE_RELIEF, WORTHWHILE_SAVING, Selection, option_of
+from modelscaler.planner.switching import WORTHWHILE_RELIEF, Selection, option_of, saves
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +117,7 @@ def _alone(scene: Scene, base: Option) -> Mixing:
         grown = _best_mix(scene, base, serving)
         return _bounded(scene, grown) if grown is not None and _helps(scene, grown) else Mixing()
     best = _best_mix(scene, base, None)
-    if best is None or not best.feasible or not _saves(best.hourly_cost, single.hourly_cost):
+    if best is None or not best.feasible or not saves(best.hourly_cost, single.hourly_cost):
         return Mixing()
     begun = scene.state.mix_better_since or scene.observation.now
     if not _paid(scene, begun, _price_of_mix(scene, best), single.hourly_cost - best.hourly_cost):
@@ -143,7 +143,7 @@ def _mended(scene: Scene, best: Mix) -> Mixing:
     if math.isinf(best.shortfall_rps) or not is_accurate(scene.workload, best):
         return Mixing()
     one = scene.single.choice(scene.single_replicas(best.base, best.side))
-    dearer = not best.feasible or _saves(one.hourly_cost, best.hourly_cost)
+    dearer = not best.feasible or saves(one.hourly_cost, best.hourly_cost)
     return Mixing() if scene.single_does and dearer else _bounded(scene, best)
 
 
@@ -154,7 +154,7 @@ def _rearranged(scene: Scene, kept: Mix, best: Mix) -> Mixing:
     alone = (scene.single.choice(one).hourly_cost, _price_of(scene, scene.single, one), False)
     rivals = [mixed] * (best.feasible and is_accurate(scene.workload, best)) + [alone] * scene.single_does
     cost, price, is_mixed = min(rivals, default=(kept.hourly_cost, 0.0, True))
-    if not _saves(cost, kept.hourly_cost) or not _saves_now(scene, kept, is_mixed):
+    if not saves(cost, kept.hourly_cost) or not _saves_now(scene, kept, is_mixed):
         return _bounded(scene, kept)
     begun = scene.state.mix_better_since or scene.observation.now
     if not _paid(scene, begun, price, kept.hourly_cost - cost):
@@ -170,7 +170,7 @@ def _saves_now(scene: Scene, kept: Mix, is_mixed: bool) -> bool:
     need = need_of(kept.base, kept.side, 0.0)
     as_divided = cheapest(scene.workload, kept.base, kept.side, need, kept.slow_replicas)
     other = cheapest(scene.workload, kept.base, kept.side, need) if is_mixed else scene.single
-    return _saves(other.hourly_cost, as_divided.hourly_cost)
+    return saves(other.hourly_cost, as_divided.hourly_cost)
 
 
 def _best_mix(scene: Scene, base: Option, serving: int | None) -> Mix | None:
@@ -232,17 +232,13 @@ def _at_least(mix: Mix, as_is: Mix) -> Mix:
 def _helps(scene: Scene, mix: Mix) -> bool:
     """Tell whether a mix does what one pool does not, or does it for less."""
     if scene.single_does:
-        return mix.feasible and _saves(mix.hourly_cost, scene.single.hourly_cost)
+        return mix.feasible and saves(mix.hourly_cost, scene.single.hourly_cost)
     carried = scene.need(mix.base, mix.side).far_rps - mix.shortfall_rps  # -inf where the limits allow no mix
     return mix.feasible or carried >= scene.single.carried_rps * (1.0 + WORTHWHILE_RELIEF)
 
 
 def _usable(option: Option | None) -> Option | None:
     return option if option and option.candidate.available and option.candidate.meets_objective else None
-
-
-def _saves(cost: float, instead_of: float) -> bool:
-    return cost < instead_of * (1.0 - WORTHWHILE_SAVING)
 
 
 def _paid(scene: Scene, begun: datetime, price: float, saving: float) -> bool:

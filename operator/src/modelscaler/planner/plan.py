@@ -17,7 +17,7 @@ from modelscaler.planner.behavior import (
 from modelscaler.planner.candidates import Candidate, candidates
 from modelscaler.planner.choice import Option, Past, best, options
 from modelscaler.planner.demand import load_from
-from modelscaler.planner.memory import recalled
+from modelscaler.planner.memory import fallback_holds, recalled
 from modelscaler.planner.mixed import mixed_plan, side_recommendations
 from modelscaler.planner.mixing import Mixing, Scene, mixing
 from modelscaler.planner.recourse import degraded_share
@@ -201,11 +201,7 @@ def _current(observation: Observation, state: PolicyState) -> int:
 
 
 def _fallback_replicas(workload: Workload, state: PolicyState) -> int:
-    return workload.fallback.replicas if workload.fallback and _fallback_holds(workload, state) else 0
-
-
-def _fallback_holds(workload: Workload, state: PolicyState) -> bool:
-    return workload.fallback is not None and state.missing_ticks >= workload.fallback.failure_threshold
+    return workload.fallback.replicas if workload.fallback and fallback_holds(workload, state) else 0
 
 
 def _size(workload: Workload, observation: Observation, option: Option, state: PolicyState, minimum: Binding) -> Size:
@@ -290,7 +286,7 @@ def _reason(
     if option.candidate.pool != state.active:
         return why_leave(option_of(listed, state.active), option, state)
     if known(observation.offered) is None:
-        return DecisionReason.FALLBACK if _fallback_holds(workload, state) else DecisionReason.METRICS_MISSING
+        return DecisionReason.FALLBACK if fallback_holds(workload, state) else DecisionReason.METRICS_MISSING
     if size.replicas == size.current:
         return DecisionReason.STEADY
     if state.planned_generation not in (0, workload.generation):

@@ -141,21 +141,22 @@ def _calls_off(listed: Sequence[Option], state: PolicyState, first: Option) -> b
 
 
 def _is_better(first: Option, incumbent: Option) -> bool:
-    if _saves(first, incumbent):
+    if saves(first.hourly_cost, incumbent.hourly_cost):
         return True
     more_accurate = first.candidate.accuracy > incumbent.candidate.accuracy
     return more_accurate and first.hourly_cost <= incumbent.hourly_cost * (1.0 + NEAR_EQUAL_COST)
 
 
-def _saves(first: Option, incumbent: Option) -> bool:
-    return first.hourly_cost < incumbent.hourly_cost * (1.0 - WORTHWHILE_SAVING)
+def saves(hourly_cost: float, instead_of: float) -> bool:
+    """Tell whether a price is so much below another that it is a reason to move."""
+    return hourly_cost < instead_of * (1.0 - WORTHWHILE_SAVING)
 
 
 def _patience_seconds(first: Option, incumbent: Option, window_seconds: float) -> float:
     """Return how long the first must have been better before it is worth a switch."""
     if _degrades_less(first, incumbent):
         return min(window_seconds, max(_bearable_seconds(incumbent) - first.candidate.start_seconds, 0.0))
-    return _pays_after_seconds(first, incumbent) if _saves(first, incumbent) else window_seconds
+    return _pays_after_seconds(first, incumbent) if saves(first.hourly_cost, incumbent.hourly_cost) else window_seconds
 
 
 def _bearable_seconds(option: Option) -> float:

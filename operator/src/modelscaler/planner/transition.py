@@ -332,5 +332,5 @@ def _leftover(scene: _Scene, pool: PoolObservation, serving: PoolKey) -> PoolTar
     relieved = scene.seen(serving).ready >= scene.needed_now(serving)
     if pool.ready and (selected is None or not relieved):
         return PoolTarget(pool.pool, pool.replicas)
-    pods = pool.ready + pool.starting + pool.unschedulable + pool.failing + pool.terminating
+    pods = pool.alive + pool.terminating
     return PoolTarget(pool.pool, 0, delete=not pool.replicas and not pods and selected != pool.pool)

@@ -65,8 +65,7 @@ def outcome_of(run: Timeline, from_seconds: float = 0.0) -> Outcome:
     violating, offered, served = run.violating[first:], run.offered[first:], run.served[first:]
     missed = violating > MISSED_SHARE * np.maximum(offered, 1.0)
     asked = (run.ready + run.starting).sum(axis=0)[first:]
-    moves = np.sign(np.diff(asked))
-    moves = moves[moves != 0]
+    changes, turns = moves(asked)
     answered = float(served.sum())
     return Outcome(
         offered=float(offered.sum()),
@@ -76,12 +75,19 @@ def outcome_of(run: Timeline, from_seconds: float = 0.0) -> Outcome:
         mean_hourly_cost=float(run.hourly_cost[first:].mean()),
         mean_accuracy=float(run.accuracy[first:].sum()) / answered if answered else float("nan"),
         degraded_share=float(run.degraded[first:].sum()) / answered if answered else 0.0,
-        scale_events=len(moves),
-        direction_changes=int((moves[1:] != moves[:-1]).sum()),
+        scale_events=changes,
+        direction_changes=turns,
         flips=int((np.diff(run.serving[first:]) != 0).sum()),
         recovery_seconds=longest_run(missed) * run.step_seconds,
         days=len(offered) * run.step_seconds / DAY_SECONDS,
     )
+
+
+def moves(asked: NDArray[np.integer] | NDArray[np.floating]) -> tuple[int, int]:
+    """Return how often a number of replicas changed, and how often it went down after it had gone up, or up after down."""
+    signs = np.sign(np.diff(asked))
+    signs = signs[signs != 0]
+    return len(signs), int((signs[1:] != signs[:-1]).sum())
 
 
 def longest_run(flags: NDArray[np.bool_]) -> int:

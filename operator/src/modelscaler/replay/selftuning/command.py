@@ -1,13 +1,9 @@
 """`modelscaler replay --tune`: what self-tuning in the operator would recommend for a recorded load, by the same code."""
 
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
-import yaml
-
-from modelscaler.api import KIND
 from modelscaler.api.v1alpha1 import ModelDeploymentStatus
 from modelscaler.backtest.trace import DAY_SECONDS, Trace
 from modelscaler.capacity.measured import carried, corrected
@@ -21,7 +17,7 @@ from modelscaler.replay.selftuning.recommend import recommend, shipped_network
 from modelscaler.replay.tuning import GRID
 from modelscaler.status import measured_from
 from modelscaler.status.tuning import policy_from
-from modelscaler.workload import parse_status
+from modelscaler.workload.files import read_statuses
 
 NO_LIMIT: Final = float("inf")
 
@@ -33,9 +29,8 @@ def as_known(workload: Workload, file: Path) -> Workload:
         workload: As `read_workload` read it from the file.
         file: A manifest, or what `kubectl get -o yaml` printed.
     """
-    documents = yaml.safe_load_all(file.read_text(encoding="utf-8"))
-    found = next(each for each in documents if isinstance(each, Mapping) and each.get("kind") == KIND)
-    return with_status(workload, parse_status(found.get("status")))
+    ((_, status),) = read_statuses(file.read_text(encoding="utf-8"), str(file))
+    return with_status(workload, status)
 
 
 def with_status(workload: Workload, status: ModelDeploymentStatus) -> Workload:
