@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from builders import NOW, capacity, forecast, observation, placement, pool, reading, rules, workload
@@ -95,6 +95,10 @@ def seen_with(spec: Workload, rps: float | None, queued: float, current: int) ->
     return replace(seen, queued=reading(queued)), PolicyState(active=key if current else None)
 
 
+# A serving pool that is larger than the demand asks for, and one whose ladder is not like the others'.
+FOR_ACCURACY = (spec_of(85), 286.5, 14, rising([100.0, 311.0, 1000.0, 1000.0, 3217.0]))
+WITHOUT_LADDER = (spec_of(575), 0.0, 12, rising([0.0, 100.0, 1000.0, 1000.0, 3622.0]))
+
 SHORT = {Binding.MAX_REPLICAS, Binding.MAX_HOURLY_COST, Binding.AVAILABILITY, Binding.OBJECTIVE}
 
 
@@ -118,6 +122,8 @@ def test_plan_is_within_bounds_and_budget_and_names_what_bound_it(
 
 @CASES
 @given(SPECS, RATES, st.integers(0, 14), outlooks())
+@example(*FOR_ACCURACY)
+@example(*WITHOUT_LADDER)
 def test_same_plan_is_made_again_when_nothing_has_changed(
     spec: Workload, rps: float, current: int, ahead: QuantileForecast | None
 ) -> None:

@@ -89,8 +89,11 @@ class Candidate:
 
     def needed(self, rps: float, own_rps: float) -> int:
         """Return the replicas that carry a load, `own_rps` of it by the planned variant itself, whatever the limits."""
-        replicas = max(own_rps / self.rps_per_replica, rps / self.rung_rps_per_replica)
-        return math.ceil(replicas - ROUNDING)
+        return math.ceil(self.exactly_needed(rps, own_rps) - ROUNDING)
+
+    def exactly_needed(self, rps: float, own_rps: float) -> float:
+        """Return the replicas that carry a load, as a fraction."""
+        return max(own_rps / self.rps_per_replica, rps / self.rung_rps_per_replica)
 
     def clipped(self, replicas: int) -> int:
         """Return `replicas`, within the limits."""

@@ -37,14 +37,22 @@ answers what is above them, added only when what is lasting is this much more th
 
 @dataclass(frozen=True, slots=True)
 class Past:
-    """What the serving pool was sized to lately.
+    """What the serving pool is, and was sized to lately.
 
-    Moving to a smaller pool is scaling down too: another pool is sized for `recent_rps`, the load that the scale-down window
-    still remembers, and while neither the load nor the speed of what serves is known it has `at_least` as many replicas.
+    Moving to a smaller pool is scaling down too: another pool is sized for the load that the scale-down window still remembers
+    (`Option.proven_replicas`), and while neither the load nor the speed of what serves is known it has `at_least` as many
+    replicas.
+
+    Attributes:
+        serving: The pool, None when none serves.
+        replicas: What it has.
+        recommended: The most that was recommended for it within the scale-down window.
+        at_least: See above.
     """
 
     serving: PoolKey | None = None
-    recent_rps: float = 0.0
+    replicas: int = 0
+    recommended: int = 0
     at_least: int = 0
 
 
@@ -107,6 +115,22 @@ class Option:
         """Whether it is larger than the demand asks for, so that not too many answers are cheaper ones."""
         return self.needed > self.candidate.needed(self.demand.planned_rps, self.demand.own_rps)
 
+    def wanted(self, present: int) -> int:
+        """Return to how many replicas the pool is sized when it serves and has `present`."""
+        if self.replicas >= present:
+            return present if self.tight <= present else self.replicas
+        return min(max(self.roomy, self.replicas), present)
+
+    def proven_replicas(self, past: Past) -> int:
+        """Return how many replicas would not have carried the load at some time within the window, when this pool serves.
+
+        One fewer than recommended, less what is wanted now for other reasons than the demand: for the mean accuracy, or lest
+        the number flicker. A recommendation of the minimum proves no load.
+        """
+        asked = self.candidate.clipped(self.candidate.needed(self.demand.planned_rps, self.demand.own_rps))
+        recommended = past.recommended - max(self.wanted(past.replicas) - asked, 0)
+        return recommended - 1 if recommended > self.candidate.fewest else 0
+
     def choice(self, replicas: int) -> Choice:
         """Return the candidate with so many replicas, as part of a plan."""
         return Choice(
@@ -143,7 +167,14 @@ def options(candidates: Sequence[Candidate], load: Load, interval_seconds: float
     limited = any(c.rung is not None and c.rung.allowed_share < 1.0 for c in candidates)
     ahead = {seconds: _ahead(load, seconds + lead, limited) for seconds in {c.start_seconds for c in candidates}}
     far = ahead[max(c.start_seconds for c in escapes)].demand
-    return tuple(_option(c, ahead[c.start_seconds], far, past) for c in candidates)
+    serving = next((_serving(c, ahead[c.start_seconds], far) for c in candidates if c.pool == past.serving), None)
+    recent = _recent(serving, past) if serving is not None and past.recommended else (0.0, 0.0)
+    return tuple(
+        serving
+        if serving is not None and c is serving.candidate
+        else _other(c, ahead[c.start_seconds], far, recent, past.at_least)
+        for c in candidates
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,15 +189,33 @@ def _ahead(load: Load, horizon_seconds: float, limited: bool) -> _Ahead:
     return _Ahead(load.within(horizon_seconds), load.spread(horizon_seconds) if limited else Spread())
 
 
-def _option(candidate: Candidate, ahead: _Ahead, far: Demand, past: Past) -> Option:
+def _serving(candidate: Candidate, ahead: _Ahead, far: Demand) -> Option:
     needed = _needed(candidate, ahead)
-    if candidate.pool == past.serving:
-        replicas = candidate.clipped(needed)
-        roomy = candidate.clipped(_needed(candidate, ahead, growth=1.0 + TOLERANCE))
-        tight = candidate.clipped(_needed(candidate, ahead, own_share=1.0 / (1.0 + TOLERANCE)))
-    else:
-        recent = candidate.needed(past.recent_rps, past.recent_rps) if past.recent_rps else 0
-        replicas = roomy = tight = candidate.clipped(max(needed, recent, past.at_least))
+    roomy = candidate.clipped(_needed(candidate, ahead, growth=1.0 + TOLERANCE))
+    tight = candidate.clipped(_needed(candidate, ahead, own_share=1.0 / (1.0 + TOLERANCE)))
+    return _option(candidate, ahead, far, needed, (candidate.clipped(needed), roomy, tight))
+
+
+def _other(candidate: Candidate, ahead: _Ahead, far: Demand, recent: tuple[float, float], at_least: int) -> Option:
+    needed = _needed(candidate, ahead)
+    replicas = candidate.clipped(max(needed, candidate.needed(*recent), at_least))
+    return _option(candidate, ahead, far, needed, (replicas, replicas, replicas))
+
+
+def _recent(serving: Option, past: Past) -> tuple[float, float]:
+    """Return the load that the window remembers, and how much of it was lasting: as the load of now, but for its size.
+
+    So a load that is no larger than that of now adds nothing, whatever ladder the other pool has.
+    """
+    proven, candidate, demand = serving.proven_replicas(past), serving.candidate, serving.demand
+    asked = candidate.exactly_needed(demand.planned_rps, demand.own_rps)
+    if not asked:
+        return (proven * candidate.rps_per_replica,) * 2
+    return demand.planned_rps * proven / asked, demand.own_rps * proven / asked
+
+
+def _option(candidate: Candidate, ahead: _Ahead, far: Demand, needed: int, sizes: tuple[int, int, int]) -> Option:
+    replicas, roomy, tight = sizes
     return Option(
         candidate=candidate,
         demand=ahead.demand,

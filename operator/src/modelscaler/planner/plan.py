@@ -160,7 +160,7 @@ def _options(
     assumed_rps = serving.clipped(held) * serving.rps_per_replica if serving and held else 0.0
     assumed_rps += _beside_rps(found, observation, state) if held else 0.0
     load = load_from(workload, observation, forecast, assumed_rps)
-    past = Past(state.active, _recent_rps(workload, observation, state, serving), at_least=0 if serving else held)
+    past = _past(workload, observation, state, at_least=0 if serving else held)
     return options(within_allowances(found, observation, state), load, interval_seconds, past)
 
 
@@ -184,16 +184,10 @@ def _beside_rps(found: Sequence[Candidate], observation: Observation, state: Pol
     return observation.pool(beside.pool).replicas * beside.rps_per_replica if beside else 0.0
 
 
-def _recent_rps(workload: Workload, observation: Observation, state: PolicyState, serving: Candidate | None) -> float:
-    """Return the load that the scale-down window proves: what one replica fewer than recommended would not have carried.
-
-    A recommendation of the minimum proves no load.
-    """
+def _past(workload: Workload, observation: Observation, state: PolicyState, at_least: int = 0) -> Past:
     window_seconds = scale_down_window_seconds(workload)
-    most = max((r for _, r in since(state.recommendations, observation.now, window_seconds)), default=0)
-    if serving is None or most <= serving.fewest:
-        return 0.0
-    return (most - 1) * serving.rps_per_replica
+    recommended = max((r for _, r in since(state.recommendations, observation.now, window_seconds)), default=0)
+    return Past(state.active, _current(observation, state), recommended, at_least)
 
 
 def _current(observation: Observation, state: PolicyState) -> int:
@@ -209,19 +203,13 @@ def _size(workload: Workload, observation: Observation, option: Option, state: P
     current = _current(observation, state)
     if option.candidate.pool != state.active or not current:
         return Size(0, option.replicas, None, minimum)
-    wanted = _wanted(option, current)
+    wanted = option.wanted(current)
     now = observation.now
     replicas, held_by = limit_change(workload, current, wanted, state.recommendations, state.changes, now)
     if replicas < current and option.feasible:
         trouble = _trouble(workload, observation, option.candidate)
         replicas, held_by = (current, trouble) if trouble else (replicas, held_by)
     return Size(current, option.candidate.clipped(replicas), held_by, minimum)
-
-
-def _wanted(option: Option, current: int) -> int:
-    if option.replicas >= current:
-        return current if option.tight <= current else option.replicas
-    return min(max(option.roomy, option.replicas), current)
 
 
 def _trouble(workload: Workload, observation: Observation, candidate: Candidate) -> Binding | None:
@@ -247,7 +235,7 @@ def _mixing(observation: Observation, found: Considered) -> Mixing:
         state=state,
         listed=found.listed,
         selection=found.selection,
-        recent_rps=_recent_rps(workload, observation, state, serving.candidate),
+        recent_rps=serving.proven_replicas(_past(workload, observation, state)) * serving.candidate.rps_per_replica,
         at_least=_fallback_replicas(workload, state),
         trouble=_trouble(workload, observation, serving.candidate),
     )
@@ -334,7 +322,7 @@ def _next_state(
     recommendations = state.recommendations
     serving = option_of(listed, state.active)
     if serving is not None:
-        entry = (now, _wanted(serving, _current(observation, state)))
+        entry = (now, serving.wanted(_current(observation, state)))
         recommendations = tuple(remember(recommendations, entry, now, longest_window_seconds(workload)))
     return replace(
         state,
