@@ -157,6 +157,7 @@ def timeline(step_seconds: float) -> Timeline:
         refused=flat,
         degraded=flat,
         accuracy=flat,
+        lost_accuracy=flat,
         queued=flat,
         pools=(POOL, POOL),
         ready=counts,

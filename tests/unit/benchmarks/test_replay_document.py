@@ -24,6 +24,7 @@ def outcome(cost: float, violating: float, turns: int = 10) -> Outcome:
         mean_hourly_cost=cost,
         mean_accuracy=0.95,
         degraded_share=0.01,
+        lost_accuracy=0.0005,
         scale_events=20,
         direction_changes=turns,
         flips=0,

@@ -15,14 +15,14 @@ from modelscaler.replay.load import Arrivals, Part
 from modelscaler.replay.outcome import Outcome
 from modelscaler.replay.policies.static import Static
 from modelscaler.replay.standard import POOL, standard_workload
-from modelscaler.replay.tuning import GRID, Trial, Tried, best_of, is_worth_adopting
+from modelscaler.replay.tuning import GRID, Trial, Tried, best_of, is_worth_adopting, used_share
 
 DAY = Trace("shop", 3600.0, datetime(2026, 3, 2, tzinfo=UTC), np.full(96, 10.0))
 STATIC = {"a": (Static(1, "a"), Static(2, "a"))}
 GRIDS: Grids = {"tuning": STATIC, "test": STATIC}
 
 
-def outcome(cost: float, violating_share: float, accuracy: float = 0.95) -> Outcome:
+def outcome(cost: float, violating_share: float, accuracy: float = 0.95, lost_accuracy: float = 0.0) -> Outcome:
     return Outcome(
         offered=1e6,
         violating=1e6 * violating_share,
@@ -31,6 +31,7 @@ def outcome(cost: float, violating_share: float, accuracy: float = 0.95) -> Outc
         mean_hourly_cost=cost,
         mean_accuracy=accuracy,
         degraded_share=0.0,
+        lost_accuracy=lost_accuracy,
         scale_events=0,
         direction_changes=0,
         flips=0,
@@ -73,6 +74,33 @@ def test_least_violating_is_chosen_when_none_keeps_the_objective() -> None:
     tried = [Tried("late", outcome(1.0, 0.2)), Tried("less", outcome(5.0, 0.01))]
 
     assert best_of(tried, None).settings == "less"
+
+
+def test_cheaper_answers_leave_half_of_what_is_allowed_when_settings_are_chosen_for_days_to_come() -> None:
+    tried = [
+        Tried("cheap", outcome(1.0, 0.0, accuracy=0.9494, lost_accuracy=0.0006)),
+        Tried("spare", outcome(2.0, 0.0, accuracy=0.9496, lost_accuracy=0.0004)),
+    ]
+
+    assert best_of(tried, 0.949).settings == "spare"
+    assert best_of(tried, 0.949, share=1.0).settings == "cheap"
+    assert best_of(tried, None).settings == "cheap"
+
+
+def test_closest_is_chosen_when_none_leaves_half_of_what_is_allowed() -> None:
+    tried = [
+        Tried("inaccurate", outcome(1.0, 0.0, accuracy=0.948, lost_accuracy=0.002)),
+        Tried("cheap", outcome(2.0, 0.0, accuracy=0.9491, lost_accuracy=0.0009)),
+        Tried("closest", outcome(3.0, 0.0007, accuracy=0.9494, lost_accuracy=0.0006)),
+        Tried("late", outcome(4.0, 0.002, accuracy=0.95)),
+    ]
+
+    assert best_of(tried, 0.949).settings == "closest"
+
+
+def test_any_lost_accuracy_counts_as_a_miss_when_the_floor_is_the_planned_variants_own() -> None:
+    assert used_share(outcome(1.0, 0.0005, accuracy=0.95), 0.95) == pytest.approx(0.5)
+    assert used_share(outcome(1.0, 0.0, accuracy=0.9499, lost_accuracy=0.0001), 0.95) == np.inf
 
 
 def test_inaccurate_settings_are_passed_over_when_there_is_a_floor() -> None:

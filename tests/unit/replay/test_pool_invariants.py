@@ -53,6 +53,8 @@ def test_answers_keep_the_floor_and_the_budget_is_never_overdrawn(counts: list[i
 
     assert simulated.saved >= -1e-6
     assert tally.accuracy >= tally.served * FLOOR - 1e-6
+    planned = tally.served * simulated.settings.planned.accuracy
+    assert tally.accuracy + tally.lost_accuracy == pytest.approx(planned)
 
 
 @settings(max_examples=60, deadline=None)

@@ -48,7 +48,7 @@ PARTS = Parts(Part(0.0, 1.5), Part(1.5, 3.0), 0.0)
 
 
 def trial(cost: float, violating_share: float = 0.0, accuracy: float = 1.0, wobble: float = 0.0) -> Trial:
-    outcome = Outcome(1e6, 1e6 * violating_share, 0.0, 0.0, cost, accuracy, 0.0, 10, 4, 0, 0.0, 1.5)
+    outcome = Outcome(1e6, 1e6 * violating_share, 0.0, 0.0, cost, accuracy, 0.0, 0.0, 10, 4, 0, 0.0, 1.5)
     return Trial(outcome, cost + wobble * np.array([1.0, -1.0, 1.0, -1.0]))
 
 

@@ -21,6 +21,7 @@ class Outcome:
         mean_hourly_cost: Over the whole run.
         mean_accuracy: Of all answers; NaN where there was none.
         degraded_share: Of answers, given by a cheaper variant than the planned one.
+        lost_accuracy: What the mean accuracy would be more had the planned variant given all answers.
         scale_events: Changes of the number of replicas asked for, all pools together.
         direction_changes: How often that went down after it had gone up, or up after down.
         flips: Changes of the pool that serves.
@@ -35,6 +36,7 @@ class Outcome:
     mean_hourly_cost: float
     mean_accuracy: float
     degraded_share: float
+    lost_accuracy: float
     scale_events: int
     direction_changes: int
     flips: int
@@ -67,6 +69,7 @@ def outcome_of(run: Timeline, from_seconds: float = 0.0) -> Outcome:
     asked = (run.ready + run.starting).sum(axis=0)[first:]
     changes, turns = moves(asked)
     answered = float(served.sum())
+    each = 1.0 / answered if answered else 0.0
     return Outcome(
         offered=float(offered.sum()),
         violating=float(violating.sum()),
@@ -74,7 +77,8 @@ def outcome_of(run: Timeline, from_seconds: float = 0.0) -> Outcome:
         violating_seconds=float(missed.sum() * run.step_seconds),
         mean_hourly_cost=float(run.hourly_cost[first:].mean()),
         mean_accuracy=float(run.accuracy[first:].sum()) / answered if answered else float("nan"),
-        degraded_share=float(run.degraded[first:].sum()) / answered if answered else 0.0,
+        degraded_share=float(run.degraded[first:].sum()) * each,
+        lost_accuracy=float(run.lost_accuracy[first:].sum()) * each,
         scale_events=changes,
         direction_changes=turns,
         flips=int((np.diff(run.serving[first:]) != 0).sum()),

@@ -66,7 +66,7 @@ class Tally:
     """What happened to arrivals over some time, in requests; `busy_seconds` and `waiting_seconds` over all replicas.
 
     `late` are those that get an answer too late, `refused` those that get none; `degraded` were answered by the fast rung.
-    `accuracy` is the sum over all answers.
+    `accuracy` is the sum over all answers, `lost_accuracy` what that would be more had the planned variant given them all.
     """
 
     offered: float = 0.0
@@ -75,6 +75,7 @@ class Tally:
     refused: float = 0.0
     degraded: float = 0.0
     accuracy: float = 0.0
+    lost_accuracy: float = 0.0
     busy_seconds: float = 0.0
     waiting_seconds: float = 0.0
 
@@ -189,6 +190,7 @@ class Pool:
             late = (1.0 - eased) * late + eased * part * soon.late_share(target)
             self._answered(tally, fast, part * rough, waiting, ready, part * slot_seconds)
             tally.degraded += part * rough
+            tally.lost_accuracy += part * rough * (settings.planned.accuracy - fast.accuracy)
             after += part * (quick - after)
         self._answered(tally, settings.planned, (1.0 - part) * exact, waiting, ready, (1.0 - part) * slot_seconds)
         quickest = fast if fast is not None and part > 0.0 else settings.planned

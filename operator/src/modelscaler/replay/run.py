@@ -154,7 +154,7 @@ class _Log:
     """What happened, as it happens."""
 
     def __init__(self, steps: int) -> None:
-        self._sums = np.zeros((6, steps))
+        self._sums = np.zeros((7, steps))
         self._queued, self._cost = np.zeros(steps), np.zeros(steps)
         self._serving = np.full(steps, -1, dtype=np.int64)
         self._steps = steps
@@ -169,8 +169,8 @@ class _Log:
         ready: dict[PoolKey, int],
         serving: PoolKey | None,
     ) -> None:
-        sums = (tally.offered, tally.served, tally.late, tally.refused, tally.degraded, tally.accuracy)
-        self._sums[:, step] = sums
+        answers = (tally.served, tally.degraded, tally.accuracy, tally.lost_accuracy)
+        self._sums[:, step] = (tally.offered, tally.late, tally.refused, *answers)
         self._queued[step] = queued
         for key, pool in pools.items():
             if key not in self._pools:
@@ -182,7 +182,7 @@ class _Log:
             self._serving[step] = list(self._pools).index(serving)
 
     def timeline(self, step_seconds: float) -> Timeline:
-        offered, served, late, turned_away, degraded, accuracy = self._sums
+        offered, late, turned_away, served, degraded, accuracy, lost_accuracy = self._sums
         return Timeline(
             step_seconds=step_seconds,
             offered=offered,
@@ -191,6 +191,7 @@ class _Log:
             refused=turned_away,
             degraded=degraded,
             accuracy=accuracy,
+            lost_accuracy=lost_accuracy,
             queued=self._queued,
             pools=tuple(self._pools),
             ready=np.array([serve for serve, _ in self._pools.values()]),

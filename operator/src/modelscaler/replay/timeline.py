@@ -20,6 +20,7 @@ class Timeline:
         refused: Arrivals that were turned away.
         degraded: Answers by a cheaper variant than the planned one.
         accuracy: Sum of the accuracy of all answers.
+        lost_accuracy: What that would be more had the planned variant given them all.
         queued: Requests that wait at the end of the step.
         pools: Which pools there were.
         ready: Replicas that serve, shape (pools, steps).
@@ -35,6 +36,7 @@ class Timeline:
     refused: Floats
     degraded: Floats
     accuracy: Floats
+    lost_accuracy: Floats
     queued: Floats
     pools: tuple[PoolKey, ...]
     ready: Ints

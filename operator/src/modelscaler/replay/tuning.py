@@ -19,14 +19,18 @@ Settings = TypeVar("Settings")
 VIOLATING_SHARE: Final = 0.001
 """Share of requests that may be late or refused."""
 
-CHOOSING_SHARE: Final = VIOLATING_SHARE / 2.0
-"""The same where settings are chosen for days to come: the other half is for what the older days did not show."""
+CHOOSING_SHARE: Final = 0.5
+"""So much of what is allowed, of late answers as of lost accuracy, may be used up where settings are chosen for days to come:
+the other half is for what the older days did not show."""
 
 NEAR_EQUAL_COST: Final = 0.03
 """Of settings whose costs are this close the one with the fewest turns is taken: replicas that come and go are a burden too."""
 
 LEAST_GAIN: Final = 0.03
 """Settings that save less are no reason to change."""
+
+ROUNDING: Final = 1e-9
+"""Mean accuracies that differ by less are the same."""
 
 STANDARD_ERRORS: Final = 2.0
 """By so many standard errors, from block to block, a saving must differ from none."""
@@ -43,28 +47,42 @@ class Tried(Generic[Settings]):
 def best_of(
     tried: Sequence[Tried[Settings]],
     floor: float | None,
-    most_violating: float = CHOOSING_SHARE,
+    share: float = CHOOSING_SHARE,
     near_equal: float = NEAR_EQUAL_COST,
 ) -> Tried[Settings]:
-    """Return the calmest of the cheapest that keep objective and mean accuracy; else the one that misses the objective least.
+    """Return the calmest of the cheapest that keep objective and mean accuracy; else the one that comes closest.
 
     Args:
         tried: One at least; of equals the first.
         floor: Mean accuracy to keep; None: none.
-        most_violating: Share of requests that may be late or refused.
+        share: How much of what is allowed may be used up; 1: all.
         near_equal: Of those that cost at most this share more than the cheapest the one with the fewest turns; 0: the cheapest.
     """
-    kept = [one for one in tried if one.outcome.violating_share <= most_violating and keeps(one.outcome, floor)]
+    kept = [one for one in tried if used_share(one.outcome, floor) <= share]
     if kept:
         enough = min(one.outcome.mean_hourly_cost for one in kept) * (1.0 + near_equal)
         cheap = [one for one in kept if one.outcome.mean_hourly_cost <= enough]
         return min(cheap, key=lambda one: (one.outcome.direction_changes, one.outcome.mean_hourly_cost))
-    return min(tried, key=lambda one: (not keeps(one.outcome, floor), one.outcome.violating_share))
+    return min(tried, key=lambda one: (not keeps(one.outcome, floor), used_share(one.outcome, floor)))
+
+
+def used_share(outcome: Outcome, floor: float | None) -> float:
+    """Return how much is used up of what is allowed: the larger of the shares of late answers and of lost accuracy.
+
+    Above 1 where the objective or the mean accuracy is missed.
+    """
+    late = outcome.violating_share / VIOLATING_SHARE
+    if floor is None or np.isnan(outcome.mean_accuracy):
+        return late
+    allowed = outcome.mean_accuracy + outcome.lost_accuracy - floor
+    if allowed <= ROUNDING:
+        return late if keeps(outcome, floor) else np.inf
+    return max(late, outcome.lost_accuracy / allowed)
 
 
 def keeps(outcome: Outcome, floor: float | None) -> bool:
     """Tell whether answers were accurate enough on average; None: any are."""
-    return floor is None or np.isnan(outcome.mean_accuracy) or outcome.mean_accuracy >= floor - 1e-9
+    return floor is None or np.isnan(outcome.mean_accuracy) or outcome.mean_accuracy >= floor - ROUNDING
 
 
 @dataclass(frozen=True, slots=True)
