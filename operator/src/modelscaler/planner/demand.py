@@ -80,7 +80,7 @@ class Load:
         if self.forecast is None:
             return Spread()
         row = self.forecast.values(horizon_seconds + self.forecast_age_seconds)
-        return Spread.of((_interpolation(self.forecast.quantiles) @ row).tolist())
+        return Spread.of(_interpolation(self.forecast.quantiles) @ row)
 
     def _peak(self, quantile: float, horizon_seconds: float) -> float | None:
         if self.forecast is None:

@@ -6,10 +6,11 @@ share t of the time spent on it, C (1 - t) + speedup C t = X, and it answers spe
 """
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import accumulate
 from typing import Self
+
+import numpy as np
+from numpy.typing import ArrayLike
 
 from modelscaler.domain import Observation, PoolKey, Workload
 
@@ -59,9 +60,11 @@ class Spread:
     inverse_sums: tuple[float, ...] = (0.0,)
 
     @classmethod
-    def of(cls, loads_rps: Sequence[float]) -> Self:
-        """Return the spread of loads that rise."""
-        return cls(tuple(loads_rps), (0.0, *accumulate(1.0 / max(load, LEAST_RPS) for load in loads_rps)))
+    def of(cls, loads_rps: ArrayLike) -> Self:
+        """Return the spread of loads that rise, shape (loads,)."""
+        loads = np.asarray(loads_rps, dtype=np.float64)
+        sums = np.cumsum(1.0 / np.maximum(loads, LEAST_RPS))
+        return cls(tuple(loads.tolist()), (0.0, *sums.tolist()))
 
 
 def expected_share(spread: Spread, own_rps: float, speedup: float) -> float:
