@@ -1,0 +1,106 @@
+"""Accelerators go to zero at night, and are back before the morning (docs/designs/008-zero.md)."""
+
+from datetime import UTC, datetime
+
+import numpy as np
+import pytest
+
+from modelscaler.backtest.trace import Ints, Trace
+from modelscaler.domain import (
+    DirectionRules,
+    ForecastSettings,
+    Objective,
+    PlacementOption,
+    PolicySettings,
+    PoolKey,
+    ReplicaCapacity,
+    VariantOption,
+    Workload,
+    WorkloadKey,
+)
+from modelscaler.forecast.networks import Networks
+from modelscaler.forecast.pipeline import PRETRAINED
+from modelscaler.replay.case import Case
+from modelscaler.replay.foresight import Foresight, foresee, history_of
+from modelscaler.replay.load import Arrivals, Load, Part, load_of
+from modelscaler.replay.outcome import outcome_of
+from modelscaler.replay.policies.ours import Modelscaler
+from modelscaler.replay.run import replay
+from modelscaler.replay.timeline import Timeline
+
+START = datetime(2026, 3, 2, tzinfo=UTC)
+GPU, CPU = PoolKey("gpu", "full"), PoolKey("cpu", "full")
+HISTORY_DAYS = 4.0
+NIGHT_RPS, DAY_RPS = 0.2, 300.0
+OPENS, BUSY, CLOSED = 8.0, 8.2, 20.5  # hours: doors open, everybody is there, the last has left
+FIRST_HOUR_SECONDS = 3600.0
+
+
+def office_hours() -> Trace:
+    """Return five days whose load comes within ten minutes at eight, and is gone after eight in the evening."""
+    hours = (np.arange(5 * 1440) % 1440) / 60.0
+    present = np.clip((hours - OPENS) * 6.0, 0.0, 1.0) * np.clip((20.0 - hours) * 3.0, 0.0, 1.0)
+    return Trace("office", 60.0, START, np.where(present > 0.0, DAY_RPS * present, NIGHT_RPS))
+
+
+def workload() -> Workload:
+    """Return a workload of which two GPU replicas carry the day, and one CPU replica, at a tenth of the price, the night."""
+    return Workload(
+        key=WorkloadKey("shop", "ranker"),
+        generation=1,
+        variants=(VariantOption("full", 0.92),),
+        placements=(PlacementOption("cpu", 0.1, 20.0), PlacementOption("gpu", 1.0, 180.0)),
+        objective=Objective(0.99, 0.4, 0.0),
+        capacities=(ReplicaCapacity(CPU, 0.02, 0.002, 16, "Spec"), ReplicaCapacity(GPU, 0.004, 0.002, 16, "Spec")),
+        min_replicas=1,
+        max_replicas=6,
+        max_hourly_cost=None,
+        scale_up=DirectionRules(0.0),
+        scale_down=DirectionRules(300.0),
+        fallback=None,
+        forecast=ForecastSettings(0.95, 1_209_600.0, 86_400.0, "Auto"),
+        start_deadline_seconds=600.0,
+    )
+
+
+@pytest.fixture(scope="module")
+def load() -> Load:
+    return load_of(office_hours(), Part(HISTORY_DAYS, HISTORY_DAYS + 1.0), Arrivals(seed=0))
+
+
+@pytest.fixture(scope="module")
+def with_forecast(load: Load) -> Timeline:
+    history = history_of(office_hours(), load, HISTORY_DAYS, seed=1)
+    shipped = Networks(None, None).known(boosted=False)[PRETRAINED]
+    return day(load, foresee(history, 300.0, {PRETRAINED: shipped}))
+
+
+def day(load: Load, foresight: Foresight | None) -> Timeline:
+    settings = PolicySettings(forecaster="Forecast" if foresight else "Reactive")
+    return replay(Case(workload(), CPU, load), Modelscaler(foresight, load.start, settings), 1)
+
+
+def replicas(run: Timeline, pool: PoolKey, hour: float) -> int:
+    """Return how many replicas of a pool there are at an hour, ready or starting."""
+    all_of: Ints = run.ready + run.starting
+    return int(all_of[run.pools.index(pool), round(hour * 3600.0 / run.step_seconds)])
+
+
+@pytest.mark.parametrize("hour", [1.0, 4.0, 7.0, 21.0, 23.0])
+def test_no_gpu_is_paid_for_at_night_and_somebody_answers_all_the_same(with_forecast: Timeline, hour: float) -> None:
+    assert replicas(with_forecast, GPU, hour) == 0
+    assert replicas(with_forecast, CPU, hour) == 1
+
+
+def test_forecast_brings_the_gpus_back_before_they_are_needed(load: Load, with_forecast: Timeline) -> None:
+    blind = outcome_of(day(load, None), FIRST_HOUR_SECONDS)
+    seeing = outcome_of(with_forecast, FIRST_HOUR_SECONDS)
+
+    assert replicas(with_forecast, GPU, BUSY) == 2
+    assert seeing.violating_share < 0.0001
+    assert blind.violating_share > 0.001
+
+
+def test_day_costs_little_more_than_half_of_gpus_that_stay(with_forecast: Timeline) -> None:
+    assert outcome_of(with_forecast, FIRST_HOUR_SECONDS).mean_hourly_cost < 0.6 * 2.0
+    assert replicas(with_forecast, GPU, CLOSED) == 0
