@@ -62,13 +62,16 @@ demo: setup programs models ## The whole system live, on a compressed day of loa
 BENCH := $(BIN)/python -m modelscaler_benchmarks
 WITH_JSON = $(if $(JSON),--json $(JSON))
 
-bench: setup models ## All benchmarks, short, on a machine that does nothing else (about 10 minutes); documents stay as they are
+bench: setup models ## All benchmarks, short, on a machine that does nothing else (about 15 minutes); documents stay as they are
 	@$(BENCH).server --quick
 	@$(BENCH).soak --quick
 	@$(BENCH).cold_start --quick
 	@$(BENCH).reflex --quick
 	@$(BENCH).split --quick
 	@$(BENCH).fuzz --cases 2000
+	@$(BENCH).planning --rounds 2 --fortnights 1
+	@$(BENCH).arbitration
+	@$(BENCH).forecast_cost
 
 bench-server: setup ## The server beside LitServe, MLServer and BentoML, into docs/benchmarks.md (15 minutes; JSON=FILE for every figure)
 	@$(BENCH).server $(WITH_JSON)
@@ -95,7 +98,7 @@ bench-forecast: setup ## Our forecasts of the CSV files in TRACES=DIR beside riv
 bench-forecast-cost: setup ## What forecasts of 5,000 series cost, in time and memory (2 minutes; JSON=FILE)
 	@$(BENCH).forecast_cost $(WITH_JSON)
 
-bench-planning: setup ## What plans for 5,000 ModelDeployments cost, into docs/benchmarks.md (2 minutes; JSON=FILE)
+bench-planning: setup ## What plans for 5,000 ModelDeployments and two replayed weeks cost, into docs/benchmarks.md (4 minutes; JSON=FILE)
 	@$(BENCH).planning --write $(WITH_JSON)
 
 bench-capacity: setup ## The capacity model beside the real server, into docs/benchmarks.md (4 minutes; JSON=FILE)
