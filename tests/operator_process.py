@@ -31,7 +31,7 @@ watch: Any = untyped_watch
 SHOP = "shop"
 GPU = "example.com/gpu"
 PLURAL = "modeldeployments"
-STATE_DIRECTORY = "/tmp/state"  # as the chart names it, within the one folder that the pod may write to
+WRITABLE = "=/tmp/"  # in the chart's arguments: the one folder that the pod may write to
 STOP_SECONDS = 20.0
 TOLD_CHARACTERS = 6000
 READ_ONLY_BUT_ONE = """
@@ -77,13 +77,18 @@ class Machine:
         deployment = next(document for document in render(**chosen) if document["kind"] == "Deployment")
         (container,) = deployment["spec"]["template"]["spec"]["containers"]
         self.folder.mkdir(exist_ok=True)
-        known = {"$(POD_IP)": self.address, "$(POD_NAMESPACE)": OPERATOR, STATE_DIRECTORY: str(self.folder / "state")}
+        known = {"$(POD_IP)": self.address, "$(POD_NAMESPACE)": OPERATOR, WRITABLE: f"={self.folder}/"}
         arguments = [_replaced(word, known) for word in container["command"][1:]]
-        command = [str(Path(sys.executable).parent / "modelscaler"), *arguments, f"--kubeconfig={self._own_kubeconfig()}"]
+        program = Path(sys.executable).parent / "modelscaler"
+        command = [str(program), *arguments, f"--kubeconfig={self._own_kubeconfig()}"]
         log = self.folder / "operator.log"
         with log.open("ab") as output:
             process = subprocess.Popen(
-                [*_confining(self.folder), *command], env=_environment(self.folder), cwd="/", stdout=output, stderr=output
+                [*_confining(self.folder), *command],
+                env=_environment(self.folder),
+                cwd="/",
+                stdout=output,
+                stderr=output,
             )
         try:
             yield psutil.Process(process.pid)
@@ -115,8 +120,8 @@ class Machine:
         seen: list[Body] = []
         until = time.monotonic() + seconds
         while (left := until - time.monotonic()) > 0:
-            stream = watch.Watch().stream(*listed, field_selector=f"metadata.name={name}", timeout_seconds=max(int(left), 1))
-            for event in stream:
+            only = {"field_selector": f"metadata.name={name}", "timeout_seconds": max(int(left), 1)}
+            for event in watch.Watch().stream(*listed, **only):
                 seen.append(event["object"].get("status", {}))
                 if holds(seen[-1]):
                     return seen

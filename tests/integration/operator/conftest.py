@@ -81,7 +81,7 @@ def fleet() -> Fleet:
 
 @pytest.fixture
 def past(tmp_path: Path) -> None:
-    """What Prometheus remembers from before: nothing, unless a test file says otherwise and writes it to `tmp_path / "data"`."""
+    """What Prometheus remembers from before: nothing, unless a test file writes blocks to `tmp_path / "data"`."""
 
 
 @pytest.fixture

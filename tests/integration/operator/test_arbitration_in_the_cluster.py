@@ -47,8 +47,8 @@ def test_accelerator_is_the_higher_priority_s_and_the_other_s_once_that_is_gone(
 ) -> None:
     for name in ("common", "urgent"):
         fleet.serve(name, "gpu-full", 5.0, 0.02)
-    kubectl("apply", "-f", "-", stdin=json.dumps({"apiVersion": "v1", "kind": "List", "items": [
-        wanting("common", 0), wanting("urgent", 10)]}))
+    both = {"apiVersion": "v1", "kind": "List", "items": [wanting("common", 0), wanting("urgent", 10)]}
+    kubectl("apply", "-f", "-", stdin=json.dumps(both))
 
     with machine.operator(prometheus_url, intervalSeconds=1, rateWindowSeconds=2, staleAfterSeconds=4, tuningSeconds=0):
         urgent = machine.until("urgent", serves_from("gpu"), 60.0)

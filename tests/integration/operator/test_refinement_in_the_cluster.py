@@ -1,6 +1,7 @@
 """What loaded replicas show corrects the stated speed, in status and in the plan, and lasts through a restart."""
 
 import json
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -64,7 +65,7 @@ def test_plan_follows_what_replicas_show_within_its_bounds_and_after_a_restart(
     assert found["source"] == "Measured"
     assert float(found["speedFactor"]) >= SMALLEST_FACTOR
     assert float(found["sustainableRps"]) >= LEAST_KEPT * float(found["statedRps"])
-    assert all(later >= earlier * (1.0 - LARGEST_STEP - 2 * STEP) for earlier, later in zip(factors, factors[1:]))
+    assert all(later >= earlier * (1.0 - LARGEST_STEP - 2 * STEP) for earlier, later in pairwise(factors))
     assert seen[-1]["desired"]["replicas"] == 1
     assert condition(seen[-1], "ScalingLimited") == ("True", "MaxReplicas")
 

@@ -92,8 +92,8 @@ class Accelerators:
     async def count(self, entries: Sequence[Entry]) -> None:
         """Count when it is time to, and wait a little for it; when nobody names an accelerator, nothing is read."""
         named = [entry for entry in entries if entry.resource and names_accelerators(entry.resource)]
-        left = {key: entry for key, entry in self._named.items() if self._mirror.pods(key)}  # it is gone, its pods are not
-        self._named = left | {entry.key: entry for entry in named}
+        with_pods = {key: entry for key, entry in self._named.items() if self._mirror.pods(key)}
+        self._named = with_pods | {entry.key: entry for entry in named}  # one that is deleted may still have pods
         resources = frozenset(
             placement.accelerator.resource_name
             for entry in named
