@@ -9,6 +9,7 @@ import os
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,8 +38,9 @@ TOLD_CHARACTERS = 6000
 READ_ONLY_BUT_ONE = """
 mount --bind "$1" "$1"
 awk '{print $5}' /proc/self/mountinfo | while read -r point; do
-  case "$point" in "$1"|/proc*|/sys*|/dev*) ;; *) mount -o remount,bind,ro "$point" ;; esac
+  case "$point" in "$1"|/proc*|/sys*|/dev*) ;; *) mount -o remount,bind,ro "$point" || true ;; esac
 done
+test ! -w /
 shift
 exec "$@"
 """
@@ -92,12 +94,36 @@ class Machine:
             )
         try:
             yield psutil.Process(process.pid)
+            assert not self.failures(), "nothing it wrote was refused, and nothing it did raised an error"
             process.terminate()
             assert process.wait(STOP_SECONDS) == 0, "it ends well when it is told to stop"
         finally:
             process.kill()
             process.wait()
             print(log.read_text()[-TOLD_CHARACTERS:])
+
+    def failures(self) -> dict[str, float]:
+        """Return the operator's counters of refused writes and of errors that are not zero."""
+        return {
+            name: value
+            for name, value in self.metrics().items()
+            if name.startswith("modelscaler_errors_total")
+            or (name.startswith("modelscaler_api_writes_total") and 'result="ok"' not in name)
+        }
+
+    def status_writes(self) -> float:
+        """Return how many statuses the operator has written."""
+        return self.metrics().get('modelscaler_api_writes_total{kind="ModelDeployment",result="ok"}', 0.0)
+
+    def ticks(self) -> float:
+        """Return how many full passes the operator has made."""
+        return self.metrics().get('modelscaler_tick_seconds_count{kind="full"}', 0.0)
+
+    def metrics(self) -> dict[str, float]:
+        """Return the operator's own metrics, name with labels to value."""
+        with urllib.request.urlopen(f"http://{self.address}:8080/metrics", timeout=5) as answer:
+            lines = [line for line in answer.read().decode().splitlines() if line and not line.startswith("#")]
+        return {name: float(value) for name, _, value in (line.rpartition(" ") for line in lines)}
 
     def _own_kubeconfig(self) -> Path:
         """Write a kubeconfig of the operator's service account."""

@@ -5,12 +5,15 @@ from typing import Any
 
 import pytest
 
+from children import until
 from kubectl import Kubectl
 from manifests import model_deployment
 from modelserver_metrics import Fleet
 from operator_process import GPU, SHOP, Machine, condition
 
 pytestmark = pytest.mark.integration
+
+TICKS = 6
 
 
 def wanting(name: str, priority: int) -> dict[str, Any]:
@@ -57,6 +60,10 @@ def test_accelerator_is_the_higher_priority_s_and_the_other_s_once_that_is_gone(
         assert condition(common, "AcceleratorAvailable") == ("False", "HigherPriority")
         assert not common.get("unavailable"), "what is not free is not asked for"
         assert "higher priority elsewhere" in json.dumps(common["lastDecision"])
+
+        written, ticks = machine.status_writes(), machine.ticks()
+        until(lambda: machine.ticks() >= ticks + TICKS)
+        assert machine.status_writes() - written <= TICKS // 2, "nothing changes, so few figures are written anew"
 
         kubectl("-n", SHOP, "delete", "modeldeployment", "urgent")
         freed = machine.until("common", serves_from("gpu"), 90.0)

@@ -1,7 +1,6 @@
 """Self-tuning as a pod of the operator does it: days that Prometheus remembers, a child that replays them, and status."""
 
 import json
-import os
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -27,17 +26,15 @@ pytestmark = pytest.mark.integration
 
 MINUTE_SECONDS, STEP_SECONDS = 60.0, 300.0
 DAYS = 2.1
-BUSY = min(max(os.getloadavg()[0] / (os.cpu_count() or 1), 1.0), 4.0)
-TUNING_SECONDS = 60.0 * BUSY
-"""Enough for a dozen settings; the child stands back for whatever else the machine does, so more where it does more."""
 QUICK = {
     "intervalSeconds": 1,
     "rateWindowSeconds": 2,
     "staleAfterSeconds": 4,
     "statusRefreshSeconds": 1,
     "historyStepSeconds": STEP_SECONDS,
-    "tuningSeconds": TUNING_SECONDS,
 }
+ENOUGH_SECONDS = (60.0, 600.0)
+"""For a dozen settings where nothing else runs; where more does, the child stands back for it, and more time is given."""
 QUIET_RPS, PEAK_RPS = 20.0, 60.0
 HUMP, EVERY = timedelta(hours=1), timedelta(hours=3)
 
@@ -99,19 +96,24 @@ def apply(kubectl: Kubectl, fleet: Fleet) -> None:
     kubectl("apply", "-f", "-", stdin=json.dumps(KEEPS_LONG))
 
 
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(900)
 def test_cheaper_settings_are_adopted_explained_and_kept_through_a_restart(
     machine: Machine, kubectl: Kubectl, fleet: Fleet, prometheus_url: str
 ) -> None:
     apply(kubectl, fleet)
+    for seconds in ENOUGH_SECONDS:
+        with machine.operator(prometheus_url, tuningSeconds=seconds, **QUICK) as operator:
+            found = machine.until("tuned", lambda status: "tuning" in status, seconds + 60.0)["tuning"]
+            assert_waited_for(operator)
+        if found["reason"] != "TuningOutOfTime":
+            break
+        forgotten = '{"status":{"tuning":null}}'
+        kubectl("-n", SHOP, "patch", "mdep", "tuned", "--subresource=status", "--type=merge", "-p", forgotten)
 
-    with machine.operator(prometheus_url, **QUICK) as operator:
-        found = machine.until("tuned", lambda status: "tuning" in status, TUNING_SECONDS + 60.0)["tuning"]
-        assert (found["reason"], found["scaleDownSeconds"]) == ("CheaperSettings", 60), found["message"]
-        assert float(found["costRatio"]) < 0.97
-        assert float(found["days"]) >= 2.0
-        until(lambda: event_types(kubectl, "tuned", "CheaperSettings") == ["Normal"])
-        assert_waited_for(operator)
+    assert (found["reason"], found.get("scaleDownSeconds")) == ("CheaperSettings", 60), found["message"]
+    assert float(found["costRatio"]) < 0.97
+    assert float(found["days"]) >= 2.0
+    until(lambda: event_types(kubectl, "tuned", "CheaperSettings") == ["Normal"])
 
     kubectl("-n", SHOP, "patch", "mdep", "tuned", "--type=merge", "-p", '{"spec":{"scaling":{"maxReplicas":10}}}')
     with machine.operator(prometheus_url, **QUICK):
