@@ -92,8 +92,7 @@ class Accelerators:
     async def count(self, entries: Sequence[Entry]) -> None:
         """Count when it is time to, and wait a little for it; when nobody names an accelerator, nothing is read."""
         named = [entry for entry in entries if entry.resource and names_accelerators(entry.resource)]
-        with_pods = {key: entry for key, entry in self._named.items() if self._mirror.pods(key)}
-        self._named = with_pods | {entry.key: entry for entry in named}  # one that is deleted may still have pods
+        self._named = self._left_behind(entries) | {entry.key: entry for entry in named}
         resources = frozenset(
             placement.accelerator.resource_name
             for entry in named
@@ -122,6 +121,11 @@ class Accelerators:
             self._telemetry.errors.labels("accelerators").inc()
             log.exception("accelerators are not shared out: everybody keeps what it has")
             self._allowances = {bidder.key: holding(bidder) for bidder in bidders}
+
+    def _left_behind(self, entries: Sequence[Entry]) -> dict[WorkloadKey, Entry]:
+        """Return ModelDeployments as they last were that are deleted, or refused by now, while pods of theirs are left."""
+        valid = {entry.key for entry in entries if entry.resource}
+        return {key: entry for key, entry in self._named.items() if key not in valid and self._mirror.pods(key)}
 
     def _apart(self, bidders: Sequence[Bidder]) -> dict[tuple[WorkloadKey, str], int]:
         """Return what pods request whose ModelDeployments take no part: a count knows nothing of those that came after it."""
