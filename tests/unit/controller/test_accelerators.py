@@ -82,7 +82,7 @@ class Rig:
         gpu = {"name": "gpu", "hourlyCost": "0.1", "accelerator": {"resourceName": GPU}}
         body = model_deployment({"metadata.uid": "u", "spec.placements.1": gpu, **changes})
         self.mirror.absorb("ModelDeployment", body)
-        entry = self.mirror.entry(KEY)
+        entry = self.mirror.entry(WorkloadKey("default", body["metadata"]["name"]))
         assert entry is not None
         return entry
 
@@ -207,6 +207,20 @@ async def test_last_count_holds_for_a_while_and_then_everybody_keeps_what_it_has
     assert (await rig.replicas(wanting(held=1)))[0] == 1
     errors = rig.telemetry.registry.get_sample_value("modelscaler_errors_total", {"where": "accelerators"})
     assert errors == 3.0
+
+
+async def test_unit_is_not_free_before_the_pods_of_a_deleted_modeldeployment_are_gone() -> None:
+    rig = Rig()
+    rig.calls.found["Node"] = [node(units="1")]
+    assert await rig.replicas(wanting()) == (1, GrantReason.AS_WANTED)
+    entry = rig.entry(**{"metadata.name": "other"})
+    body = pod("other-1", "other")
+    rig.mirror.absorb("Pod", body)
+    await rig.accelerators.count([rig.entry(), entry])
+
+    assert await rig.replicas(wanting(), after_seconds=1.0) == (0, GrantReason.TOO_FEW)
+    rig.mirror.drop("Pod", body)
+    assert await rig.replicas(wanting(), after_seconds=1.0) == (1, GrantReason.AS_WANTED)
 
 
 async def test_nobody_gets_more_when_nothing_was_counted_yet() -> None:

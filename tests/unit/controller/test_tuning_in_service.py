@@ -237,6 +237,18 @@ def test_next_plan_weighs_by_what_was_found_and_a_restart_keeps_it() -> None:
     assert not any(a.note == "because" for a in scene.announced)
 
 
+def test_failure_is_announced_once_and_the_settings_stay_when_it_goes_on_failing() -> None:
+    scene = Scene()
+    scene.decide(scene.tuning(GENEROUS))
+    told = []
+    for _ in range(2):
+        scene.decide(scene.tuning(GENEROUS, TuningReason.FAILED))
+        told += [(a.kind, a.reason) for a in scene.announced if a.note == "because"]
+
+    assert told == [("Warning", "TuningFailed")]
+    assert policy_from(scene.status.tuning) == GENEROUS
+
+
 def test_explanation_says_what_was_tuned_and_why() -> None:
     scene = Scene()
     assert "tuned" not in explain("ranker", scene.decide().status)

@@ -218,6 +218,20 @@ def test_pods_of_a_modeldeployment_that_takes_no_part_are_others() -> None:
     assert had(share_out([bidder(spec("a"))], census(1, ("paused", 1)))) == {"a": 0}
 
 
+def test_pods_of_one_that_takes_no_part_are_others_when_they_came_after_the_count() -> None:
+    apart = {(WorkloadKey("shop", "deleted"), GPU): 1}
+    quota = QuotaUnits("shop", GPU, hard=1, used=0)
+    on_demand = Census(frozenset({GPU}), None, quotas=(quota,), apart=apart)
+    counted = replace(on_demand, quotas=(replace(quota, hard=2, used=1),), requested=apart)
+
+    assert had(share_out([bidder(spec("a"))], census(1, apart=apart))) == {"a": 0}
+    assert had(share_out([bidder(spec("a"))], census(2, ("deleted", 1), apart=apart))) == {"a": 1}, "counted once"
+    assert had(share_out([on_gpu(spec("a"))], census(1, ("a", 1), apart=apart))) == {"a": 1}, "what it has it keeps"
+    assert had(share_out([bidder(spec("a"))], on_demand)) == {"a": 0}
+    assert had(share_out([bidder(spec("a"))], counted)) == {"a": 1}, "counted once"
+    assert had(share_out([bidder(spec("deleted"))], census(1, apart=apart))) == {"deleted": 1}, "it shares again"
+
+
 # --- quotas and nodes on demand
 
 

@@ -7,7 +7,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from modelscaler.cluster.calls import ClusterCalls
@@ -73,6 +73,7 @@ class Accelerators:
         self._counted_at = self._tried_at = float("-inf")
         self._counting: asyncio.Task[Census] | None = None
         self._nodes: set[str] = set()
+        self._named: dict[WorkloadKey, Entry] = {}
         self._allowances: Allowances = {}
 
     def allowances(self, key: WorkloadKey) -> tuple[Allowance, ...]:
@@ -91,6 +92,7 @@ class Accelerators:
     async def count(self, entries: Sequence[Entry]) -> None:
         """Count when it is time to, and wait a little for it; when nobody names an accelerator, nothing is read."""
         named = [entry for entry in entries if entry.resource and names_accelerators(entry.resource)]
+        self._named = self._left_behind(entries) | {entry.key: entry for entry in named}
         resources = frozenset(
             placement.accelerator.resource_name
             for entry in named
@@ -102,7 +104,7 @@ class Accelerators:
             return
         if self._counting is None and self._due(resources):
             self._tried_at = self._monotonic()
-            wanted = _Wanted(resources, requested(named, self._mirror))
+            wanted = _Wanted(resources, requested(self._named.values(), self._mirror))
             self._counting = asyncio.create_task(asyncio.to_thread(self._read, wanted), name="accelerators")
         if self._counting is not None:
             await asyncio.wait({self._counting}, timeout=PATIENCE_SECONDS)
@@ -112,12 +114,23 @@ class Accelerators:
         """Share out what was counted last; should that fail, everybody keeps what it has."""
         if self._monotonic() - self._counted_at > TRUSTED_SECONDS:
             self._census = None
+        census = self._census and replace(self._census, apart=self._apart(bidders))
         try:
-            self._allowances = await asyncio.to_thread(share_out, bidders, self._census, LIMIT_SECONDS)
+            self._allowances = await asyncio.to_thread(share_out, bidders, census, LIMIT_SECONDS)
         except Exception:
             self._telemetry.errors.labels("accelerators").inc()
             log.exception("accelerators are not shared out: everybody keeps what it has")
             self._allowances = {bidder.key: holding(bidder) for bidder in bidders}
+
+    def _left_behind(self, entries: Sequence[Entry]) -> dict[WorkloadKey, Entry]:
+        """Return ModelDeployments as they last were that are deleted, or refused by now, while pods of theirs are left."""
+        valid = {entry.key for entry in entries if entry.resource}
+        return {key: entry for key, entry in self._named.items() if key not in valid and self._mirror.pods(key)}
+
+    def _apart(self, bidders: Sequence[Bidder]) -> dict[tuple[WorkloadKey, str], int]:
+        """Return what pods request whose ModelDeployments take no part: a count knows nothing of those that came after it."""
+        sharing = {bidder.key for bidder in bidders}
+        return requested((entry for key, entry in self._named.items() if key not in sharing), self._mirror)
 
     def _due(self, resources: frozenset[str]) -> bool:
         if self._census is not None and not resources <= self._census.resources:

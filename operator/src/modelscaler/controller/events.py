@@ -6,7 +6,7 @@ from typing import Any, Literal, NamedTuple
 
 from modelscaler.api import GROUP
 from modelscaler.api.v1alpha1 import Condition, ModelDeploymentStatus
-from modelscaler.api.words import ConditionType, DecisionReason
+from modelscaler.api.words import ConditionType, DecisionReason, TuningReason
 from modelscaler.controller.decide import Outcome
 from modelscaler.controller.summaries import Entry
 from modelscaler.status.tuning import settings_changed
@@ -54,9 +54,14 @@ def _decided(old: ModelDeploymentStatus, new: ModelDeploymentStatus) -> list[Ann
 
 
 def _tuned(old: ModelDeploymentStatus, new: ModelDeploymentStatus) -> list[Announcement]:
-    if new.tuning is None or not settings_changed(old.tuning, new.tuning):
+    tuning, before = new.tuning, old.tuning
+    if tuning is None:
         return []
-    return [Announcement("Normal", new.tuning.reason, new.tuning.message)]
+    if settings_changed(before, tuning):
+        return [Announcement("Normal", tuning.reason, tuning.message)]
+    if tuning.reason == TuningReason.FAILED and (before is None or before.reason != TuningReason.FAILED):
+        return [Announcement("Warning", tuning.reason, tuning.message)]
+    return []
 
 
 def _is_bad(condition: Condition) -> bool:

@@ -95,9 +95,7 @@ class Operator:
 
     async def run(self) -> None:
         """Serve health, campaign, lead; return when told to stop by SIGTERM or SIGINT."""
-        running = asyncio.get_running_loop()
-        for signum in (signal.SIGTERM, signal.SIGINT):
-            running.add_signal_handler(signum, self._stop.set)
+        self._heed_signals()
         server = await health.serve(self._chosen.bind, self._telemetry.registry, self._ailment, self._unready)
         self._leadership.start()
         try:
@@ -106,6 +104,10 @@ class Operator:
         finally:
             await asyncio.to_thread(self._leadership.stop)
             await server.cleanup()
+
+    def _heed_signals(self) -> None:
+        for signum in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(signum, self._stop.set)
 
     async def _elected(self) -> bool:
         while not self._stop.is_set():
@@ -144,7 +146,9 @@ class Operator:
         namespace = self._chosen.namespace
         scope: dict[str, Any] = {"namespaces": [namespace]} if namespace else {"clusterwide": True}
         handlers = registry(mirror, lambda: credentials(self._api))
-        await kopf.operator(registry=handlers, settings=settings(), standalone=True, **scope)
+        started: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        started.add_done_callback(lambda _: self._heed_signals())  # when it starts, Kopf takes the signals for itself
+        await kopf.operator(registry=handlers, settings=settings(), standalone=True, ready_flag=started, **scope)
 
     def _assemble(self, mirror: Mirror, writes: WriteQueue, forecasting: Forecasting, tuning: SelfTuning) -> Loop:
         chosen = self._chosen
