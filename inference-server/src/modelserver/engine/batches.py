@@ -13,6 +13,7 @@ from modelserver.engine.scheduler import Scheduler, Taken
 from modelserver.engine.workers import RestartSettings, Worker
 from modelserver.errors import (
     InferenceFailedError,
+    NotFoundError,
     RequestError,
     UnavailableError,
     WorkerHungError,
@@ -150,7 +151,10 @@ class Batches:
         """Queue a batch's requests again; see `Work`."""
         self._scheduler.lost(taken)
         for job in taken.jobs:
-            self._scheduler.queue.put(job)
+            if self._scheduler.serves(job.variant):
+                self._scheduler.queue.put(job)
+            else:
+                fail(job, no_longer_served(job))
         self._see_to_it()
 
     def wanted_variants(self) -> Sequence[str]:
@@ -215,6 +219,11 @@ def _lost_error(error: Exception) -> RequestError:
         return InferenceFailedError("the server failed on this request; see its log")
     kind = WorkerHungError if error.reason == "hang" else WorkerLostError
     return kind(f"the request was lost with its worker ({error.reason}): {error}; try again")
+
+
+def no_longer_served(job: Job) -> NotFoundError:
+    """Return what a job is told that insists on a variant which the ladder has no more."""
+    return NotFoundError(f"variant {job.variant!r}: is no longer served")
 
 
 def fail(job: Job, error: RequestError) -> None:

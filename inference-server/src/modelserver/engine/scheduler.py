@@ -143,6 +143,10 @@ class Scheduler:
         """Return the ladder's variants that can answer, most accurate first."""
         return [variant for variant in self.ladder.variants if variant in self._known]
 
+    def serves(self, variant: str | None) -> bool:
+        """Say whether a request that insists on a variant can be answered; None insists on none."""
+        return variant is None or (variant in self._known and variant in self.ladder.variants)
+
     def variant_in_force(self) -> str:
         """Return the variant that the reflex took last."""
         variants = self.variants()
@@ -169,7 +173,7 @@ class Scheduler:
             NotFoundError: When it insists on a variant that cannot answer.
             QueueFullError: When there is no room.
         """
-        if job.variant is not None and (job.variant not in self._known or job.variant not in self.ladder.variants):
+        if not self.serves(job.variant):
             raise NotFoundError(f"variant {job.variant!r}: expected one of {', '.join(self.variants())}")
         self._arrivals.add(job.rows, now)
         self._allowance_seconds = job.due - now
