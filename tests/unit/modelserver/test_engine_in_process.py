@@ -1,6 +1,7 @@
 import asyncio
 import subprocess
 import sys
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -8,10 +9,12 @@ import pytest
 from numpy.typing import ArrayLike
 
 import modelserver
+from modelserver.engine.answers import Answered
 from modelserver.engine.asking import make_request
+from modelserver.engine.engine import EngineSettings
 from modelserver.engine.ladder import Ladder
 from modelserver.errors import InferenceFailedError, InvalidRequestError, LoadError
-from modelserver.tensors import Contract, TensorSpec
+from modelserver.tensors import Arrays, Contract, Tensor, TensorSpec
 from modelserver_fakes import EchoModel, echo_contract
 
 VECTORS = Contract(
@@ -40,6 +43,43 @@ async def test_the_model_goes_on_when_it_calls_exit_in_its_thread() -> None:
         with pytest.raises(InferenceFailedError):
             await engine.ask({"numbers": [13]})
         assert (await engine.ask({"numbers": [1]}))["numbers"].tolist() == [1]
+
+
+async def test_an_answer_is_to_what_was_asked_when_the_caller_changes_its_array_meanwhile() -> None:
+    model, numbers = EchoModel(), np.array([1, 2])
+    settings = EngineSettings(cache_bytes=10_000)
+    async with modelserver.Engine.open(model, isolation="thread", settings=settings) as engine:
+        model.gate.clear()
+        asked = asyncio.create_task(engine.ask({"numbers": numbers}))
+        await asyncio.sleep(0)
+        numbers[:] = 9
+        model.gate.set()
+
+        assert (await asked)["numbers"].tolist() == [1, 2]
+        again = await engine.ask({"numbers": [1, 2]})
+        assert (again["numbers"].tolist(), again.from_cache) == ([1, 2], True)
+
+
+class Numbering(EchoModel):
+    """Gives whole numbers for text when it is asked for a large one."""
+
+    def encode(self, answer: Arrays, memo: object, outputs: Sequence[str]) -> list[Tensor]:
+        (words,) = super().encode(answer, memo, outputs)
+        if answer["numbers"][0] < 100:
+            return [words]
+        return [Tensor("words", "BYTES", np.array([100], dtype=np.object_))]
+
+
+async def test_neighbours_are_answered_when_one_answer_cannot_be_kept() -> None:
+    model, settings = Numbering(), EngineSettings(cache_bytes=10_000)
+    async with modelserver.Engine.open(model, isolation="thread", settings=settings) as engine:
+        asked = [engine.ask({"numbers": [number]}, outputs=("words",)) for number in (1, 100, 2)]
+        one, odd, two = await asyncio.wait_for(asyncio.gather(*asked, return_exceptions=True), 5)
+
+        assert isinstance(odd, InferenceFailedError)
+        assert isinstance(one, Answered)
+        assert isinstance(two, Answered)
+        assert [one["words"].tolist(), two["words"].tolist()] == [[b"1"], [b"2"]]
 
 
 def test_many_threads_are_answered_when_they_share_an_engine() -> None:

@@ -53,7 +53,7 @@ def _numbers(spec: TensorSpec, value: ArrayLike) -> Array:
         raise InvalidRequestError(f"input {spec.name!r}: {error}, expected an array of {spec.datatype}") from error
     if not np.can_cast(given.dtype, wanted, "same_kind"):
         raise InvalidRequestError(f"input {spec.name!r}: elements of type {given.dtype}, expected {spec.datatype}")
-    return np.ascontiguousarray(given, dtype=wanted)
+    return np.array(given, dtype=wanted, order="C")  # a copy: whoever asks may change theirs while the request waits
 
 
 def _texts(spec: TensorSpec, value: ArrayLike) -> Array:

@@ -19,7 +19,7 @@ from modelserver.errors import (
     WorkerHungError,
     WorkerLostError,
 )
-from modelserver.tensors import Contract
+from modelserver.tensors import Contract, Tensor
 
 _SWEEP_SECONDS = 0.05
 """While requests wait, the dead among them are looked for so often."""
@@ -127,8 +127,12 @@ class Batches:
             if isinstance(outcome, RequestError):
                 reply.set_exception(outcome)
                 continue
-            if job.digest is not None and self._cache is not None:
-                self._cache.keep(self.answer_digest(taken.variant) + job.digest, outcome)
+            try:
+                self._keep(taken.variant, job, outcome)
+            except Exception as error:  # whatever a model's code made of an answer: the others must get theirs
+                log.error("the model's answer is not tensors", exc_info=error)
+                fail(job, InferenceFailedError("the model failed on this input; see the server's log"))
+                continue
             degraded = taken.degraded and job.variant is None
             reply.set_result(Answered(outcome, taken.variant, degraded, False, _phases(result, wait)))
         degraded_rows = taken.free_rows if taken.degraded else 0
@@ -138,6 +142,10 @@ class Batches:
                 worker.number, taken.variant, taken.rows, degraded_rows, waits, seconds, phases, result.memory_bytes
             )
         )
+
+    def _keep(self, variant: str, job: Job, outputs: Sequence[Tensor]) -> None:
+        if job.digest is not None and self._cache is not None:
+            self._cache.keep(self.answer_digest(variant) + job.digest, outputs)
 
     def give_up(self, taken: Taken, error: Exception) -> None:
         """Answer a batch that has no result; see `Work`."""
