@@ -1,4 +1,5 @@
 import asyncio
+import re
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -12,8 +13,9 @@ import modelserver
 from modelserver.engine.answers import Answered
 from modelserver.engine.asking import make_request
 from modelserver.engine.engine import EngineSettings
+from modelserver.engine.in_process import BlockingEngine
 from modelserver.engine.ladder import Ladder
-from modelserver.errors import InferenceFailedError, InvalidRequestError, LoadError
+from modelserver.errors import InferenceFailedError, InvalidRequestError, LoadError, UnavailableError
 from modelserver.tensors import Arrays, Contract, Tensor, TensorSpec
 from modelserver_fakes import EchoModel, echo_contract
 
@@ -58,6 +60,32 @@ async def test_an_answer_is_to_what_was_asked_when_the_caller_changes_its_array_
         assert (await asked)["numbers"].tolist() == [1, 2]
         again = await engine.ask({"numbers": [1, 2]})
         assert (again["numbers"].tolist(), again.from_cache) == ([1, 2], True)
+
+
+def test_whoever_asks_is_told_so_when_the_engine_has_been_closed() -> None:
+    with modelserver.open_engine(EchoModel(), isolation="thread") as engine:
+        assert engine.ask({"numbers": [1]})["numbers"].tolist() == [1]
+
+    with pytest.raises(RuntimeError, match="the engine is not open"):
+        engine.ask({"numbers": [1]})
+    with pytest.raises(RuntimeError, match="the engine is not open"):
+        engine.set_ladder(Ladder(("full",)))
+
+
+def test_every_thread_gets_an_answer_or_an_error_when_the_engine_closes_meanwhile() -> None:
+    def ask_on(engine: BlockingEngine) -> str:
+        while True:
+            try:
+                engine.ask({"numbers": [1]})
+            except (RuntimeError, UnavailableError) as error:
+                return str(error)
+
+    with ThreadPoolExecutor(8) as threads:
+        with modelserver.open_engine(EchoModel(), isolation="thread") as engine:
+            told = [threads.submit(ask_on, engine) for _ in range(8)]
+            engine.ask({"numbers": [1]})
+        for each in told:
+            assert re.search("not open|shutting down", each.result(timeout=5))
 
 
 class Numbering(EchoModel):
