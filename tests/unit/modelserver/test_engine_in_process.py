@@ -4,6 +4,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -179,6 +180,34 @@ def test_numbers_are_converted_when_nothing_is_lost() -> None:
     request = make_request(echo_contract(), {"numbers": np.array([1, 2], dtype=np.int16)})
 
     assert request.inputs["numbers"].array.dtype == np.int64
+
+
+@pytest.mark.parametrize(
+    ("datatype", "given", "taken"),
+    [
+        ("UINT8", [0, 255], True),
+        ("UINT8", [256], False),
+        ("UINT8", [-1], False),
+        ("INT32", [2**31], False),
+        ("INT8", np.array([200], np.uint8), False),
+        ("INT64", np.array([2**63], np.uint64), False),
+        ("INT32", [7], True),
+    ],
+)
+def test_whole_numbers_are_taken_only_when_the_datatype_holds_them(
+    datatype: str, given: ArrayLike, taken: bool
+) -> None:
+    contract = replace(VECTORS, inputs=(TensorSpec("x", datatype, (-1,)),))
+    if taken:
+        assert make_request(contract, {"x": given}).inputs["x"].array.tolist() == np.asarray(given).tolist()
+    else:
+        with pytest.raises(InvalidRequestError, match=r"input 'x': element .*, expected whole numbers from"):
+            make_request(contract, {"x": given})
+
+
+def test_a_number_is_refused_without_a_warning_when_it_is_larger_than_the_datatype_holds() -> None:
+    with pytest.raises(InvalidRequestError, match=r"element inf at \[0, 2\], expected finite numbers"):
+        make_request(VECTORS, {"x": np.array([[1.0, 2.0, 1e39]])})
 
 
 def test_nothing_heavy_is_imported_when_the_package_is() -> None:
