@@ -1,6 +1,7 @@
 """`modelserver build`: once, atomically, by one process at a time, with progress and a report."""
 
 import fcntl
+import glob
 import json
 import os
 import shutil
@@ -41,7 +42,21 @@ def _one_builder(target: Path) -> Iterator[None]:
         except BlockingIOError:
             print(f"another process builds {target}; waiting for it", file=sys.stderr)
             fcntl.flock(file, fcntl.LOCK_EX)
+        _clear_leftovers(target)
         yield
+
+
+def _clear_leftovers(target: Path) -> None:
+    """Remove what builds that were killed have left; whoever holds the lock knows that nobody works there."""
+    name = glob.escape(target.name)
+    for old in target.parent.glob(f".{name}.old-*"):
+        if (
+            not target.exists() and (old / MODEL_FILE).is_file()
+        ):  # killed between taking this away and putting another there
+            old.rename(target)
+        shutil.rmtree(old, ignore_errors=True)
+    for work in target.parent.glob(f".{name}.building-*"):
+        shutil.rmtree(work, ignore_errors=True)
 
 
 def _stored(target: Path) -> _Stored:

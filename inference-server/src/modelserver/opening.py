@@ -18,6 +18,7 @@ from modelserver.artifact import (
     variants,
 )
 from modelserver.code import import_attribute
+from modelserver.declaration import checked_contract
 from modelserver.errors import LoadError
 from modelserver.model import Context, Model
 from modelserver.tensors import Contract
@@ -145,15 +146,17 @@ def set_up(opened: Opened, device: str = "cpu", executables: frozenset[str] = fr
         What requests to it look like.
 
     Raises:
-        LoadError: When it cannot be set up.
+        LoadError: When it cannot be set up, or what it declares is no contract.
     """
     model = opened.model
     model.setup(Context(opened.directory, device, executables))
-    return Contract(
-        name=opened.name,
-        content_version=opened.content_version,
-        preprocessing_version=model.preprocessing_version,
-        inputs=model.inputs,
-        outputs=model.outputs,
-        max_rows=model.max_rows,
+    return checked_contract(
+        Contract(
+            name=opened.name,
+            content_version=opened.content_version,
+            preprocessing_version=model.preprocessing_version,
+            inputs=getattr(model, "inputs", ()),
+            outputs=getattr(model, "outputs", ()),
+            max_rows=model.max_rows,
+        )
     )

@@ -1,4 +1,5 @@
 import json
+import os
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -178,3 +179,14 @@ def test_damaged_ladder_file_changes_nothing(tmp_path: Path) -> None:
     file = LadderFile(tmp_path / "ladder.json")
     assert file.changed() is None
     assert file.changed() is None
+
+
+async def test_whoever_changes_the_ladder_is_told_when_the_other_fronts_cannot_be(tmp_path: Path) -> None:
+    taken = tmp_path / "shared" / "ladder.json"
+    taken.mkdir(parents=True)
+    rig = await make_rig(EchoModel(), place=Place(0, 2, tmp_path), ladder_file=LadderFile(taken)).start()
+    put = await call(rig, "PUT", LADDER)
+    await rig.engine.stop()
+    assert put.status == 409
+    assert "in force in this front alone, the others cannot be told" in put.json()["error"]
+    assert os.listdir(taken.parent) == [taken.name]

@@ -8,7 +8,7 @@ import pytest_asyncio
 from prometheus_client.parser import text_string_to_metric_families
 
 from modelserver.errors import LoadError
-from modelserver.serving.connection import Hangup
+from modelserver.serving.connection import GONE, Hangup
 from modelserver_fakes import EchoModel
 from serving_rig import INFER, Rig, make_rig, numbers_body, until
 
@@ -216,6 +216,26 @@ async def test_request_is_answered_503_when_bodies_together_take_too_much(rigs: 
     rig.unblock()
     assert (await first).status == 200
     assert (await rig.ask("POST", INFER, numbers_body(2), headers=[length])).status == 200
+
+
+@pytest.mark.parametrize("header", [(b"content-length", b"4096"), (b"content-encoding", b"gzip"), None])
+async def test_bodies_that_were_only_promised_leave_room_for_others(
+    rigs: Any, header: tuple[bytes, bytes] | None
+) -> None:
+    rig, never = await rigs(bodies_limit_bytes=4096), asyncio.Event()
+
+    async def receive() -> dict[str, Any]:
+        await never.wait()
+        return {"type": "http.disconnect"}
+
+    async def send(message: Any) -> None: ...
+
+    scope = {"path": INFER, "method": "POST", "headers": [] if header is None else [header], GONE: Hangup()}
+    promises = [asyncio.create_task(rig.front.application(scope, receive, send)) for _ in range(3)]
+    await until(lambda: rig.front.application.inflight == 3)
+    assert (await rig.infer(1)).status == 200
+    never.set()
+    await asyncio.gather(*promises)
 
 
 async def test_compressed_body_is_read(rigs: Any) -> None:

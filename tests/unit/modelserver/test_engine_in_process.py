@@ -1,17 +1,23 @@
 import asyncio
+import re
 import subprocess
 import sys
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from numpy.typing import ArrayLike
 
 import modelserver
+from modelserver.engine.answers import Answered
 from modelserver.engine.asking import make_request
+from modelserver.engine.engine import EngineSettings
+from modelserver.engine.in_process import BlockingEngine
 from modelserver.engine.ladder import Ladder
-from modelserver.errors import InferenceFailedError, InvalidRequestError, LoadError
-from modelserver.tensors import Contract, TensorSpec
+from modelserver.errors import InferenceFailedError, InvalidRequestError, LoadError, UnavailableError
+from modelserver.tensors import Arrays, Contract, Tensor, TensorSpec
 from modelserver_fakes import EchoModel, echo_contract
 
 VECTORS = Contract(
@@ -40,6 +46,69 @@ async def test_the_model_goes_on_when_it_calls_exit_in_its_thread() -> None:
         with pytest.raises(InferenceFailedError):
             await engine.ask({"numbers": [13]})
         assert (await engine.ask({"numbers": [1]}))["numbers"].tolist() == [1]
+
+
+async def test_an_answer_is_to_what_was_asked_when_the_caller_changes_its_array_meanwhile() -> None:
+    model, numbers = EchoModel(), np.array([1, 2])
+    settings = EngineSettings(cache_bytes=10_000)
+    async with modelserver.Engine.open(model, isolation="thread", settings=settings) as engine:
+        model.gate.clear()
+        asked = asyncio.create_task(engine.ask({"numbers": numbers}))
+        await asyncio.sleep(0)
+        numbers[:] = 9
+        model.gate.set()
+
+        assert (await asked)["numbers"].tolist() == [1, 2]
+        again = await engine.ask({"numbers": [1, 2]})
+        assert (again["numbers"].tolist(), again.from_cache) == ([1, 2], True)
+
+
+def test_whoever_asks_is_told_so_when_the_engine_has_been_closed() -> None:
+    with modelserver.open_engine(EchoModel(), isolation="thread") as engine:
+        assert engine.ask({"numbers": [1]})["numbers"].tolist() == [1]
+
+    with pytest.raises(RuntimeError, match="the engine is not open"):
+        engine.ask({"numbers": [1]})
+    with pytest.raises(RuntimeError, match="the engine is not open"):
+        engine.set_ladder(Ladder(("full",)))
+
+
+def test_every_thread_gets_an_answer_or_an_error_when_the_engine_closes_meanwhile() -> None:
+    def ask_on(engine: BlockingEngine) -> str:
+        while True:
+            try:
+                engine.ask({"numbers": [1]})
+            except (RuntimeError, UnavailableError) as error:
+                return str(error)
+
+    with ThreadPoolExecutor(8) as threads:
+        with modelserver.open_engine(EchoModel(), isolation="thread") as engine:
+            told = [threads.submit(ask_on, engine) for _ in range(8)]
+            engine.ask({"numbers": [1]})
+        for each in told:
+            assert re.search("not open|shutting down", each.result(timeout=5))
+
+
+class Numbering(EchoModel):
+    """Gives whole numbers for text when it is asked for a large one."""
+
+    def encode(self, answer: Arrays, memo: object, outputs: Sequence[str]) -> list[Tensor]:
+        (words,) = super().encode(answer, memo, outputs)
+        if answer["numbers"][0] < 100:
+            return [words]
+        return [Tensor("words", "BYTES", np.array([100], dtype=np.object_))]
+
+
+async def test_neighbours_are_answered_when_one_answer_cannot_be_kept() -> None:
+    model, settings = Numbering(), EngineSettings(cache_bytes=10_000)
+    async with modelserver.Engine.open(model, isolation="thread", settings=settings) as engine:
+        asked = [engine.ask({"numbers": [number]}, outputs=("words",)) for number in (1, 100, 2)]
+        one, odd, two = await asyncio.wait_for(asyncio.gather(*asked, return_exceptions=True), 5)
+
+        assert isinstance(odd, InferenceFailedError)
+        assert isinstance(one, Answered)
+        assert isinstance(two, Answered)
+        assert [one["words"].tolist(), two["words"].tolist()] == [[b"1"], [b"2"]]
 
 
 def test_many_threads_are_answered_when_they_share_an_engine() -> None:
@@ -111,6 +180,34 @@ def test_numbers_are_converted_when_nothing_is_lost() -> None:
     request = make_request(echo_contract(), {"numbers": np.array([1, 2], dtype=np.int16)})
 
     assert request.inputs["numbers"].array.dtype == np.int64
+
+
+@pytest.mark.parametrize(
+    ("datatype", "given", "taken"),
+    [
+        ("UINT8", [0, 255], True),
+        ("UINT8", [256], False),
+        ("UINT8", [-1], False),
+        ("INT32", [2**31], False),
+        ("INT8", np.array([200], np.uint8), False),
+        ("INT64", np.array([2**63], np.uint64), False),
+        ("INT32", [7], True),
+    ],
+)
+def test_whole_numbers_are_taken_only_when_the_datatype_holds_them(
+    datatype: str, given: ArrayLike, taken: bool
+) -> None:
+    contract = replace(VECTORS, inputs=(TensorSpec("x", datatype, (-1,)),))
+    if taken:
+        assert make_request(contract, {"x": given}).inputs["x"].array.tolist() == np.asarray(given).tolist()
+    else:
+        with pytest.raises(InvalidRequestError, match=r"input 'x': element .*, expected whole numbers from"):
+            make_request(contract, {"x": given})
+
+
+def test_a_number_is_refused_without_a_warning_when_it_is_larger_than_the_datatype_holds() -> None:
+    with pytest.raises(InvalidRequestError, match=r"element inf at \[0, 2\], expected finite numbers"):
+        make_request(VECTORS, {"x": np.array([[1.0, 2.0, 1e39]])})
 
 
 def test_nothing_heavy_is_imported_when_the_package_is() -> None:

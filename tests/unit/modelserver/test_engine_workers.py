@@ -1,11 +1,19 @@
 import asyncio
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from modelserver.compute.executor import ExecutorLostError, Loaded
+from modelserver.compute.executor import (
+    Batch,
+    BatchResult,
+    ExecutorLostError,
+    Loaded,
+    LoadedVariant,
+    NotHandedOverError,
+)
 from modelserver.engine.answers import Answered, SilentObserver
 from modelserver.engine.engine import Engine, EngineSettings
 from modelserver.engine.ladder import Ladder
@@ -13,11 +21,13 @@ from modelserver.engine.workers import RestartSettings
 from modelserver.errors import (
     DeadlineExceededError,
     LoadError,
+    NotFoundError,
     RequestError,
     UnavailableError,
     WorkerHungError,
     WorkerLostError,
 )
+from modelserver.tensors import RequestOptions
 from modelserver_fakes import EchoModel, FakeExecutor, loaded_variant, numbers_request
 
 AT_ONCE = EngineSettings(restarts=RestartSettings(first_delay_seconds=0.0, longest_delay_seconds=0.0, max_failures=3))
@@ -284,6 +294,64 @@ async def test_another_worker_does_the_work_when_the_one_that_was_woken_ends() -
     slot.cancel()
 
     assert (await asyncio.wait_for(reply, 5))["numbers"].tolist() == [1]
+    await engine.stop()
+
+
+@dataclass
+class Deliberate(FakeExecutor):
+    """Takes its time over what it is asked for.
+
+    Attributes:
+        may_load: While it is clear, `load` waits.
+        hands_over: While it is clear, `run` waits, and then the batch was never handed over; None to run as always.
+    """
+
+    may_load: asyncio.Event = field(default_factory=asyncio.Event)
+    hands_over: asyncio.Event | None = None
+
+    async def load(self, variant: str) -> LoadedVariant:
+        await self.may_load.wait()
+        return await super().load(variant)
+
+    async def run(self, batch: Batch) -> BatchResult:
+        if self.hands_over is None:
+            return await super().run(batch)
+        await self.hands_over.wait()
+        self.hands_over = None
+        self.lose()
+        raise NotHandedOverError("crash", "fake worker: was gone")
+
+
+async def test_another_worker_answers_when_the_one_that_is_woken_loads_a_variant() -> None:
+    loading, other = Deliberate(), Deliberate()
+    engine = await engine_over([loading, other])
+    change = asyncio.create_task(engine.set_ladder(Ladder(("full", "int8"))))
+    await turns()
+
+    reply = ask(engine, 1)
+
+    assert (await asyncio.wait_for(reply, 5))["numbers"].tolist() == [1]
+    assert len(other.ran) == 1
+    for executor in (loading, other):
+        executor.may_load.set()
+    await change
+    await engine.stop()
+
+
+async def test_the_engine_goes_on_when_a_request_is_put_back_whose_variant_has_left_the_ladder() -> None:
+    executor = Deliberate(variants=(loaded_variant("full"), loaded_variant("int8")), hands_over=asyncio.Event())
+    engine = await engine_over([executor])
+    insists = engine.submit(numbers_request(1), RequestOptions(variant="int8"))
+    await turns()
+    await engine.set_ladder(Ladder(("full",)))
+
+    assert executor.hands_over is not None
+    executor.hands_over.set()
+
+    with pytest.raises(NotFoundError, match="variant 'int8': is no longer served"):
+        await asyncio.wait_for(insists, 5)
+    assert (await asyncio.wait_for(ask(engine, 2), 5))["numbers"].tolist() == [2]
+    assert engine.failure is None
     await engine.stop()
 
 

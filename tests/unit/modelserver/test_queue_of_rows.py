@@ -126,13 +126,19 @@ def test_the_dead_leave_when_the_queue_is_purged() -> None:
 
 
 def test_places_count_rows_and_slack_when_jobs_wait() -> None:
-    places = queue_of(job(2, deadline=NOW + 1), job(2, deadline=NOW + 2)).places(NOW)
+    places = queue_of(job(2, deadline=NOW + 1), job(2, deadline=NOW + 2)).places(NOW, NOW)
 
     assert [(place.rows, place.slack_seconds) for place in places] == [(2.0, 1.0), (4.0, 2.0)]
 
 
+def test_a_place_is_passed_over_when_its_deadline_cannot_be_met() -> None:
+    places = queue_of(job(deadline=NOW + 1), job(deadline=NOW + 3), job()).places(NOW, NOW + 2)
+
+    assert [place.rows for place in places] == [2.0, 3.0]
+
+
 def test_few_places_are_looked_at_when_the_queue_is_long() -> None:
-    places = queue_of(*(job(deadline=NOW + 1 + index) for index in range(1000))).places(NOW)
+    places = queue_of(*(job(deadline=NOW + 1 + index) for index in range(1000))).places(NOW, NOW)
 
     assert len(places) < 15
     assert (places[0].rows, places[-1].rows) == (1, 1000)

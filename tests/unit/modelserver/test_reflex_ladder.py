@@ -70,6 +70,7 @@ def test_the_hash_differs_when_a_setting_differs(change: dict[str, Any]) -> None
         ({**DOCUMENT, "accuracies": {"bf16": "0.9"}}, "expected one of full, int8"),
         ({**DOCUMENT, "accuracies": {"int8": "90"}}, "accuracies.int8"),
         ({**DOCUMENT, "accuracies": [1]}, "variant to accuracy"),
+        ({**DOCUMENT, "minMeanAccuracy": "1e-900000"}, "'1e-900000', expected 0 or at least 1E-18"),
         ({**DOCUMENT, "budgetAtStart": "2"}, "field 'budgetAtStart': '2', expected a decimal number from 0 to 1"),
     ],
 )

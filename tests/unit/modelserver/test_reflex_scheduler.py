@@ -26,12 +26,17 @@ def scheduler(
 
 
 def offer(
-    to: Scheduler, count: int = 1, timeout_seconds: float | None = None, variant: str | None = None, now: float = NOW
+    to: Scheduler,
+    count: int = 1,
+    timeout_seconds: float | None = None,
+    variant: str | None = None,
+    now: float = NOW,
+    priority: int = 0,
 ) -> list[Job]:
     jobs = []
     for _ in range(count):
         due, deadline = to.due(now, timeout_seconds)
-        jobs.append(Job(numbers_request(1), 1, now, due, deadline, variant=variant))
+        jobs.append(Job(numbers_request(1), 1, now, due, deadline, priority, variant))
         to.offer(jobs[-1], now)
     return jobs
 
@@ -234,6 +239,31 @@ def test_hopeless_requests_are_shed_when_costs_are_known() -> None:
     assert taken is not None
     assert taken.jobs == hopeful
     assert [each.job for each in dropped] == hopeless
+
+
+@pytest.mark.parametrize("priority", [0, 1], ids=["first in the queue", "last in the queue"])
+def test_nobody_is_answered_worse_for_a_request_that_nothing_can_answer_in_time(priority: int) -> None:
+    one = scheduler(Ladder(("full", "int8"), latency_milliseconds=1000))
+    offer(one, 1)
+    now = finish(one, take(one))
+    (hopeless,) = offer(one, 1, 0.001, now=now, priority=priority)
+    others = offer(one, 3, now=now)
+
+    taken, dropped = one.take(now)
+
+    assert taken is not None
+    assert (taken.variant, taken.jobs) == ("full", others)
+    assert [each.job for each in dropped + one.sweep(now + 0.001)] == [hopeless]
+
+
+def test_nobody_is_answered_worse_when_whoever_came_last_cannot_be_answered_in_time() -> None:
+    one = scheduler(Ladder(("full", "int8"), latency_milliseconds=1000))
+    offer(one, 9)
+    now = finish(one, take(one))
+    offer(one, 9, now=now)
+    offer(one, 1, 0.001, now=now)
+
+    assert take(one, now).variant == "full"
 
 
 def test_nothing_is_shed_for_a_prediction_when_none_has_been_checked_for_a_while() -> None:

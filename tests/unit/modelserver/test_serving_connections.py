@@ -366,3 +366,90 @@ async def test_client_that_does_not_read_its_answer_is_dropped() -> None:
         assert connection.transport.is_closing()
         assert not stage.state.connections
         writer.transport.abort()
+
+
+async def test_client_that_does_not_read_is_dropped_when_answers_wait_behind_the_one_it_does_not_read() -> None:
+    async def verbose(scope: Scope, receive: Receive, send: Send) -> None:
+        await send_response(send, json_response({"filler": "x" * 10_000_000}), close=False)
+
+    async with staged(application=verbose) as stage:
+        _, writer = await stage.connect()
+        writer.write(2 * request(close=False))
+        connection = await stage.until_phase(Phase.ANSWERING)
+        while not connection.flow.write_paused:
+            await asyncio.sleep(0.001)
+        stage.sweep(LIMITS.idle_seconds - 1)
+        assert not connection.transport.is_closing()
+        stage.sweep(2)
+        assert connection.transport.is_closing()
+        writer.transport.abort()
+
+
+CHUNKED = b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n"
+
+
+@pytest.mark.parametrize("endless", [b"0\r\n" + 20 * b"a: b\r\n", b"0\r\na: " + 100 * b"b", b"1;" + 100 * b"e"])
+async def test_body_is_refused_with_431_when_what_is_around_its_chunks_does_not_end(endless: bytes) -> None:
+    async with staged() as stage:
+        reader, writer = await stage.connect()
+        writer.write(CHUNKED)
+        connection = await stage.until_phase(Phase.BODY)
+        writer.write(endless)
+        for _ in range(40):
+            writer.write(endless[-48:])
+            await asyncio.sleep(0)
+        answer = await asyncio.wait_for(reader.read(), 10)
+        assert answer.startswith(b"HTTP/1.1 431")
+        assert (b"a", b"b") not in connection.headers
+        writer.close()
+
+
+async def test_body_is_read_when_its_chunks_together_have_longer_sizes_than_headers_may_be() -> None:
+    chunk = b"1;" + 20 * b"e" + b"\r\nx\r\n"
+    async with staged() as stage:
+        reader, writer = await stage.connect()
+        writer.write(CHUNKED)
+        for _ in range(100):
+            writer.write(chunk)
+            await asyncio.sleep(0)
+        writer.write(b"0\r\na: b\r\n\r\n")
+        assert b'"bytes":101' in await asyncio.wait_for(reader.readuntil(b"}"), 10)
+        writer.close()
+
+
+async def test_next_request_is_answered_when_its_headers_begin_behind_a_long_body() -> None:
+    sent, last = request("/1", 5000 * b"x", close=False), request("/2")
+    async with staged() as stage:
+        reader, writer = await stage.connect()
+        writer.write(sent + last[:30])
+        await stage.until_phase(Phase.HEADERS)
+        writer.write(last[30:])
+        answers = await asyncio.wait_for(reader.read(), 10)
+        assert [answers.count(path) for path in (b'"/1"', b'"/2"', b"HTTP/1.1 200")] == [1, 1, 2]
+        writer.close()
+
+
+async def test_connection_ends_with_503_when_too_many_requests_wait_on_it() -> None:
+    limits = ConnectionLimits(header_bytes=1000, pipelined=3)
+    async with staged(limits) as stage:
+        assert (await stage.exchange(3 * request(close=False) + request())).count(b"HTTP/1.1 200") == 4
+        answer = await stage.exchange(6 * request(close=False))
+        assert answer.startswith(b"HTTP/1.1 503")
+        assert answer.count(b"HTTP/1.1 ") == 1
+
+
+async def test_request_is_not_answered_when_one_behind_it_ended_the_connection(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async with staged() as stage:
+        stage.gate.clear()
+        reader, writer = await stage.connect()
+        writer.write(2 * request(close=False) + b"not http at all\r\n\r\n")
+        answer = asyncio.ensure_future(reader.read())
+        while not any(cast("Connection", one)._lingers for one in stage.state.connections):
+            await asyncio.sleep(0.001)
+        stage.gate.set()
+        await asyncio.gather(*stage.state.tasks)
+        writer.close()
+        assert (await asyncio.wait_for(answer, 10)).startswith(b"HTTP/1.1 400")
+    assert not caplog.records

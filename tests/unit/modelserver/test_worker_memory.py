@@ -84,6 +84,16 @@ def test_files_are_counted_when_a_variant_has_them(tmp_path: Path) -> None:
     assert artifact_bytes(None, "full") == 0
 
 
+@pytest.mark.parametrize("variant", ["..", "../model/full", "", ".", "full/../../model/full"])
+def test_nothing_outside_the_artifact_is_looked_at_when_a_variant_is_named_like_a_path(
+    tmp_path: Path, variant: str
+) -> None:
+    (tmp_path / "model" / "full").mkdir(parents=True)
+    (tmp_path / "model" / "full" / "weights").write_bytes(b"x" * 100)
+    assert artifact_bytes(tmp_path / "model", str(tmp_path)) == 0
+    assert artifact_bytes(tmp_path / "model", variant) == 0
+
+
 def test_a_variant_is_refused_with_figures_when_it_does_not_fit() -> None:
     plan = MemoryPlan(1000 * MIB).learned(growth_bytes=300 * MIB, file_bytes=100 * MIB)
     assert plan.refusal(400 * MIB, 150 * MIB) is None

@@ -161,6 +161,22 @@ def test_an_error_keeps_its_class_when_it_crosses(error: RequestError) -> None:
     assert str(crossed) == str(error)
 
 
+@pytest.mark.parametrize(
+    ("said", "crosses"), [("no \udcff such word", "no \\udcff such word"), (100_000 * "long ", 1024 * "long ")]
+)
+def test_an_error_crosses_when_its_message_is_not_utf8_or_has_no_end(said: str, crosses: str) -> None:
+    arena = Arena.create("test")
+    places = write_outcomes(arena, [InvalidRequestError(said)])
+    computed = read_message(write_message(Computed(places, 0.0, 0.0, 0.0, 0))[4:])
+
+    assert isinstance(computed, Computed)
+    (error,) = read_outcomes(arena, computed.outcomes)
+    assert isinstance(error, InvalidRequestError)
+    assert str(error).startswith(crosses[:4000])
+    assert len(str(error)) <= 4096
+    arena.close()
+
+
 def test_an_error_is_a_failure_when_its_class_is_not_one_of_ours() -> None:
     class OwnError(RequestError):
         pass

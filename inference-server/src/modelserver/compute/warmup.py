@@ -1,14 +1,16 @@
 """Makes a variant warm and measures what a batch costs: wall time, decode and encode included."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from modelserver.compute.batching import PhaseSeconds, answer_together, run_batch
 from modelserver.compute.executor import Batch
-from modelserver.errors import LoadError
+from modelserver.errors import LoadError, RequestError
 from modelserver.model import Model, Network
-from modelserver.tensors import InferRequest
+from modelserver.protocol.checks import checked_shape
+from modelserver.protocol.tensors import tensor_bytes
+from modelserver.tensors import DATATYPES, InferRequest, Tensor, TensorSpec
 from modelserver.timing import CAP_TOLERANCE, LinearCost, batch_cap, fit_linear_cost, run_queue_seconds
 
 SIZES = (1, 2, 4, 8, 16, 32, 64, 128)
@@ -86,12 +88,47 @@ def checked_example(model: Model, network: Network, variant: str) -> InferReques
     """
     try:
         example = model.example()
+        _check_request(model, example)
         (outcome,) = answer_together(model, network, [model.decode(example)], [example.outputs], PhaseSeconds())
     except BaseException as error:  # SystemExit too: whatever it is, the variant cannot be served
         raise LoadError(f"variant {variant!r} fails on the model's example, {type(error).__name__}: {error}") from error
     if isinstance(outcome, Exception):
         raise LoadError(f"variant {variant!r} fails on the model's example, {outcome}")
+    _check_answer(model, variant, example, outcome)
     return example
+
+
+def _check_request(model: Model, example: InferRequest) -> None:
+    """Refuse an example that a client could not send."""
+    declared, asked = {spec.name: spec for spec in model.inputs}, {spec.name for spec in model.outputs}
+    for name, tensor in example.inputs.items():
+        if name not in declared or tensor.array.dtype != DATATYPES[declared[name].datatype]:
+            expected = ", ".join(f"{spec.name!r} of {spec.datatype}" for spec in model.inputs)
+            raise ValueError(f"input {name!r} of {tensor.array.dtype}, expected {expected}")
+        checked_shape(list(tensor.array.shape), declared[name], model.max_rows)
+    if not example.outputs or not asked.issuperset(example.outputs):
+        raise ValueError(f"outputs {list(example.outputs)}, expected some of {', '.join(sorted(asked))}")
+
+
+def _check_answer(model: Model, variant: str, example: InferRequest, outcome: Sequence[Tensor]) -> None:
+    """Refuse a variant whose answers are not those that the model declares: all of them would be errors."""
+    declared = {spec.name: spec for spec in model.outputs}
+    try:
+        for name, tensor in zip(example.outputs, outcome, strict=True):
+            _check_tensor(declared[name], tensor)
+    except (RequestError, AttributeError, TypeError, KeyError, ValueError) as error:
+        raise LoadError(f"variant {variant!r} answers the model's example wrongly, {error}") from error
+
+
+def _check_tensor(spec: TensorSpec, tensor: Tensor) -> None:
+    if (tensor.name, tensor.datatype) != (spec.name, spec.datatype):
+        raise ValueError(f"tensor {tensor.name!r} of {tensor.datatype}, expected {spec.name!r} of {spec.datatype}")
+    tensor_bytes(tensor)
+    shape = tensor.array.shape
+    if len(shape) != len(spec.shape) or any(
+        wanted not in (-1, size) for size, wanted in zip(shape, spec.shape, strict=True)
+    ):
+        raise ValueError(f"tensor {tensor.name!r}: shape {list(shape)}, expected {list(spec.shape)}, -1 for any")
 
 
 class _Stopwatch:

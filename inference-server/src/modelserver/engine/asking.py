@@ -1,6 +1,7 @@
 """Requests from a program's own values, checked as those from the network are."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -51,9 +52,24 @@ def _numbers(spec: TensorSpec, value: ArrayLike) -> Array:
         given = np.asarray(value)
     except ValueError as error:
         raise InvalidRequestError(f"input {spec.name!r}: {error}, expected an array of {spec.datatype}") from error
-    if not np.can_cast(given.dtype, wanted, "same_kind"):
+    if given.dtype.kind in "iu" and wanted.kind in "iu":
+        _check_range(spec, given, wanted)
+    elif not np.can_cast(given.dtype, wanted, "same_kind"):
         raise InvalidRequestError(f"input {spec.name!r}: elements of type {given.dtype}, expected {spec.datatype}")
-    return np.ascontiguousarray(given, dtype=wanted)
+    with np.errstate(over="ignore"):  # what becomes infinite is refused by the contract
+        return np.array(
+            given, dtype=wanted, order="C"
+        )  # a copy: whoever asks may change theirs while the request waits
+
+
+def _check_range(spec: TensorSpec, given: Array, wanted: "np.dtype[Any]") -> None:
+    """Refuse whole numbers that a conversion would change."""
+    limits = np.iinfo(wanted)
+    for element in (given.min(), given.max()) if given.size else ():
+        if not limits.min <= int(element) <= limits.max:
+            raise InvalidRequestError(
+                f"input {spec.name!r}: element {element}, expected whole numbers from {limits.min} to {limits.max}"
+            )
 
 
 def _texts(spec: TensorSpec, value: ArrayLike) -> Array:

@@ -13,12 +13,13 @@ from modelserver.engine.scheduler import Scheduler, Taken
 from modelserver.engine.workers import RestartSettings, Worker
 from modelserver.errors import (
     InferenceFailedError,
+    NotFoundError,
     RequestError,
     UnavailableError,
     WorkerHungError,
     WorkerLostError,
 )
-from modelserver.tensors import Contract
+from modelserver.tensors import Contract, Tensor
 
 _SWEEP_SECONDS = 0.05
 """While requests wait, the dead among them are looked for so often."""
@@ -126,8 +127,12 @@ class Batches:
             if isinstance(outcome, RequestError):
                 reply.set_exception(outcome)
                 continue
-            if job.digest is not None and self._cache is not None:
-                self._cache.keep(self.answer_digest(taken.variant) + job.digest, outcome)
+            try:
+                self._keep(taken.variant, job, outcome)
+            except Exception as error:  # whatever a model's code made of an answer: the others must get theirs
+                log.error("the model's answer is not tensors", exc_info=error)
+                fail(job, InferenceFailedError("the model failed on this input; see the server's log"))
+                continue
             degraded = taken.degraded and job.variant is None
             reply.set_result(Answered(outcome, taken.variant, degraded, False, _phases(result, wait)))
         degraded_rows = taken.free_rows if taken.degraded else 0
@@ -137,6 +142,10 @@ class Batches:
                 worker.number, taken.variant, taken.rows, degraded_rows, waits, seconds, phases, result.memory_bytes
             )
         )
+
+    def _keep(self, variant: str, job: Job, outputs: Sequence[Tensor]) -> None:
+        if job.digest is not None and self._cache is not None:
+            self._cache.keep(self.answer_digest(variant) + job.digest, outputs)
 
     def give_up(self, taken: Taken, error: Exception) -> None:
         """Answer a batch that has no result; see `Work`."""
@@ -150,7 +159,10 @@ class Batches:
         """Queue a batch's requests again; see `Work`."""
         self._scheduler.lost(taken)
         for job in taken.jobs:
-            self._scheduler.queue.put(job)
+            if self._scheduler.serves(job.variant):
+                self._scheduler.queue.put(job)
+            else:
+                fail(job, no_longer_served(job))
         self._see_to_it()
 
     def wanted_variants(self) -> Sequence[str]:
@@ -215,6 +227,11 @@ def _lost_error(error: Exception) -> RequestError:
         return InferenceFailedError("the server failed on this request; see its log")
     kind = WorkerHungError if error.reason == "hang" else WorkerLostError
     return kind(f"the request was lost with its worker ({error.reason}): {error}; try again")
+
+
+def no_longer_served(job: Job) -> NotFoundError:
+    """Return what a job is told that insists on a variant which the ladder has no more."""
+    return NotFoundError(f"variant {job.variant!r}: is no longer served")
 
 
 def fail(job: Job, error: RequestError) -> None:

@@ -196,6 +196,7 @@ class Crew:
         """Compute one batch after the other, until the worker is gone."""
         while worker.is_ready:
             if not worker.resumed.is_set():
+                self.wake_one()  # this one may have been woken for work that another can do
                 await self._idle(worker, worker.resumed.wait())
                 continue
             taken = self._work.take()

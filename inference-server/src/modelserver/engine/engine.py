@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike
 from modelserver.compute.executor import Executor, Loaded
 from modelserver.engine.answers import CANCELLED, Answered, Observer, Phases, SilentObserver
 from modelserver.engine.asking import make_request
-from modelserver.engine.batches import LOADING, Batches, fail
+from modelserver.engine.batches import LOADING, Batches, fail, no_longer_served
 from modelserver.engine.cache import ResultCache, request_digest
 from modelserver.engine.ladder import Ladder
 from modelserver.engine.queue import Job
@@ -22,7 +22,6 @@ from modelserver.engine.scheduler import Scheduler, SchedulerSettings
 from modelserver.engine.workers import RestartSettings
 from modelserver.errors import (
     LoadError,
-    NotFoundError,
     RequestError,
     UnavailableError,
 )
@@ -371,7 +370,7 @@ class Engine:
         for variant in variants:
             self._scheduler.forget(variant)
         for each in self._scheduler.queue.take_out(lambda job: CANCELLED if job.variant in variants else None):
-            fail(each.job, NotFoundError(f"variant {each.job.variant!r}: is no longer served"))
+            fail(each.job, no_longer_served(each.job))
         for variant in variants:
             await self._crew.drop_variant(variant)
 

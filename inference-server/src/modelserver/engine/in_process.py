@@ -17,6 +17,8 @@ from modelserver.model import Model
 from modelserver.opening import Opened, open_model, opened_code
 from modelserver.tensors import Contract
 
+_LAST_SECONDS = 5.0
+
 Isolation: TypeAlias = Literal["process", "thread"]
 Result = TypeVar("Result")
 
@@ -53,6 +55,13 @@ def _thread(model: str | Model, variants: Sequence[str], device: str) -> Executo
     return ThreadExecutor(opened, variants, device)
 
 
+async def _others_end() -> None:
+    """Wait for the other tasks of the loop; not for long, should one of them never end."""
+    others = asyncio.all_tasks() - {asyncio.current_task()}
+    if others:
+        await asyncio.wait(others, timeout=_LAST_SECONDS)
+
+
 class BlockingEngine:
     """An engine for threads: it lives on an event loop in a thread of its own. Use `open_engine`.
 
@@ -66,11 +75,13 @@ class BlockingEngine:
         self._thread = threading.Thread(target=self._loop.run_forever, name="modelserver-engine", daemon=True)
         self._context: AbstractAsyncContextManager[Engine] | None = None
         self._engine: Engine | None = None
+        self._asking = threading.Lock()
 
     @property
     def contract(self) -> Contract:
         """Return what requests look like."""
-        return self._started().contract
+        with self._asking:
+            return self._started().contract
 
     def ask(
         self,
@@ -82,14 +93,18 @@ class BlockingEngine:
         priority: int = 0,
     ) -> Answered:
         """Answer a request; see `Engine.ask`. Any thread may call this; calls at the same time share batches."""
-        asked = self._started().ask(
-            inputs, outputs=outputs, variant=variant, timeout_seconds=timeout_seconds, priority=priority
-        )
-        return asyncio.run_coroutine_threadsafe(asked, self._loop).result()
+        with self._asking:
+            asked = self._started().ask(
+                inputs, outputs=outputs, variant=variant, timeout_seconds=timeout_seconds, priority=priority
+            )
+            answer = asyncio.run_coroutine_threadsafe(asked, self._loop)
+        return answer.result()
 
     def set_ladder(self, ladder: Ladder) -> None:
         """Change the ladder; see `Engine.set_ladder`."""
-        asyncio.run_coroutine_threadsafe(self._started().set_ladder(ladder), self._loop).result()
+        with self._asking:
+            changed = asyncio.run_coroutine_threadsafe(self._started().set_ladder(ladder), self._loop)
+        changed.result()
 
     def open(self) -> None:
         """Start; see `Engine.start`."""
@@ -116,6 +131,9 @@ class BlockingEngine:
             await self._context.__aexit__(None, None, None)
 
     def _end_loop(self) -> None:
+        with self._asking:  # nobody asks any more; those who just did are told so before the loop ends
+            self._engine = None
+        asyncio.run_coroutine_threadsafe(_others_end(), self._loop).result()
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()

@@ -10,6 +10,8 @@ from typing import Any
 from modelserver.errors import InvalidRequestError
 
 _FIELDS = ("variants", "minMeanAccuracy", "latencyMilliseconds", "accuracies", "budgetAtStart")
+_LEAST = Decimal("1e-18")
+"""A number with a million zeros is short in scientific notation; written out, as it is reported, it is not."""
 
 
 @dataclass(frozen=True)
@@ -113,6 +115,8 @@ def _share(name: str, value: object) -> Decimal | None:
         accuracy = Decimal("NaN")
     if not accuracy.is_finite() or not 0 <= accuracy <= 1:
         raise InvalidRequestError(f"field {name!r}: {_shown(value)}, expected a decimal number from 0 to 1")
+    if 0 < accuracy < _LEAST:
+        raise InvalidRequestError(f"field {name!r}: {_shown(value)}, expected 0 or at least {_LEAST}")
     return accuracy
 
 

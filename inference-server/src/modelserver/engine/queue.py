@@ -171,15 +171,24 @@ class RowQueue:
         self.rows -= rows + sum(each.job.rows for each in dropped)
         return taken, dropped
 
-    def places(self, now: float) -> list[Place]:
-        """Return places front to back; the last is the last one that waits. Rows before a place are estimated."""
+    def places(self, now: float, hopeless_before: float) -> list[Place]:
+        """Return places front to back, the last one that waits among them. Rows before a place are estimated.
+
+        Args:
+            now: Monotonic seconds.
+            hopeless_before: Jobs whose deadline is earlier are passed over: nothing helps them, so nobody else has to pay.
+        """
         count = len(self._waiting)
         if count == 0:
             return []
         step = max(1, (count - 1) // _PLACES)
         rows_each = self.rows / count
         indices = [*range(0, count - 1, step), count - 1]
-        return [Place((index + 1) * rows_each, self._waiting[index][1] - now) for index in indices]
+        return [
+            Place((index + 1) * rows_each, self._waiting[index][1] - now)
+            for index in indices
+            if self._waiting[index][3].deadline >= hopeless_before
+        ]
 
     def clear(self) -> list[Job]:
         """Take everything out."""

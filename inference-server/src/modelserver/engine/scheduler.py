@@ -143,6 +143,10 @@ class Scheduler:
         """Return the ladder's variants that can answer, most accurate first."""
         return [variant for variant in self.ladder.variants if variant in self._known]
 
+    def serves(self, variant: str | None) -> bool:
+        """Say whether a request that insists on a variant can be answered; None insists on none."""
+        return variant is None or (variant in self._known and variant in self.ladder.variants)
+
     def variant_in_force(self) -> str:
         """Return the variant that the reflex took last."""
         variants = self.variants()
@@ -169,7 +173,7 @@ class Scheduler:
             NotFoundError: When it insists on a variant that cannot answer.
             QueueFullError: When there is no room.
         """
-        if job.variant is not None and (job.variant not in self._known or job.variant not in self.ladder.variants):
+        if not self.serves(job.variant):
             raise NotFoundError(f"variant {job.variant!r}: expected one of {', '.join(self.variants())}")
         self._arrivals.add(job.rows, now)
         self._allowance_seconds = job.due - now
@@ -256,13 +260,11 @@ class Scheduler:
         insisted = self.queue.head.variant
         rung = chosen if insisted in (None, chosen.variant) else self._rung(insisted, now)
         takes_free = rung.variant == chosen.variant
-        predicted = rung.cost.seconds(min(self.queue.rows, rung.max_rows))
-        trusted = now - self.costs.observed_at <= _TRUSTED_SECONDS
         jobs, dropped = self.queue.take(
             rung.max_rows,
             lambda job: job.variant == rung.variant or (takes_free and job.variant is None),
             now,
-            now + predicted if trusted else now,
+            self._hopeless_before(rung, now),
         )
         if not jobs:
             return None, dropped
@@ -283,17 +285,30 @@ class Scheduler:
     def _choose(self, rungs: Sequence[Rung], now: float) -> Choice:
         if len(rungs) == 1:
             return Choice(0, self.footing, False)
+        hopeless_before = self._hopeless_before(rungs[fastest(rungs)], now)
         situation = Situation(
             rows=self.queue.rows,
-            places=self.queue.places(now),
+            places=self.queue.places(now, hopeless_before),
             arrivals_per_second=self._arrivals.per_second(now),
-            allowance_seconds=self._allowance_seconds,
+            allowance_seconds=self._allowance(hopeless_before - now),
             room_seconds=self.settings.max_queue_seconds,
             room_rows=self.settings.max_queue_rows,
             margin=self.costs.margin,
             others_busy_seconds=self._others_busy_seconds(now),
         )
         return choose(rungs, situation, self.budget, self.footing, now)
+
+    def _allowance(self, least_seconds: float) -> float:
+        """Return what those who arrive now are given: as the last one was, unless nothing can answer that in time."""
+        if self._allowance_seconds >= least_seconds:
+            return self._allowance_seconds
+        objective = self.ladder.latency_seconds
+        return math.inf if objective is None else objective
+
+    def _hopeless_before(self, rung: Rung, now: float) -> float:
+        """Return before when a deadline is not met by a rung's next batch; now, when that prediction was not checked lately."""
+        is_trusted = now - self.costs.observed_at <= _TRUSTED_SECONDS
+        return now + rung.cost.seconds(min(self.queue.rows, rung.max_rows)) if is_trusted else now
 
     def _measure_room(self, now: float) -> None:
         """Let as many rows wait as are computed within the bound, by the variant in force. At most one per batch: it costs."""

@@ -30,13 +30,14 @@ class ConnectionLimits:
     """What a client may do.
 
     Attributes:
-        header_bytes: Request line and headers, together.
+        header_bytes: Request line and headers, together; also whatever comes around a body that is sent in chunks, at a time.
         header_seconds: From a request's first byte until its headers are complete.
         body_seconds: From then until its body is.
-        idle_seconds: Without a request. Longer than clients and proxies keep theirs, so that it is they who close idle
-            connections, not we under a request.
+        idle_seconds: Without a request, or without reading what it was answered. Longer than clients and proxies keep
+            theirs, so that it is they who close idle connections, not we under a request.
         discard_seconds: To send, and us to throw away, the rest of a body that was answered before it was complete.
         connections: At once; more are answered 503.
+        pipelined: Requests that wait on one connection for the answer to the one before; more end it with 503.
     """
 
     header_bytes: int = 32 * 1024
@@ -45,6 +46,7 @@ class ConnectionLimits:
     idle_seconds: float = 75.0
     discard_seconds: float = 5.0
     connections: int = 2048
+    pipelined: int = 128
 
 
 class Phase(Enum):
@@ -154,6 +156,8 @@ class Cycle(RequestResponseCycle):
             return
         if self.flow.write_paused and not self.disconnected:
             await self.flow.drain()
+        scope: Scope = self.scope
+        self.disconnected = self.disconnected or scope[GONE]()
         if self.disconnected:
             return
         parts = self._head_parts(self._head)
@@ -205,6 +209,10 @@ class Connection(HttpToolsProtocol):
         self._since = self.clock.now
         self._header_bytes = 0
         self._fed_bytes = 0
+        self._bare_bytes = 0
+        self._messages_begun = 0
+        self._has_body = False
+        self._unread_since = 0.0
         self._target = Target(b"")
         self._refused = False
         self._lingers = False
@@ -227,14 +235,36 @@ class Connection(HttpToolsProtocol):
         if self._lingers:
             return
         self._fed_bytes = len(data)
+        self._messages_begun = 0 if self._phase is Phase.IDLE else 1
+        self._has_body = False
         try:
             self._feed(data)
         except httptools.HttpParserError:
             self.send_400_response("invalid")
-        if self._phase is Phase.HEADERS and not self._lingers:
-            self._header_bytes += self._fed_bytes
-            if self._header_bytes > self.limits.header_bytes:
-                self._refuse_headers()
+        if self._lingers:
+            return
+        if self._phase is Phase.HEADERS:
+            self._count_header_bytes()
+        elif self._phase in (Phase.BODY, Phase.DISCARD) and not self._has_body:
+            self._count_bare_bytes()
+
+    def _count_header_bytes(self) -> None:
+        """Refuse headers that get too long. Where they begin within what came, whatever was before them does not count."""
+        if self._messages_begun > 1:
+            return
+        self._header_bytes += self._fed_bytes
+        if self._header_bytes > self.limits.header_bytes:
+            self._refuse_headers()
+
+    def _count_bare_bytes(self) -> None:
+        """Refuse a body of which nothing comes but what is around its chunks: their sizes, extensions, trailers."""
+        self._bare_bytes += self._fed_bytes
+        if self._bare_bytes <= self.limits.header_bytes:
+            return
+        if self._phase is Phase.DISCARD:
+            self.transport.close()  # it has its answer
+        else:
+            self._refuse_headers()
 
     def _feed(self, data: bytes | memoryview) -> None:
         """Parse. An offer of another protocol is ignored, as RFC 9110, 7.8 allows; the parser stops after its headers."""
@@ -262,10 +292,17 @@ class Connection(HttpToolsProtocol):
         if self._lingers:
             return
         super().on_message_begin()
+        self._messages_begun += 1
+        self._bare_bytes = 0
         scope: Any = self.scope
         scope[GONE] = self._hangup
         if self._phase is not Phase.HEADERS:
             self._phase, self._since, self._header_bytes = Phase.HEADERS, self.clock.now, 0
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Keep a header. What comes after a body (RFC 9110, 6.5) nobody asks for."""
+        if self._phase is Phase.HEADERS:
+            super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
         """Start the application, unless the headers are too long."""
@@ -308,6 +345,11 @@ class Connection(HttpToolsProtocol):
         )
         if before is None or before.response_complete:
             self._start_asgi_task(self.cycle, self.app)
+        elif len(self.pipeline) >= self.limits.pipelined:
+            limit = self.limits.pipelined
+            self.refuse(
+                HTTPStatus.SERVICE_UNAVAILABLE, f"pipeline: more than {limit} requests wait, expected at most that"
+            )
         else:
             self.flow.pause_reading()
             self.pipeline.appendleft((self.cycle, self.app))
@@ -315,6 +357,7 @@ class Connection(HttpToolsProtocol):
     def on_body(self, body: bytes) -> None:
         """Keep a part of the body."""
         if not self._lingers:
+            self._has_body, self._bare_bytes = True, 0
             super().on_body(body)
 
     def on_message_complete(self) -> None:
@@ -360,8 +403,16 @@ class Connection(HttpToolsProtocol):
         self.transport.write(refusal(status, message))
         self.transport.write_eof()
 
+    def pause_writing(self) -> None:
+        """Note since when the client does not read."""
+        self._unread_since = self.clock.now
+        super().pause_writing()
+
     def sweep(self) -> None:
         """Close the connection when the client takes too long."""
+        if self.flow.write_paused and self.clock.now - self._unread_since > self.limits.idle_seconds:
+            self.transport.abort()  # answers wait behind the one that it does not read
+            return
         if not is_overdue(self._phase, self.clock.now - self._since, self._refused, self.limits):
             return
         if self._phase is Phase.HEADERS:

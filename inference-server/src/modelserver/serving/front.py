@@ -131,14 +131,19 @@ class Front:
         """Put a ladder in force here and in the other fronts.
 
         Raises:
-            LoadError: When a variant does not load, or a file states the ladder; the ladder stays as it was.
+            LoadError: When a variant does not load, or a file states the ladder; the ladder stays as it was. Or when the
+                other fronts cannot be told.
             RequestError: When it cannot be kept; ditto.
         """
         if self._settings.ladder_file is not None:
             raise LoadError(f"--ladder-file {self._settings.ladder_file}: expected the ladder to be changed there")
         await self._engine.set_ladder(ladder)
-        if self._ladder_file is not None:
+        if self._ladder_file is None:
+            return
+        try:
             self._ladder_file.write(ladder)
+        except OSError as error:
+            raise LoadError(f"ladder: in force in this front alone, the others cannot be told, {error}") from error
 
     def begin(self, phase: Phase) -> None:
         """Begin a phase of the end."""

@@ -13,6 +13,7 @@ Message: TypeAlias = Mapping[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[Message]]
 Send: TypeAlias = Callable[[dict[str, Any]], Awaitable[None]]
 Headers: TypeAlias = Iterable[tuple[bytes, bytes]]
+Hold: TypeAlias = Callable[[int], None]
 
 JSON = b"application/json"
 ATTEMPT_HEADER = b"x-envoy-attempt-count"
@@ -110,7 +111,11 @@ def body_headers(headers: Headers) -> BodyHeaders:
     return BodyHeaders(length, encoding, header_length)
 
 
-async def _read_on(first: Message, receive: Receive, limit_bytes: int) -> bytes:
+def _count_nothing(_: int) -> None:
+    """Hold whatever comes, of a body that is bounded alone."""
+
+
+async def _read_on(first: Message, receive: Receive, limit_bytes: int, hold: Hold) -> bytes:
     """Return a body of which only the first part is there."""
     parts: list[bytes] = []
     size = 0
@@ -122,19 +127,21 @@ async def _read_on(first: Message, receive: Receive, limit_bytes: int) -> bytes:
         size += len(part)
         if size > limit_bytes:
             raise BodyTooLargeError(f"body: more than {limit_bytes} bytes, expected at most that")
+        hold(len(part))
         parts.append(part)
         if not message["more_body"]:
             return b"".join(parts)
         message = await receive()
 
 
-async def read_body(length: int | None, receive: Receive, limit_bytes: int) -> bytes:
+async def read_body(length: int | None, receive: Receive, limit_bytes: int, hold: Hold = _count_nothing) -> bytes:
     """Return a request's body, as it was sent. The connection sees to it that it does not take for ever.
 
     Args:
         length: That the client said; None when it did not.
         receive: ASGI's.
         limit_bytes: Longest body.
+        hold: Told the bytes of each part before it is kept; raises when there is no room for it.
 
     Raises:
         BodyTooLargeError: As soon as it is known to be longer than `limit_bytes`.
@@ -142,4 +149,4 @@ async def read_body(length: int | None, receive: Receive, limit_bytes: int) -> b
     """
     if length is not None and length > limit_bytes:
         raise BodyTooLargeError(f"body: {length} bytes, expected at most {limit_bytes}")
-    return await _read_on(await receive(), receive, limit_bytes)
+    return await _read_on(await receive(), receive, limit_bytes, hold)

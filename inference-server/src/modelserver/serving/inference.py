@@ -5,10 +5,11 @@ import time
 from http import HTTPStatus
 
 from modelserver.engine.engine import Engine
-from modelserver.errors import NotFoundError, UnavailableError
+from modelserver.errors import NotFoundError
 from modelserver.protocol.answer import encode_answer
 from modelserver.protocol.compression import decompress
 from modelserver.protocol.request import decode_request, header_length_from
+from modelserver.serving.bodies import Bodies, HeldBody
 from modelserver.serving.connection import GONE
 from modelserver.serving.http import BodyHeaders, Receive, Response, Scope, body_headers, read_body
 from modelserver.serving.window import Window
@@ -33,8 +34,7 @@ class Inference:
         self._engine = engine
         self._window = window
         self._body_limit_bytes = body_limit_bytes
-        self._bodies_limit_bytes = bodies_limit_bytes
-        self._bodies_bytes = 0
+        self._bodies = Bodies(bodies_limit_bytes)
 
     async def answer(self, scope: Scope, receive: Receive, variant: str | None) -> tuple[Response, str]:
         """Answer a request.
@@ -51,14 +51,12 @@ class Inference:
             RequestError: When there is none.
         """
         headers = body_headers(scope["headers"])
-        held = self._hold(headers)
+        held = HeldBody(self._bodies)
         try:
-            body = await self._body(headers, receive)
-            self._bodies_bytes += len(body) - held
-            held = len(body)
+            body = await self._body(headers, receive, held)
             return await self._answer(scope, headers, body, variant)
         finally:
-            self._bodies_bytes -= held
+            held.settle(0)
 
     async def _answer(
         self, scope: Scope, headers: BodyHeaders, body: bytes, variant: str | None
@@ -84,29 +82,19 @@ class Inference:
         if variant not in known:
             raise NotFoundError(f"version {variant[:60]!r}: expected one of {', '.join(known)}")
 
-    def _hold(self, headers: BodyHeaders) -> int:
-        """Take a body's bytes into account before it comes, at most as many as it may have; return how many.
-
-        Raises:
-            UnavailableError: When they are too many.
-        """
-        unknown = headers.length is None or headers.encoding is not None
-        held = self._body_limit_bytes if unknown else min(headers.length or 0, self._body_limit_bytes)
-        if self._bodies_bytes and self._bodies_bytes + held > self._bodies_limit_bytes:
-            raise UnavailableError(
-                f"bodies: {self._bodies_bytes} bytes of other requests are held and {held} more were sent, expected at "
-                f"most {self._bodies_limit_bytes}; try again later"
-            )
-        self._bodies_bytes += held
-        return held
-
-    async def _body(self, headers: BodyHeaders, receive: Receive) -> bytes:
+    async def _body(self, headers: BodyHeaders, receive: Receive, held: HeldBody) -> bytes:
         start = time.perf_counter()
-        body = await read_body(headers.length, receive, self._body_limit_bytes)
+        self._bodies.check(0, min(headers.length or 0, self._body_limit_bytes))
+        body = await read_body(headers.length, receive, self._body_limit_bytes, held.grow)
         self._window.requests.body_seconds += time.perf_counter() - start
         if headers.encoding is None:
             return body
-        encoding = headers.encoding.decode("latin-1")
+        held.grow(self._body_limit_bytes)  # it may become as long
+        body = await self._decompressed(body, headers.encoding.decode("latin-1"))
+        held.settle(len(body))
+        return body
+
+    async def _decompressed(self, body: bytes, encoding: str) -> bytes:
         if len(body) <= _INFLATED_HERE_BYTES:
             return decompress(body, encoding, self._body_limit_bytes)
         return await asyncio.to_thread(decompress, body, encoding, self._body_limit_bytes)

@@ -27,11 +27,19 @@ class LadderFile:
         self._seen: tuple[int, int] | None = None
 
     def write(self, ladder: Ladder) -> None:
-        """Put a ladder there, whole or not at all."""
+        """Put a ladder there, whole or not at all.
+
+        Raises:
+            OSError: When it cannot be written; nothing is left behind.
+        """
         descriptor, name = tempfile.mkstemp(dir=self._path.parent)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(orjson.dumps(ladder.document()))
-        Path(name).replace(self._path)
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(orjson.dumps(ladder.document()))
+            Path(name).replace(self._path)
+        except OSError:
+            Path(name).unlink()
+            raise
         self._seen = self._stamp()
 
     def forget(self) -> None:

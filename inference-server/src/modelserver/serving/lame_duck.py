@@ -2,9 +2,11 @@
 
 import asyncio
 import contextlib
+import select
 import signal
 import socket
 import time
+from collections.abc import Sequence
 from types import FrameType
 from typing import TYPE_CHECKING, Any, cast
 
@@ -26,8 +28,29 @@ if TYPE_CHECKING:
 _BACKLOG = 2048
 _TICK_SECONDS = 0.1
 """Between two ticks of uvicorn."""
+_MADE_TURNS = 3
+"""Of the event loop, within which a connection that was accepted is there."""
 _LINGER_SECONDS = 0.3
 """After the listener is closed, connections that are open get this long to send what is on its way and read a 503."""
+
+
+async def accept_all(listeners: Sequence[socket.socket]) -> None:
+    """Have the event loop accept whoever waits for that: closing a listener would reset them.
+
+    uvloop accepts one connection in each of its turns. Whoever comes after as many as the backlog holds may be reset.
+
+    Args:
+        listeners: Of servers that run.
+    """
+    waiting = select.poll()
+    for listener in listeners:
+        waiting.register(listener, select.POLLIN)
+    for _ in range(_BACKLOG):
+        if not waiting.poll(0):
+            break
+        await asyncio.sleep(0)
+    for _ in range(_MADE_TURNS):
+        await asyncio.sleep(0)
 
 
 class LameDuckServer(uvicorn.Server):
@@ -75,9 +98,7 @@ class LameDuckServer(uvicorn.Server):
         """Stop listening, answer everything accepted, close."""
         until = time.monotonic() + self._settings.drain_seconds
         sweeping = asyncio.get_running_loop().create_task(self._sweep_on())
-        # A few turns of the loop accept what waits in the backlog: closing the socket would reset it.
-        for _ in range(3):
-            await asyncio.sleep(0)
+        await accept_all(sockets or [])
         for server in self.servers:
             server.close()
         await self._settle()

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from modelserver.compute.executor import LoadedVariant
 from modelserver.compute.warmup import WarmUp
+from modelserver.declaration import checked_accuracy
 from modelserver.errors import LoadError
 from modelserver.model import Model, Network
 from modelserver.worker.memory import MemoryPlan, artifact_bytes
@@ -116,7 +117,7 @@ class Ladder:
         self.networks[variant] = network
         return LoadedVariant(
             variant=variant,
-            accuracy=self._model.accuracy(variant),
+            accuracy=checked_accuracy(variant, self._model.accuracy(variant)),
             cost=warm.cost,
             max_batch_rows=warm.max_batch_rows,
             load_seconds=load_seconds,

@@ -4,6 +4,8 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from modelserver.artifact import is_plain_name
+
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 _STATM_BYTES = 256
 LOADING_SHARE = 0.85
@@ -37,9 +39,9 @@ def artifact_bytes(directory: Path | None, variant: str) -> int:
 
     Args:
         directory: Of the model; None for a model that is code alone.
-        variant: Its name.
+        variant: Its name; as it was asked for, so that it may be none of a variant, nor of this directory.
     """
-    if directory is None:
+    if directory is None or not is_plain_name(variant):
         return 0
     return sum(path.stat().st_size for path in (directory / variant).rglob("*") if path.is_file())
 

@@ -17,6 +17,8 @@ _ERRORS: Mapping[str, type[RequestError]] = {
     name: kind for name, kind in vars(errors).items() if isinstance(kind, type) and issubclass(kind, RequestError)
 }
 """Errors that cross, by name. Others arrive as InferenceFailedError: who reads never makes a class that is named to it."""
+_MESSAGE_CHARACTERS = 4096
+"""Of an error's message."""
 log = logging.getLogger("modelserver.worker")
 _DATATYPE_OF = {dtype: name for name, dtype in DATATYPES.items()}
 
@@ -89,8 +91,9 @@ def _tensor(copy: bytes, place: Place) -> Tensor:
 
 
 def write_error(error: RequestError) -> dict[str, str]:
-    """Return an error as it goes over the socket."""
-    return {"error": type(error).__name__, "message": str(error)}
+    """Return an error as it goes over the socket: whatever a model's code says, in UTF-8 and not too long."""
+    message = str(error)[:_MESSAGE_CHARACTERS].encode("utf-8", "backslashreplace").decode()
+    return {"error": type(error).__name__, "message": message}
 
 
 def read_error(written: Mapping[str, str]) -> RequestError:
