@@ -166,7 +166,7 @@ fractions = st.floats(0.0, 0.999)
 percentiles = st.sampled_from([0.5, 0.9, 0.99])
 
 
-@settings(max_examples=40, deadline=None)
+@settings(deadline=None)
 @given(speeds, fractions, fractions, percentiles)
 def test_latency_never_falls_when_load_rises(
     speed: ReplicaCapacity, one: float, other: float, percentile: float
@@ -179,7 +179,7 @@ def test_latency_never_falls_when_load_rises(
     )
 
 
-@settings(max_examples=40, deadline=None)
+@settings(deadline=None)
 @given(speeds, st.floats(0.001, 5.0), percentiles)
 def test_sustainable_rate_just_meets_the_objective_when_it_can(
     speed: ReplicaCapacity, latency: float, percentile: float
