@@ -8,9 +8,7 @@ import pytest
 from modelscaler.cli import main
 from modelscaler.domain import LoadWindow
 from modelscaler.replay.load import Arrivals
-from modelscaler.replay.selftuning.jobs import (
-    Recommendation,
-)
+from modelscaler.replay.selftuning.jobs import Recommendation
 from modelscaler.replay.selftuning.parts import Extent, trace_of
 from modelscaler.replay.selftuning.recommend import recommend, shipped_network
 from modelscaler.replay.standard import standard_workload

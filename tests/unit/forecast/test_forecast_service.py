@@ -165,7 +165,7 @@ def test_the_others_keep_their_forecasts_when_a_series_is_forgotten(folder: Path
     keys = [WorkloadKey("shop", f"model-{i}") for i in range(3)]
     for level, key in enumerate(keys, start=1):
         forecasting.load_history(key, window_of(np.full(300, 10.0**level)))
-    asked = {key: (settings(), HORIZON_SECONDS) for key in keys}
+    asked = {key: (settings(), STEP_SECONDS) for key in keys}
     forecasting.forecast(time_of(299), asked)
 
     forecasting.forget(keys[0])
@@ -224,7 +224,7 @@ def test_a_new_series_is_forecast_in_the_next_tick_when_many_are_new(folder: Pat
     for key in keys:
         forecasting.load_history(key, window_of(seasonal_load(300)))
 
-    answers = forecasting.forecast(time_of(299), {key: (settings(), HORIZON_SECONDS) for key in keys})
+    answers = forecasting.forecast(time_of(299), {key: (settings(), STEP_SECONDS) for key in keys})
 
     assert all(answer is not None for answer in answers.values())
 
@@ -245,7 +245,7 @@ def test_as_many_new_series_are_warmed_as_there_is_time_for(
     for key in keys:
         forecasting.load_history(key, window_of(seasonal_load(300)))
 
-    forecasting.forecast(time_of(299), {key: (settings(), HORIZON_SECONDS) for key in keys})
+    forecasting.forecast(time_of(299), {key: (settings(), STEP_SECONDS) for key in keys})
 
     (cohort,) = forecasting.fleet.in_use()
     assert cohort.table["warm"].sum() == expected
@@ -262,7 +262,7 @@ def test_a_part_of_the_fleet_is_learned_from_when_it_is_large(folder: Path) -> N
     for key in keys:
         forecasting.load_history(key, window_of(seasonal_load(300)))
 
-    forecasting.forecast(time_of(299), {key: (settings(), HORIZON_SECONDS) for key in keys})
+    forecasting.forecast(time_of(299), {key: (settings(), STEP_SECONDS) for key in keys})
 
     assert [history.panel.series for job in trainer.jobs for history in job.histories] == [2]
 
