@@ -44,11 +44,13 @@ lint: setup ## ruff, mypy --strict and the import contracts
 
 test: unit slow integration ## Unit, slow and integration tests, against a real API server and etcd (about 10 minutes once set up)
 
-unit: setup ## Quick tests without network or cluster, on every core
-	@$(BIN)/pytest -n auto --dist loadfile tests/unit
+# What pytest compiles is kept, whatever the environment says: otherwise every worker compiles every test again in every run.
+unit: setup ## Quick tests without network or cluster, on every core (about 100 s of core time)
+	@PYTHONDONTWRITEBYTECODE= $(BIN)/pytest -n auto --dist loadfile --hypothesis-profile quick tests/unit
 
-slow: setup ## Tests that train or build models, replay days of load, walk plans through time or wait for processes
+slow: setup ## Tests that train or build models, replay days of load, walk plans through time or wait for processes; properties at length
 	@$(BIN)/pytest tests/slow
+	@$(BIN)/pytest -m hypothesis tests/unit
 
 integration: setup programs models ## Tests against a real API server and etcd
 	@$(BIN)/pytest tests/integration

@@ -26,4 +26,4 @@ def render(**values: Any) -> list[dict[str, Any]]:
     """Return the objects that the chart makes with the required values and these, its tests left out."""
     done = helm("template release --skip-tests --kube-version 1.37.2", {**REQUIRED, **values})
     assert done.returncode == 0, done.stderr
-    return [document for document in yaml.safe_load_all(done.stdout) if document]
+    return [document for document in yaml.load_all(done.stdout, yaml.CSafeLoader) if document]

@@ -115,7 +115,7 @@ def test_everything_is_faster_when_a_replica_is_sped_up() -> None:
     assert (fast.per_request_seconds, fast.overhead_seconds, fast.tail_seconds) == (0.005, 0.001, 0.002)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(deadline=None)
 @given(
     st.lists(st.tuples(st.floats(0.0, 300.0), st.floats(1e-4, 60.0), st.floats(0.0, 1e5), st.booleans()), max_size=8)
 )
@@ -130,7 +130,7 @@ def test_steps_and_factor_stay_within_bounds_whatever_is_measured(
         known = after
 
 
-@settings(max_examples=40, deadline=None)
+@settings(deadline=None)
 @given(st.floats(0.3, 0.95), st.floats(1e-3, 5.0), st.floats(1.0, 3.0))
 def test_slower_answers_never_make_a_replica_look_faster(busy: float, latency: float, times: float) -> None:
     rps = busy * largest_rps(PROFILED)

@@ -2,11 +2,11 @@ from dataclasses import replace
 from datetime import timedelta
 from itertools import count
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import pytest
 
+from forecast_rig import HISTORY, service, tick, warmed
 from loads import (
     HORIZON_SECONDS,
     KEY,
@@ -14,19 +14,16 @@ from loads import (
     STEP_SECONDS,
     InstantTrainer,
     network,
-    random_walk,
     seasonal_load,
     settings,
     time_of,
     window_of,
 )
 from modelscaler.api.words import ConditionReason
-from modelscaler.domain import Floats, QuantileForecast, WorkloadKey
-from modelscaler.forecast.network import Network
+from modelscaler.domain import WorkloadKey
 from modelscaler.forecast.service import Forecasting, ForecastingSettings
 from modelscaler.forecast.tuition import Lessons
 
-HISTORY = 6 * SEASON_STEPS
 WILD = 5.0  # typical errors, squashed: seventy times as far as the load usually is
 
 
@@ -34,37 +31,6 @@ WILD = 5.0  # typical errors, squashed: seventy times as far as the load usually
 def folder(tmp_path: Path) -> Path:
     network().save(tmp_path / "shipped.safetensors")
     return tmp_path
-
-
-def service(folder: Path, trainer: InstantTrainer | None = None, shipped: Network | None = None) -> Forecasting:
-    """Return a service with a shipped network that says the anchor, unless another one is given."""
-    weights = folder / "shipped.safetensors"
-    if shipped is not None:
-        shipped.save(weights)
-    made = Forecasting(
-        ForecastingSettings(STEP_SECONDS, lessons=Lessons(600.0), weights=weights, state=folder / "state"),
-        trainer or InstantTrainer(),
-    )
-    made.start()
-    return made
-
-
-def warmed(folder: Path, load: Floats, trainer: InstantTrainer | None = None) -> Forecasting:
-    """Return a service that has read all of a load but what comes after `HISTORY`."""
-    made = service(folder, trainer)
-    made.load_history(KEY, window_of(load[:HISTORY]))
-    return made
-
-
-def tick(
-    forecasting: Forecasting,
-    step: int,
-    rps: float | None,
-    model: Literal["Auto", "Baselines"] = "Auto",
-    horizon_seconds: float = HORIZON_SECONDS,
-) -> QuantileForecast | None:
-    forecasting.observe(KEY, time_of(step), rps)
-    return forecasting.forecast(time_of(step), {KEY: (settings(model), horizon_seconds)})[KEY]
 
 
 def test_the_shipped_network_serves_at_the_first_tick_when_there_is_history(folder: Path) -> None:
@@ -152,36 +118,6 @@ def test_what_there_was_serves_and_the_reason_is_said_when_training_fails(folder
     assert forecasting.healthy(KEY)[:2] == (False, ConditionReason.LEARNED)
 
 
-def test_training_is_tried_again_when_it_has_failed_and_the_back_off_is_over(folder: Path) -> None:
-    load, trainer = seasonal_load(HISTORY + 60), InstantTrainer()
-    trainer.fails = True
-    forecasting = warmed(folder, load, trainer)
-    tick(forecasting, HISTORY, load[HISTORY])
-    trainer.fails = False
-
-    tried = []
-    for i in range(1, 20):
-        tick(forecasting, HISTORY + i, load[HISTORY + i])
-        tried.append(len(trainer.jobs))
-
-    assert tried[:14] == [1] * 14  # 30 s of 2 s steps
-    assert tried[-1] == 2
-    assert forecasting.healthy(KEY)[0]
-
-
-def test_a_network_loses_its_share_within_minutes_when_it_goes_wrong(folder: Path) -> None:
-    load = seasonal_load(HISTORY + 40)
-    forecasting = warmed(folder, load, InstantTrainer(off=WILD))
-
-    answers = [tick(forecasting, HISTORY + i, load[HISTORY + i]) for i in range(20)]
-
-    shares = [dict(answer.shares).get("tuned", 0.0) for answer in answers if answer is not None]
-    assert max(shares) > 0.0  # it joined
-    assert shares[-1] == 0.0
-    assert answers[-1] is not None
-    assert answers[-1].peak(0.9, HORIZON_SECONDS) < 3.0 * load.max()
-
-
 def test_the_condition_says_so_when_every_network_goes_wrong(folder: Path) -> None:
     load = seasonal_load(HISTORY + 40)
     forecasting = service(folder, shipped=network(WILD))
@@ -192,20 +128,6 @@ def test_the_condition_says_so_when_every_network_goes_wrong(folder: Path) -> No
     assert answer is not None
     assert not answer.learned
     assert forecasting.healthy(KEY)[:2] == (False, ConditionReason.DEMOTED)
-
-
-def test_the_condition_says_so_within_minutes_when_the_load_leaves_what_was_forecast(folder: Path) -> None:
-    load = seasonal_load(HISTORY + 40)
-    forecasting = warmed(folder, load)
-    for i in range(10):
-        tick(forecasting, HISTORY + i, load[HISTORY + i])
-    before = forecasting.healthy(KEY)
-
-    for i in range(10, 30):  # it grows faster and faster
-        tick(forecasting, HISTORY + i, load[HISTORY + i] * 1.3 ** (i - 9) ** 1.2)
-
-    assert before[0]
-    assert forecasting.healthy(KEY)[:2] == (False, ConditionReason.COVERAGE_LOST)
 
 
 def test_there_is_no_forecast_when_nothing_is_known(folder: Path) -> None:
@@ -227,36 +149,6 @@ def test_history_is_short_but_baselines_serve_when_few_readings_came(folder: Pat
     assert forecasting.healthy(KEY)[:2] == (False, ConditionReason.SHORT_HISTORY)
 
 
-def test_the_forecast_ends_when_readings_stay_away_for_long(folder: Path) -> None:
-    load = random_walk(HISTORY + 60)
-    forecasting = warmed(folder, load)
-
-    answers = [tick(forecasting, HISTORY + i, None) for i in range(40)]
-
-    assert answers[5] is not None
-    assert len(answers[5].rps) == 8
-    assert answers[5].peak(0.95, 16.0) > 0.8 * load[HISTORY - 1]  # a gap is no zero
-    assert answers[-1] is None
-    assert forecasting.healthy(KEY)[:2] == (False, ConditionReason.NO_HISTORY)
-
-
-def test_the_first_forecast_is_as_good_as_before_when_the_operator_restarts(folder: Path) -> None:
-    load = seasonal_load(HISTORY + 40, seed=5)
-    steady = warmed(folder, load)
-    for step in range(HISTORY, HISTORY + 39):
-        tick(steady, step, load[step])
-    restarted = service(folder)
-    restarted.load_history(KEY, window_of(load[: HISTORY + 39]))
-
-    before = tick(steady, HISTORY + 39, load[HISTORY + 39], model="Baselines")
-    after = tick(restarted, HISTORY + 39, load[HISTORY + 39], model="Baselines")
-
-    assert before is not None
-    assert after is not None
-    assert after.shares[0][0] == before.shares[0][0]
-    np.testing.assert_allclose(after.peak_rps[:, 2], before.peak_rps[:, 2], rtol=0.25)
-
-
 def test_nothing_is_remembered_when_a_series_is_forgotten(folder: Path) -> None:
     forecasting = warmed(folder, seasonal_load(HISTORY + 1))
     tick(forecasting, HISTORY, 20.0)
@@ -273,7 +165,7 @@ def test_the_others_keep_their_forecasts_when_a_series_is_forgotten(folder: Path
     keys = [WorkloadKey("shop", f"model-{i}") for i in range(3)]
     for level, key in enumerate(keys, start=1):
         forecasting.load_history(key, window_of(np.full(300, 10.0**level)))
-    asked = {key: (settings(), HORIZON_SECONDS) for key in keys}
+    asked = {key: (settings(), STEP_SECONDS) for key in keys}
     forecasting.forecast(time_of(299), asked)
 
     forecasting.forget(keys[0])
@@ -332,7 +224,7 @@ def test_a_new_series_is_forecast_in_the_next_tick_when_many_are_new(folder: Pat
     for key in keys:
         forecasting.load_history(key, window_of(seasonal_load(300)))
 
-    answers = forecasting.forecast(time_of(299), {key: (settings(), HORIZON_SECONDS) for key in keys})
+    answers = forecasting.forecast(time_of(299), {key: (settings(), STEP_SECONDS) for key in keys})
 
     assert all(answer is not None for answer in answers.values())
 
@@ -353,7 +245,7 @@ def test_as_many_new_series_are_warmed_as_there_is_time_for(
     for key in keys:
         forecasting.load_history(key, window_of(seasonal_load(300)))
 
-    forecasting.forecast(time_of(299), {key: (settings(), HORIZON_SECONDS) for key in keys})
+    forecasting.forecast(time_of(299), {key: (settings(), STEP_SECONDS) for key in keys})
 
     (cohort,) = forecasting.fleet.in_use()
     assert cohort.table["warm"].sum() == expected
@@ -370,7 +262,7 @@ def test_a_part_of_the_fleet_is_learned_from_when_it_is_large(folder: Path) -> N
     for key in keys:
         forecasting.load_history(key, window_of(seasonal_load(300)))
 
-    forecasting.forecast(time_of(299), {key: (settings(), HORIZON_SECONDS) for key in keys})
+    forecasting.forecast(time_of(299), {key: (settings(), STEP_SECONDS) for key in keys})
 
     assert [history.panel.series for job in trainer.jobs for history in job.histories] == [2]
 

@@ -382,7 +382,7 @@ steps = st.lists(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(deadline=None)
 @given(steps)
 def test_every_request_is_answered_exactly_once_when_workers_are_lost_at_random(script: list[tuple[str, int]]) -> None:
     asyncio.run(_play(script))

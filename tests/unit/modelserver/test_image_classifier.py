@@ -47,7 +47,7 @@ def logits(network: ResNet) -> Array:
     return answer
 
 
-@settings(max_examples=40, deadline=None)
+@settings(deadline=None)
 @given(height=st.integers(1, 90), width=st.integers(1, 90), target=st.sampled_from([7, 32, 40]))
 def test_resizing_is_torchs_when_sizes_vary(height: int, width: int, target: int) -> None:
     given_images = images(2, height, width)

@@ -82,7 +82,7 @@ def pair(asked: Workload, rps: float) -> tuple[Option, Option]:
 PRICES = st.sampled_from([0.01, 0.1, 0.25, 0.6, 1.0, 2.0])
 
 
-@settings(max_examples=60, deadline=None)
+@settings(deadline=None)
 @given(
     rps=st.integers(1, 3000).map(float),
     prices=st.tuples(PRICES, PRICES),
@@ -123,7 +123,7 @@ def carries(mix: Mix, rps: float) -> bool:
     return own >= rps * (1.0 - 1e-9)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(deadline=None)
 @given(st.floats(1.0, 2000.0), st.floats(1.0, 1.5))
 def test_more_demand_never_means_less_capacity_when_two_pools_share_it(rps: float, growth: float) -> None:
     asked = spec()
@@ -272,7 +272,7 @@ def test_a_replica_that_waits_for_a_node_is_not_withdrawn_when_the_rest_runs() -
     assert (sizes(made), made.binding, made.target.feasible) == ((1, 3), Binding.AVAILABILITY, False)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(deadline=None)
 @given(st.floats(1.0, 2500.0), st.integers(1, 4), st.integers(0, 8), st.booleans())
 def test_a_mix_is_never_dearer_than_one_pool_by_its_own_account(rps: float, base: int, side: int, beside: bool) -> None:
     pools = (pool(GPU_FULL, base), pool(CPU_FULL, side)) if beside and side else (pool(GPU_FULL, base),)

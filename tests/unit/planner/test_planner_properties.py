@@ -34,7 +34,7 @@ PAIRS = [PoolKey(place, variant.name) for place in ("cpu", "gpu") for variant in
 QUANTILES = (0.1, 0.5, 0.9, 0.95, 0.99)
 LEVELS = [0.05, 0.1, 0.3, 0.5, 0.9, 0.93, 0.99]
 RATES = st.one_of(st.just(0.0), st.floats(0.1, 4000.0))
-CASES = settings(max_examples=60, deadline=None)
+CASES = settings(deadline=None)
 
 
 def speed(key: PoolKey, hurry: float = 1.0, *, reflex_only: bool = False) -> ReplicaCapacity:

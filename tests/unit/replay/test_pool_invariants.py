@@ -32,7 +32,7 @@ def advanced(simulated: Pool, counts: list[int], replicas: int) -> Tally:
     return tally
 
 
-@settings(max_examples=60, deadline=None)
+@settings(deadline=None)
 @given(COUNTS, REPLICAS, st.booleans())
 def test_every_request_is_answered_refused_or_waits(counts: list[int], replicas: int, fast: bool) -> None:
     simulated = pool(fast)
@@ -45,7 +45,7 @@ def test_every_request_is_answered_refused_or_waits(counts: list[int], replicas:
     assert 0.0 <= tally.busy_seconds <= replicas * len(counts) * SLOT_SECONDS + 1e-6
 
 
-@settings(max_examples=60, deadline=None)
+@settings(deadline=None)
 @given(COUNTS, REPLICAS)
 def test_answers_keep_the_floor_and_the_budget_is_never_overdrawn(counts: list[int], replicas: int) -> None:
     simulated = pool(fast=True)
@@ -57,7 +57,7 @@ def test_answers_keep_the_floor_and_the_budget_is_never_overdrawn(counts: list[i
     assert tally.accuracy + tally.lost_accuracy == pytest.approx(planned)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(deadline=None)
 @given(COUNTS, REPLICAS, st.integers(1, 30))
 def test_nobody_is_served_better_when_more_requests_come(counts: list[int], replicas: int, more: int) -> None:
     few, many = (advanced(pool(), [count + extra for count in counts], replicas) for extra in (0, more))
@@ -66,7 +66,7 @@ def test_nobody_is_served_better_when_more_requests_come(counts: list[int], repl
     assert many.late + many.refused >= few.late + few.refused - 0.001 * few.offered
 
 
-@settings(max_examples=60, deadline=None)
+@settings(deadline=None)
 @given(COUNTS, REPLICAS)
 def test_no_more_are_late_when_there_is_one_more_replica(counts: list[int], replicas: int) -> None:
     less, more = (advanced(pool(), counts, replicas + extra) for extra in (0, 1))
@@ -74,7 +74,7 @@ def test_no_more_are_late_when_there_is_one_more_replica(counts: list[int], repl
     assert more.late + more.refused <= less.late + less.refused + 1e-6
 
 
-@settings(max_examples=60, deadline=None)
+@settings(deadline=None)
 @given(COUNTS, REPLICAS)
 def test_no_more_are_late_when_there_is_a_reflex(counts: list[int], replicas: int) -> None:
     without, with_it = (advanced(pool(fast), counts, replicas) for fast in (False, True))
@@ -82,7 +82,7 @@ def test_no_more_are_late_when_there_is_a_reflex(counts: list[int], replicas: in
     assert with_it.late + with_it.refused <= without.late + without.refused + 1e-6
 
 
-@settings(max_examples=40, deadline=None)
+@settings(deadline=None)
 @given(st.integers(1, 12), REPLICAS)
 def test_a_calm_pool_is_as_one_that_is_simulated_slot_by_slot(count: int, replicas: int) -> None:
     quickly, slowly = pool(), pool()

@@ -1,6 +1,5 @@
 """Self-tuning: settings are chosen on older days and adopted when they hold on newer ones."""
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, date, datetime
@@ -17,7 +16,7 @@ from modelscaler.backtest.trace import Trace
 from modelscaler.capacity.measured import statement
 from modelscaler.cli import main
 from modelscaler.domain import LoadWindow, PolicySettings, Schedule
-from modelscaler.replay.load import Arrivals, Part
+from modelscaler.replay.load import Part
 from modelscaler.replay.outcome import Outcome
 from modelscaler.replay.selftuning.choosing import Half, choose, in_order
 from modelscaler.replay.selftuning.command import as_known
@@ -33,9 +32,7 @@ from modelscaler.replay.selftuning.jobs import (
     write_job,
     write_outcome,
 )
-from modelscaler.replay.selftuning.parts import Extent, Parts, parts_of, trace_of
-from modelscaler.replay.selftuning.recommend import recommend, shipped_network
-from modelscaler.replay.standard import standard_workload
+from modelscaler.replay.selftuning.parts import Extent, Parts, parts_of
 from modelscaler.replay.tuning import GRID, Trial
 from modelscaler.status.tuning import tuning_status
 from modelscaler.workload import parse_resource, workload_from
@@ -258,28 +255,6 @@ def test_what_an_earlier_tuning_found_is_gone_when_a_new_job_is_written(tmp_path
     write_job(job(), tmp_path)
 
     assert isinstance(read_outcome(tmp_path), TuningFailed)
-
-
-def test_command_recommends_what_the_operator_does(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    generator = np.random.default_rng(0)
-    rps = 80.0 + 40.0 * np.sin(np.arange(30) / 5.0) + generator.normal(0.0, 4.0, 30)
-    window = LoadWindow(600.0, START, rps)
-    trace = trace_of("wave", window)
-    lines = [f"{int(trace.time(place).timestamp())},{value!r}" for place, value in enumerate(rps.tolist())]
-    (tmp_path / "wave.csv").write_text("\n".join(["timestamp,requests_per_second", *lines]) + "\n")
-    workload = standard_workload(30.0, with_rung=True)
-    extent, grid = Extent(0.2, 0.2), GRID[::32]
-
-    found = recommend(workload, trace, Arrivals(3, 150.0), shipped_network(), lambda: float("inf"), extent, grid)
-    usual = ["--days", "0.1", "--seed", "3", "--mean-rps", "150", "--cold-start", "30", "--most-settings", "1"]
-    status = main(["replay", str(tmp_path / "wave.csv"), "--tune", *usual, "--json", str(tmp_path / "t.json")])
-
-    assert status == 0
-    assert f"wave, 30 s to start: {found.reason}: {found.message}" in capsys.readouterr().out
-    (tuning,) = json.loads((tmp_path / "t.json").read_text())["tunings"]
-    assert isinstance(found, Recommendation)
-    assert tuning["recommended"]["cost_ratio"] == found.cost_ratio
-    assert tuning["recommended"]["violating_share"] == found.violating_share
 
 
 def test_command_knows_measured_speeds_and_settings_when_the_manifest_has_a_status(tmp_path: Path) -> None:

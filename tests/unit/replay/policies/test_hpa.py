@@ -106,7 +106,7 @@ def test_bounds_are_kept_when_the_metric_wants_more_or_fewer() -> None:
     assert Limits(Behavior(), 2, 10).allowed(0.0, 1, 1) == 2
 
 
-@settings(max_examples=60, deadline=None)
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.floats(1.0, 60.0), st.integers(0, 300)), min_size=1, max_size=60))
 def test_limits_follow_the_controllers_loops_when_wishes_come_at_any_time(wishes: list[tuple[float, int]]) -> None:
     behavior = Behavior(

@@ -36,7 +36,7 @@ def value(solver: Solver, sizes: tuple[int, ...], rps: float, now: tuple[int, ..
     return accuracy - solver.alpha * sum(sizes) / solver.most - solver.beta * loads
 
 
-@settings(max_examples=60, deadline=None)
+@settings(deadline=None)
 @given(
     rps=st.floats(1.0, 150.0),
     now=st.tuples(*[st.integers(0, 8)] * 3),

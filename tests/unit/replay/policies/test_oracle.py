@@ -64,7 +64,7 @@ def test_a_replica_stays_when_it_is_needed_again_before_another_could_start() ->
     assert cheapest_sizes(np.array([2, 1, 1, 2, 1, 1, 1, 1, 2]), 2, 3.0).tolist() == [2, 2, 2, 2, 1, 1, 1, 1, 2]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(deadline=None)
 @given(Needs, st.integers(0, 4), st.floats(0.0, 5.0))
 def test_no_sizes_are_cheaper_when_all_are_tried(needs: list[int], first: int, start_cost: float) -> None:
     needed = np.array(needs)
@@ -76,7 +76,7 @@ def test_no_sizes_are_cheaper_when_all_are_tried(needs: list[int], first: int, s
     )
 
 
-@settings(max_examples=40, deadline=None)
+@settings(deadline=None)
 @given(st.lists(st.integers(0, 9), min_size=1, max_size=40), st.integers(0, 8))
 def test_asking_ahead_costs_what_the_programme_says_when_starting_is_all_that_costs(
     needs: list[int], start_ticks: int

@@ -78,8 +78,9 @@ def fitted_quantiles(make: MakeRegressor, rows: Framed, last: int, origins: Ints
         return np.full((len(origins), len(QUANTILES)), np.nan)
     told = np.isfinite(rows.features[chosen]).any(axis=0)
     past, asked = rows.features[np.ix_(chosen, told)], rows.features[np.ix_(origins, told)]
+    regressors = [make(level) for level in QUANTILES]  # made first: the limit holds for libraries that are loaded
     with threadpool_limits(limits=1):  # threads that wait for each other make it ten times slower on a busy machine
-        models = [make(level).fit(past, rows.target[chosen]) for level in QUANTILES]
+        models = [regressor.fit(past, rows.target[chosen]) for regressor in regressors]
         said = np.stack([model.predict(asked) for model in models], axis=1)
     return rows.back(origins, said)
 

@@ -2,13 +2,13 @@
 
 from typing import Any, Final
 
-from sklearn.ensemble import HistGradientBoostingRegressor
-
 from modelscaler.backtest.rivals.boosted import SEED, Boosted
 
 
 def histogram_regressor(level: float) -> Any:
     """Return an unfitted quantile regression."""
+    from sklearn.ensemble import HistGradientBoostingRegressor  # noqa: PLC0415 - dear to import, and few need it
+
     return HistGradientBoostingRegressor(
         loss="quantile",
         quantile=level,

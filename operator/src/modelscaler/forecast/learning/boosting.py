@@ -2,16 +2,18 @@
 
 from collections.abc import Callable, Sequence
 from itertools import product
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.ensemble import HistGradientBoostingRegressor
 from threadpoolctl import threadpool_limits
 
 from modelscaler.forecast.base import QUANTILES, TARGETS
 from modelscaler.forecast.learning.examples import Examples
 from modelscaler.forecast.trees import DEPTH, FEATURES, NODE_FIELDS, Trees
+
+if TYPE_CHECKING:
+    from sklearn.ensemble import HistGradientBoostingRegressor
 
 MOST_ROWS: Final = 60_000
 ITERATIONS: Final = 80
@@ -53,15 +55,17 @@ def boosted(
         came = examples.came[rows, target]
         known = np.isfinite(came)
         weights = examples.weights[rows][known]
+        regressor = regressor_of(level, seed, iterations)  # made first: the limit holds for libraries that are loaded
         with threadpool_limits(1):  # threads that wait for each other on shared cores take many times longer
-            regressor = regressor_of(level, seed, iterations).fit(features[known], came[known], sample_weight=weights)
-        fitted.append(regressor)
+            fitted.append(regressor.fit(features[known], came[known], sample_weight=weights))
         tell(f"boosted {len(fitted)} of {TARGETS * len(QUANTILES)}")
     return trees_of(fitted, features.shape[1])
 
 
-def regressor_of(level: float, seed: int, iterations: int) -> HistGradientBoostingRegressor:
+def regressor_of(level: float, seed: int, iterations: int) -> "HistGradientBoostingRegressor":
     """Return a regressor of one quantile that has not learned anything yet."""
+    from sklearn.ensemble import HistGradientBoostingRegressor  # noqa: PLC0415 - dear to import, and few need it
+
     # A tail quantile needs several rows beyond it in every leaf, or it is learned from single outliers.
     rows_per_leaf = max(40, round(2.0 / min(level, 1.0 - level)))
     return HistGradientBoostingRegressor(
@@ -78,7 +82,7 @@ def regressor_of(level: float, seed: int, iterations: int) -> HistGradientBoosti
     )
 
 
-def trees_of(fitted: Sequence[HistGradientBoostingRegressor], features: int) -> Trees:
+def trees_of(fitted: Sequence["HistGradientBoostingRegressor"], features: int) -> Trees:
     """Return what regressors have learned, in the order of targets and quantiles, as plain arrays."""
     predictors = [predictor for regressor in fitted for (predictor,) in regressor._predictors]
     firsts = np.cumsum([0, *(len(predictor.nodes) for predictor in predictors)])
