@@ -124,9 +124,10 @@ class Mirror:
         old = siblings.get(name)
         if old is not None and old.version >= new.version:
             return
-        siblings[name] = new
         if isinstance(new, PodSummary):
+            new = replace(new, ready_before=new.ready_before or _was_ready_before(old, new))
             self._note_start(old, new)
+        siblings[name] = new
         if old is None or replace(old, version=0) != replace(new, version=0):
             self._on_change(new.owner)
 
@@ -162,6 +163,11 @@ class Mirror:
         }
         table: dict[WorkloadKey, dict[str, Any]] = tables[kind]
         return table
+
+
+def _was_ready_before(old: PodSummary | None, new: PodSummary) -> bool:
+    """Tell whether a pod that we knew has lost its readiness since it was first ready."""
+    return old is not None and (old.ready_before or (old.ready_at is not None and old.ready_at != new.ready_at))
 
 
 _SUMMARISE: dict[str, Callable[[Body], Any]] = {
