@@ -1,0 +1,67 @@
+"""What stops the operator: a signal, also while Kopf watches."""
+
+import asyncio
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from modelscaler.controller.mirror import Mirror
+from modelscaler.controller.run import Operator, RunSettings
+
+KUBECONFIG = """
+apiVersion: v1
+kind: Config
+current-context: here
+contexts: [{name: here, context: {cluster: here, user: me}}]
+clusters: [{name: here, cluster: {server: "http://127.0.0.1:PORT"}}]
+users: [{name: me, user: {}}]
+"""
+
+
+def chosen(kubeconfig: Path) -> RunSettings:
+    return RunSettings(
+        prometheus_url="http://127.0.0.1:9",
+        interval_seconds=15.0,
+        rate_window_seconds=60.0,
+        history_step_seconds=60.0,
+        stale_after_seconds=60.0,
+        state_directory=None,
+        status_refresh_seconds=30.0,
+        server_image="server",
+        bind="127.0.0.1",
+        namespace=None,
+        lease_namespace="default",
+        lease_name="modelscaler",
+        identity="me",
+        kubeconfig=str(kubeconfig),
+        context=None,
+    )
+
+
+@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
+async def test_signal_stops_the_operator_when_kopf_watches(tmp_path: Path, signum: signal.Signals) -> None:
+    asked = asyncio.Event()
+
+    async def answer(_: Any, writer: asyncio.StreamWriter) -> None:
+        asked.set()
+        writer.close()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    kubeconfig = tmp_path / "kubeconfig"
+    kubeconfig.write_text(KUBECONFIG.replace("PORT", str(server.sockets[0].getsockname()[1])))
+    operator = Operator(chosen(kubeconfig))
+    watching = asyncio.create_task(operator._watch(Mirror(lambda _: None)))
+    try:
+        await asyncio.wait_for(asked.wait(), 10.0)
+        os.kill(os.getpid(), signum)
+        await asyncio.wait_for(operator._stop.wait(), 2.0)
+    finally:
+        for each in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().remove_signal_handler(each)
+        watching.cancel()
+        await asyncio.gather(watching, return_exceptions=True)
+        server.close()
+    assert operator._stop.is_set()
