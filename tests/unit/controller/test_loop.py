@@ -39,6 +39,7 @@ class FakeCluster:
     def __init__(self) -> None:
         self.objects: dict[tuple[str, str], dict[str, Any]] = {}
         self.autoscalers: list[dict[str, Any]] = []
+        self.unlisted: set[str] = set()
         self.serves_routes = True
         self.events: list[dict[str, Any]] = []
         self.writes: list[tuple[str, str]] = []
@@ -78,6 +79,8 @@ class FakeCluster:
     def list(self, kind: str, selector: str = "", field_selector: str = "") -> Listing:
         if kind == "HTTPRoute" and not self.serves_routes:
             raise ApiCallError("the server could not find the requested resource", status=404)
+        if kind in self.unlisted:
+            raise ApiCallError(f"list {kind}s: 503 overloaded", status=503)
         if kind == "HorizontalPodAutoscaler":
             return Listing(tuple(self.autoscalers), 0)
         return Listing(tuple(body for (of, _), body in self.objects.items() if of == kind), next(self._versions))
@@ -506,3 +509,37 @@ async def test_second_pool_gets_its_share_when_it_is_ready_and_no_request_when_i
         assert harness.cluster.objects["Deployment", "ranker-cpu-full"]["spec"]["replicas"] == 0
         assert harness.cluster.objects["Deployment", "ranker-gpu-full"]["spec"]["replicas"] == 1
         assert harness.failed == []
+
+
+async def test_decisions_go_on_when_a_later_full_list_fails() -> None:
+    async with running(Harness()) as harness:
+        harness.deploy(**{"spec.scaling": {"minReplicas": 1, "maxReplicas": 5}})
+        await harness.tick()
+        harness.cluster.unlisted = {"Pod"}
+        harness.source.offered = Value(500.0, START)
+        await harness.tick(seconds=400.0)
+        assert harness.status["desired"]["replicas"] > 1
+        assert harness.loop.ticked_at == harness.seconds
+
+
+async def test_nothing_is_decided_when_the_first_full_list_fails() -> None:
+    async with running(Harness()) as harness:
+        harness.deploy()
+        harness.cluster.unlisted = {"Pod"}
+        with pytest.raises(ApiCallError):
+            await harness.tick()
+        assert harness.cluster.writes == []
+
+
+async def test_nothing_of_the_old_one_counts_when_a_modeldeployment_is_made_anew_under_its_name() -> None:
+    harness = Harness(InstantTuner())
+    harness.deploy(**{"metadata.uid": "first"})
+    await harness.loop.tick()
+    harness.mirror.drop("ModelDeployment", harness.cluster.objects["ModelDeployment", "ranker"])
+    harness.deploy(**{"metadata.uid": "second"})
+    await harness.loop._early_pass()
+    async with running(harness):
+        await harness.settled()
+        assert [event["reason"] for event in harness.cluster.events] == ["FirstPlan", "FirstPlan"]
+        assert harness.cluster.events[-1]["regarding"]["uid"] == "second"
+        assert harness.status["desired"]["replicas"] == 1
