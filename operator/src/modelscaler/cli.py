@@ -209,9 +209,7 @@ async def _operate(arguments: argparse.Namespace) -> None:
 
 
 def _validate(arguments: argparse.Namespace) -> int:
-    from modelscaler.workload import check_file  # noqa: PLC0415
-
-    complaints = [complaint for path in arguments.files for complaint in check_file(path.read_text(), str(path))]
+    complaints = [complaint for path in arguments.files for complaint in _complaints(path)]
     for complaint in complaints:
         print(complaint, file=sys.stderr)
     if not complaints:
@@ -219,15 +217,27 @@ def _validate(arguments: argparse.Namespace) -> int:
     return 1 if complaints else 0
 
 
+def _complaints(path: Path) -> list[str]:
+    from modelscaler.workload import check_file  # noqa: PLC0415
+
+    try:
+        return check_file(path.read_text(encoding="utf-8"), str(path))
+    except (OSError, UnicodeDecodeError) as error:
+        return [f"{path}: cannot be read: {error}"]
+
+
 def _explain(arguments: argparse.Namespace) -> int:
+    from modelscaler.cluster.connection import ConnectionSettingsError  # noqa: PLC0415
     from modelscaler.cluster.errors import ApiCallError  # noqa: PLC0415
     from modelscaler.explain import explain  # noqa: PLC0415
     from modelscaler.workload.files import FileError  # noqa: PLC0415
 
     try:
         statuses = _statuses_in_file(arguments) if arguments.file else _status_in_cluster(arguments)
-    except (ApiCallError, FileError, OSError) as error:
+    except (ApiCallError, ConnectionSettingsError, FileError, OSError) as error:
         return _refuse(str(error))
+    except UnicodeDecodeError as error:
+        return _refuse(f"{arguments.file}: cannot be read: {error}")
     print("\n\n".join(explain(name, status) for name, status in statuses))
     return 0
 
