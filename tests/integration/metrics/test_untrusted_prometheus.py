@@ -47,6 +47,8 @@ def read_from(respond: Callable[[socket.socket], None]) -> str:
         (http(b"<html>Sign in</html>"), "got '<html>Sign in</html>', expected Prometheus's JSON"),
         (http(b""), "got '', expected Prometheus's JSON"),
         (http(b"\xff\xfe\x00"), "expected Prometheus's JSON"),
+        (http(b'{"data": {"result": ' + b"[" * 5_000), "expected Prometheus's JSON"),
+        (http(b'{"data": {"result": ' + b"9" * 5_000 + b"}}"), "expected Prometheus's JSON"),
         (http(b'{"status": "success"}'), "got JSON without data.result"),
         (http(b"[1, 2]"), "got JSON without data.result"),
         (http(b'{"data": {"result": 7}}'), "got 7, expected a list of series"),
@@ -145,6 +147,14 @@ def test_password_is_sent_and_neither_logged_nor_told_when_the_url_holds_one(cap
     assert b"Authorization: Basic YWRtaW46aHVudGVyIDI=" in seen[0]
     assert "HTTP 401" in message
     assert "hunter" not in message + caplog.text
+
+
+def test_reading_is_an_error_that_names_the_file_when_there_is_no_such_certificate(tmp_path: Path) -> None:
+    source = PrometheusSource(replace(settings("https://127.0.0.1:9"), ca_file=tmp_path / "ca.crt"))
+    assert "ca.crt" in complaint(source.read(NOW))
+    error = source.history(NOW - timedelta(hours=1), NOW, 60.0).error
+    assert error is not None
+    assert "ca.crt" in error.message
 
 
 def test_token_is_read_anew_when_it_rotates(tmp_path: Path) -> None:

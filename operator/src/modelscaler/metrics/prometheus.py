@@ -144,6 +144,12 @@ class PrometheusSource:
             return query()
         except requests.JSONDecodeError as error:
             raise Unreadable(f"got {shown(error.doc)}, expected Prometheus's JSON") from None
+        except requests.RequestException:
+            raise
+        except OSError as error:  # requests looks for the certificates only now
+            raise BadAnswer(f"not asked: {error}") from None
+        except (ValueError, RecursionError) as error:  # numbers of thousands of digits, thousands of brackets
+            raise Unreadable(f"{error}, expected Prometheus's JSON") from None
         except (KeyError, TypeError):
             raise Unreadable("got JSON without data.result, expected Prometheus's answer to a query") from None
 
