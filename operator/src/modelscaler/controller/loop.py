@@ -109,6 +109,7 @@ class Loop:
             await asyncio.to_thread(self._fleet.read, now)
             await asyncio.to_thread(self._fleet.remember, entries, now)
             await asyncio.to_thread(self._fleet.advance, self._fleet.requests(entries), now)
+            self._profiles.keep(entries)
             await asyncio.to_thread(self._profiles.refresh, self._profiles.due(entries))
             await self._share_accelerators(new_readings=True)
             self._pass([entry.key for entry in entries], new_readings=True)

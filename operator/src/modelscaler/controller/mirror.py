@@ -139,13 +139,22 @@ class Mirror:
         if kind == "ModelDeployment":
             entry = self._entries.pop(name, None)
             if entry:
-                for pool in [key for key in self._starts if key[0] == entry.key]:
-                    del self._starts[pool]
+                self._forget_starts(entry.key)
                 self._on_change(entry.key)
             return
-        for owner, siblings in self._table(kind).items():
-            if owner.namespace == name[0] and siblings.pop(name[1], None) is not None:
-                self._on_change(owner)
+        table = self._table(kind)
+        owners = [owner for owner, siblings in table.items() if owner.namespace == name[0] and name[1] in siblings]
+        for owner in owners:
+            del table[owner][name[1]]
+            if not table[owner]:
+                del table[owner]
+            if self.entry(owner) is None:
+                self._forget_starts(owner)
+            self._on_change(owner)
+
+    def _forget_starts(self, owner: WorkloadKey) -> None:
+        for pool in [key for key in self._starts if key[0] == owner]:
+            del self._starts[pool]
 
     def _known(self, kind: MirroredKind) -> Iterator[tuple[ObjectName, int]]:
         if kind == "ModelDeployment":
