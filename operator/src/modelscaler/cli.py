@@ -50,6 +50,15 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--prometheus-url", required=True, help="base address of Prometheus, e.g. http://prometheus:9090"
     )
+    parser.add_argument(
+        "--prometheus-token-file",
+        type=Path,
+        metavar="FILE",
+        help="bearer token for Prometheus, read for each query (none)",
+    )
+    parser.add_argument(
+        "--prometheus-ca-file", type=Path, metavar="FILE", help="certificates to trust Prometheus by (the system's)"
+    )
     parser.add_argument("--interval", type=_positive, default=15.0, metavar="SECONDS", help="between ticks (15)")
     parser.add_argument("--rate-window", type=_positive, default=60.0, metavar="SECONDS", help="of rate() (60)")
     parser.add_argument(
@@ -204,6 +213,8 @@ async def _operate(arguments: argparse.Namespace) -> None:
             context=arguments.context,
             accelerator_supply=NodeSupply(arguments.accelerator_supply),
             tuning_seconds=arguments.tuning_seconds,
+            prometheus_token_file=arguments.prometheus_token_file,
+            prometheus_ca_file=arguments.prometheus_ca_file,
         )
     ).run()
 

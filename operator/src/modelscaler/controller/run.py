@@ -45,6 +45,7 @@ class RunSettings:
     """What `modelscaler run` was told.
 
     `namespace` None: the whole cluster; `state_directory` None: nothing is kept; `tuning_seconds` of one self-tuning, 0: none.
+    `prometheus_token_file` holds a bearer token, `prometheus_ca_file` the certificates to trust; None: no token, the system's.
     """
 
     prometheus_url: str
@@ -64,6 +65,8 @@ class RunSettings:
     context: str | None
     accelerator_supply: NodeSupply = NodeSupply.EXISTING
     tuning_seconds: float = 600.0
+    prometheus_token_file: Path | None = None
+    prometheus_ca_file: Path | None = None
 
     @property
     def lead_seconds(self) -> float:
@@ -199,7 +202,13 @@ class Operator:
 
 def _source(chosen: RunSettings, telemetry: Telemetry) -> PrometheusSource:
     try:
-        reading = PrometheusSettings(chosen.prometheus_url, chosen.rate_window_seconds, chosen.stale_after_seconds)
+        reading = PrometheusSettings(
+            chosen.prometheus_url,
+            chosen.rate_window_seconds,
+            chosen.stale_after_seconds,
+            ca_file=chosen.prometheus_ca_file,
+            token_file=chosen.prometheus_token_file,
+        )
     except ValueError as error:
         raise SettingsError(f"--prometheus-url, --rate-window or --stale-after: {error}") from error
     return PrometheusSource(reading, on_query=telemetry.promql_queries.inc)

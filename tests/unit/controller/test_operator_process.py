@@ -1,15 +1,17 @@
-"""What stops the operator: a signal, also while Kopf watches."""
+"""The operator's process: what it is told reaches what it is for, and a signal stops it, also while Kopf watches."""
 
 import asyncio
 import os
 import signal
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from modelscaler.controller.mirror import Mirror
-from modelscaler.controller.run import Operator, RunSettings
+from modelscaler.controller.run import Operator, RunSettings, _source
+from modelscaler.controller.telemetry import Telemetry
 
 KUBECONFIG = """
 apiVersion: v1
@@ -39,6 +41,12 @@ def chosen(kubeconfig: Path) -> RunSettings:
         kubeconfig=str(kubeconfig),
         context=None,
     )
+
+
+def test_token_and_certificates_reach_the_source_when_they_are_named(tmp_path: Path) -> None:
+    named = replace(chosen(tmp_path), prometheus_token_file=tmp_path / "token", prometheus_ca_file=tmp_path / "ca.crt")
+    told = _source(named, Telemetry())._settings
+    assert (told.token_file, told.ca_file) == (tmp_path / "token", tmp_path / "ca.crt")
 
 
 @pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
