@@ -331,7 +331,7 @@ def _recorded(url: str, keys: "Sequence[WorkloadKey]", days: float, step_seconds
     except ValueError as error:
         raise TraceError(str(error)) from None
     end = datetime.fromtimestamp(time.time() // step_seconds * step_seconds, UTC)
-    read = PrometheusSource(settings).history(end - timedelta(days=days), end, step_seconds)
+    read = PrometheusSource(settings).history(end - timedelta(days=days), end, step_seconds, keys)
     return live_traces(keys, read.windows, read.error)
 
 

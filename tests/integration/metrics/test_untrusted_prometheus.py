@@ -132,7 +132,7 @@ def test_only_one_query_s_readings_fail_when_only_that_query_does() -> None:
 
 def test_history_is_an_error_when_a_chunk_fails() -> None:
     with answering(http(b'{"data": {"result": [{"metric": {}, "values": []}, 3]}}')) as url:
-        read = PrometheusSource(settings(url)).history(NOW - timedelta(hours=1), NOW, 60.0)
+        read = PrometheusSource(settings(url)).history(NOW - timedelta(hours=1), NOW, 60.0, [])
     assert read.error is not None
     assert "got 3, expected a series with labels" in read.error.message
     assert not read.windows
@@ -152,7 +152,7 @@ def test_password_is_sent_and_neither_logged_nor_told_when_the_url_holds_one(cap
 def test_reading_is_an_error_that_names_the_file_when_there_is_no_such_certificate(tmp_path: Path) -> None:
     source = PrometheusSource(replace(settings("https://127.0.0.1:9"), ca_file=tmp_path / "ca.crt"))
     assert "ca.crt" in complaint(source.read(NOW))
-    error = source.history(NOW - timedelta(hours=1), NOW, 60.0).error
+    error = source.history(NOW - timedelta(hours=1), NOW, 60.0, []).error
     assert error is not None
     assert "ca.crt" in error.message
 

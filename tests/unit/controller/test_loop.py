@@ -2,7 +2,7 @@
 
 import asyncio
 import itertools
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager
 from copy import deepcopy
 from datetime import UTC, datetime, timedelta
@@ -100,6 +100,7 @@ class FakeSource:
         self.offered: Reading = Absent()
         self.served: dict[tuple[str, str], float] = {}
         self.reads = 0
+        self.remembered: list[list[str]] = []
         self.on_read: Callable[[], None] = lambda: None
 
     def read(self, now: datetime) -> FleetMetrics:
@@ -108,7 +109,10 @@ class FakeSource:
         rows = self.offered if isinstance(self.offered, SourceError) else {WorkloadKey("shop", "ranker"): self.offered}
         return FleetMetrics(offered_rps=rows, served_rows={WorkloadKey("shop", "ranker"): self.served})
 
-    def history(self, start: datetime, end: datetime, step_seconds: float) -> HistoryRead:
+    def history(
+        self, start: datetime, end: datetime, step_seconds: float, keys: Collection[WorkloadKey]
+    ) -> HistoryRead:
+        self.remembered += [sorted(key.name for key in keys)]
         return HistoryRead()
 
 
@@ -543,3 +547,13 @@ async def test_nothing_of_the_old_one_counts_when_a_modeldeployment_is_made_anew
         assert [event["reason"] for event in harness.cluster.events] == ["FirstPlan", "FirstPlan"]
         assert harness.cluster.events[-1]["regarding"]["uid"] == "second"
         assert harness.status["desired"]["replicas"] == 1
+
+
+async def test_history_is_asked_for_once_and_only_of_who_is_new() -> None:
+    async with running(Harness()) as harness:
+        harness.deploy(name="first")
+        await harness.tick()
+        harness.deploy(name="second")
+        await harness.tick()
+        await harness.tick()
+        assert harness.source.remembered == [["first"], ["second"]]

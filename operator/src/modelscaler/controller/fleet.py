@@ -61,7 +61,7 @@ class Fleet:
             return
         lookback = max(float(e.resource.spec.scaling.forecast.lookback_seconds) for e in new if e.resource)
         for start, end in spans(now - timedelta(seconds=lookback), now, self._step_seconds, len(entries)):
-            history = self._source.history(start, end, self._step_seconds)
+            history = self._source.history(start, end, self._step_seconds, [entry.key for entry in new])
             if history.error is not None:
                 log.warning("no history yet: %s", history.error.message)
                 return

@@ -2,7 +2,7 @@
 
 import logging
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -15,7 +15,7 @@ import requests
 from prometheus_api_client.prometheus_connect import PrometheusConnect
 from urllib3.util import Retry
 
-from modelscaler.domain import SourceError
+from modelscaler.domain import SourceError, WorkloadKey
 from modelscaler.metrics import queries
 from modelscaler.metrics.bounded import BadAnswer, BoundedSession
 from modelscaler.metrics.judge import Newest
@@ -113,10 +113,15 @@ class PrometheusSource:
             ),
         )
 
-    def history(self, start: datetime, end: datetime, step_seconds: float) -> HistoryRead:
-        """Return the offered load of the past, asked for in chunks that bound memory; one failed chunk fails it all."""
+    def history(
+        self, start: datetime, end: datetime, step_seconds: float, keys: Collection[WorkloadKey]
+    ) -> HistoryRead:
+        """Return the offered load of the past, asked for in chunks that bound memory; one failed chunk fails it all.
+
+        It is of `keys`, and maybe of others.
+        """
         past = Past(start, end, step_seconds)
-        promql = queries.past(step_seconds, self._settings.rate_window_seconds)
+        promql = queries.past(step_seconds, self._settings.rate_window_seconds, keys)
         for first, last in past.chunks():
             span = {"start": f"{first.timestamp():.3f}", "end": f"{last.timestamp():.3f}", **WHOLE_ANSWERS_ONLY}
             try:
