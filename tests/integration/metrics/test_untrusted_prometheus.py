@@ -92,6 +92,35 @@ def test_reading_is_an_error_when_the_body_inflates_beyond_bounds() -> None:
     assert "answered more than 10000 bytes" in read_from(http(bomb, headers="Content-Encoding: gzip\r\n"))
 
 
+@pytest.mark.parametrize(
+    "answer",
+    [
+        lambda turn: http(f'{{"error": "no answer between {turn} and {turn + 60}"}}'.encode(), "422 Unprocessable"),
+        lambda turn: http(f"<html>request {turn}</html>".encode(), "503 Service Unavailable"),
+        lambda turn: http(f"<html>request {turn}</html>".encode()),
+    ],
+)
+def test_message_stays_the_same_while_the_answer_is_wrong_in_the_same_way(
+    answer: Callable[[int], Callable[[socket.socket], None]],
+) -> None:
+    turn, well = 0, False
+
+    def respond(connection: socket.socket) -> None:
+        nonlocal turn
+        turn += 1
+        (http(EMPTY) if well else answer(turn))(connection)
+
+    with answering(respond) as url:
+        source = PrometheusSource(settings(url))
+        first, second = complaint(source.read(NOW)), complaint(source.read(NOW))
+        well = True
+        assert not isinstance(source.read(NOW).offered(RANKER), SourceError)
+        well = False
+        third = complaint(source.read(NOW))
+    assert first == second
+    assert first != third, "what is wrong anew is told anew"
+
+
 def test_other_queries_are_not_tried_when_prometheus_is_down() -> None:
     with socket.socket() as held:
         held.bind(("127.0.0.1", 0))  # bound and not listening: refuses
