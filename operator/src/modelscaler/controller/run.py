@@ -64,7 +64,7 @@ class RunSettings:
     kubeconfig: str | None
     context: str | None
     accelerator_supply: NodeSupply = NodeSupply.EXISTING
-    tuning_seconds: float = 600.0
+    tuning_seconds: float = 1800.0
     prometheus_token_file: Path | None = None
     prometheus_ca_file: Path | None = None
 
