@@ -24,8 +24,17 @@ from modelscaler.controller.mirror import Mirror
 from modelscaler.controller.profiles import Profiles
 from modelscaler.controller.telemetry import Telemetry
 from modelscaler.controller.tuning import SelfTuning
-from modelscaler.domain import Absent, LoadWindow, PolicySettings, Reading, SourceError, Value, WorkloadKey
-from modelscaler.forecast.service import Forecasting, ForecastingSettings
+from modelscaler.domain import (
+    Absent,
+    LoadWindow,
+    PolicySettings,
+    QuantileForecast,
+    Reading,
+    SourceError,
+    Value,
+    WorkloadKey,
+)
+from modelscaler.forecast.service import Forecasting, ForecastingSettings, Requests
 from modelscaler.metrics.source import FleetMetrics, HistoryRead
 from modelscaler.render import RenderDefaults
 from modelscaler.replay.selftuning.jobs import Recommendation, TuningJob
@@ -136,10 +145,22 @@ class InstantTuner:
         """Nothing runs."""
 
 
+class BrokenForecasting(Forecasting):
+    """Fails where nobody foresaw it, from a time on."""
+
+    broken = False
+
+    def forecast(self, now: datetime, requests: Requests) -> dict[WorkloadKey, QuantileForecast | None]:
+        if self.broken:
+            raise FloatingPointError("overflow encountered in multiply")
+        return super().forecast(now, requests)
+
+
 class Harness:
     def __init__(self, tuner: InstantTuner | None = None) -> None:
         self.cluster = FakeCluster()
         self.source = FakeSource()
+        self.forecasting = BrokenForecasting(ForecastingSettings(step_seconds=15.0))
         self.now = START
         self.seconds = 0.0
         self.failed: list[str] = []
@@ -150,7 +171,7 @@ class Harness:
         self.loop = Loop(
             calls=calls,
             mirror=mirror,
-            fleet=Fleet(self.source, Forecasting(ForecastingSettings(step_seconds=15.0)), mirror, 15.0, 15.0),
+            fleet=Fleet(self.source, self.forecasting, mirror, 15.0, 15.0),
             profiles=Profiles(calls),
             accelerators=Accelerators(calls, mirror, Telemetry(), counts_nodes=True, monotonic=lambda: self.seconds),
             writes=self.writes,
@@ -557,3 +578,18 @@ async def test_history_is_asked_for_once_and_only_of_who_is_new() -> None:
         await harness.tick()
         await harness.tick()
         assert harness.source.remembered == [["first"], ["second"]]
+
+
+async def test_measured_load_is_planned_for_when_forecasting_fails() -> None:
+    async with running(Harness()) as harness:
+        harness.deploy(**{"spec.scaling": {"minReplicas": 1, "maxReplicas": 5}})
+        harness.source.offered = Value(20.0, START)
+        await harness.tick()
+        await harness.tick()
+        assert harness.status["forecast"]["method"]
+        harness.forecasting.broken = True
+        harness.source.offered = Value(500.0, START)
+        await harness.tick()
+        assert harness.status["desired"]["replicas"] > 1
+        assert harness.condition("ForecastHealthy")["status"] == "False"
+        assert "forecast" not in harness.status

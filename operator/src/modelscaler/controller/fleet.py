@@ -77,7 +77,11 @@ class Fleet:
         }
 
     def advance(self, requests: Requests, now: datetime) -> None:
-        """Add this tick's readings to the history and forecast every ModelDeployment in one batch; takes CPU time."""
+        """Add this tick's readings to the history and forecast every ModelDeployment in one batch; takes CPU time.
+
+        Should it fail, there is no forecast, and what is measured is planned for.
+        """
+        self._forecasts = {}
         assert self._metrics is not None  # noqa: S101 - the loop reads first
         self._forecasting.poll()
         for key in requests:

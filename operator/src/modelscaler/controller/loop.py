@@ -107,8 +107,8 @@ class Loop:
             if relisted or self._routes.wanted(entries):
                 await self._read_routes()
             await asyncio.to_thread(self._fleet.read, now)
-            await asyncio.to_thread(self._fleet.remember, entries, now)
-            await asyncio.to_thread(self._fleet.advance, self._fleet.requests(entries), now)
+            await self._guarded("history", asyncio.to_thread(self._fleet.remember, entries, now))
+            await self._guarded("forecast", asyncio.to_thread(self._fleet.advance, self._fleet.requests(entries), now))
             self._profiles.keep(entries)
             await asyncio.to_thread(self._profiles.refresh, self._profiles.due(entries))
             await self._share_accelerators(new_readings=True)
