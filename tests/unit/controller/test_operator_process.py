@@ -3,14 +3,16 @@
 import asyncio
 import os
 import signal
+import socket
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from modelscaler.controller.health import HEALTH_PORT
 from modelscaler.controller.mirror import Mirror
-from modelscaler.controller.run import Operator, RunSettings, _source
+from modelscaler.controller.run import Operator, RunSettings, SettingsError, _source
 from modelscaler.controller.telemetry import Telemetry
 
 KUBECONFIG = """
@@ -41,6 +43,16 @@ def chosen(kubeconfig: Path) -> RunSettings:
         kubeconfig=str(kubeconfig),
         context=None,
     )
+
+
+async def test_the_address_is_named_when_another_process_listens_there(tmp_path: Path) -> None:
+    kubeconfig, own_address = tmp_path / "kubeconfig", "127.81.8.1"
+    kubeconfig.write_text(KUBECONFIG.replace("PORT", "9"))
+    with (
+        socket.create_server((own_address, HEALTH_PORT)),
+        pytest.raises(SettingsError, match=f"--bind {own_address}: "),
+    ):
+        await Operator(replace(chosen(kubeconfig), bind=own_address)).run()
 
 
 def test_token_and_certificates_reach_the_source_when_they_are_named(tmp_path: Path) -> None:

@@ -97,9 +97,16 @@ class Operator:
         self._stop = asyncio.Event()
 
     async def run(self) -> None:
-        """Serve health, campaign, lead; return when told to stop by SIGTERM or SIGINT."""
+        """Serve health, campaign, lead; return when told to stop by SIGTERM or SIGINT.
+
+        Raises:
+            SettingsError: There is nowhere to listen.
+        """
         self._heed_signals()
-        server = await health.serve(self._chosen.bind, self._telemetry.registry, self._ailment, self._unready)
+        try:
+            server = await health.serve(self._chosen.bind, self._telemetry.registry, self._ailment, self._unready)
+        except OSError as error:
+            raise SettingsError(f"--bind {self._chosen.bind}: {error}") from error
         self._leadership.start()
         try:
             if await self._elected():
