@@ -14,10 +14,10 @@ REQUIRED = {"prometheus": {"url": "http://prometheus:9090"}}
 NAMESPACE = "system"
 
 
-def helm(command: str, values: dict[str, Any]) -> subprocess.CompletedProcess[str]:
-    """Run a helm command on the chart with exactly these values."""
+def helm(command: str, values: dict[str, Any], chart: Path = CHART) -> subprocess.CompletedProcess[str]:
+    """Run a helm command on a chart, else ours, with exactly these values."""
     return subprocess.run(
-        [HELM, *command.split(), CHART, "--namespace", NAMESPACE, "--values", "-"],
+        [HELM, *command.split(), chart, "--namespace", NAMESPACE, "--values", "-"],
         input=json.dumps(values), check=False, capture_output=True, text=True, timeout=60,
     )  # fmt: skip
 

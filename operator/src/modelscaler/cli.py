@@ -50,6 +50,15 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--prometheus-url", required=True, help="base address of Prometheus, e.g. http://prometheus:9090"
     )
+    parser.add_argument(
+        "--prometheus-token-file",
+        type=Path,
+        metavar="FILE",
+        help="bearer token for Prometheus, read for each query (none)",
+    )
+    parser.add_argument(
+        "--prometheus-ca-file", type=Path, metavar="FILE", help="certificates to trust Prometheus by (the system's)"
+    )
     parser.add_argument("--interval", type=_positive, default=15.0, metavar="SECONDS", help="between ticks (15)")
     parser.add_argument("--rate-window", type=_positive, default=60.0, metavar="SECONDS", help="of rate() (60)")
     parser.add_argument(
@@ -204,14 +213,14 @@ async def _operate(arguments: argparse.Namespace) -> None:
             context=arguments.context,
             accelerator_supply=NodeSupply(arguments.accelerator_supply),
             tuning_seconds=arguments.tuning_seconds,
+            prometheus_token_file=arguments.prometheus_token_file,
+            prometheus_ca_file=arguments.prometheus_ca_file,
         )
     ).run()
 
 
 def _validate(arguments: argparse.Namespace) -> int:
-    from modelscaler.workload import check_file  # noqa: PLC0415
-
-    complaints = [complaint for path in arguments.files for complaint in check_file(path.read_text(), str(path))]
+    complaints = [complaint for path in arguments.files for complaint in _complaints(path)]
     for complaint in complaints:
         print(complaint, file=sys.stderr)
     if not complaints:
@@ -219,15 +228,27 @@ def _validate(arguments: argparse.Namespace) -> int:
     return 1 if complaints else 0
 
 
+def _complaints(path: Path) -> list[str]:
+    from modelscaler.workload import check_file  # noqa: PLC0415
+
+    try:
+        return check_file(path.read_text(encoding="utf-8"), str(path))
+    except (OSError, UnicodeDecodeError) as error:
+        return [f"{path}: cannot be read: {error}"]
+
+
 def _explain(arguments: argparse.Namespace) -> int:
+    from modelscaler.cluster.connection import ConnectionSettingsError  # noqa: PLC0415
     from modelscaler.cluster.errors import ApiCallError  # noqa: PLC0415
     from modelscaler.explain import explain  # noqa: PLC0415
     from modelscaler.workload.files import FileError  # noqa: PLC0415
 
     try:
         statuses = _statuses_in_file(arguments) if arguments.file else _status_in_cluster(arguments)
-    except (ApiCallError, FileError, OSError) as error:
+    except (ApiCallError, ConnectionSettingsError, FileError, OSError) as error:
         return _refuse(str(error))
+    except UnicodeDecodeError as error:
+        return _refuse(f"{arguments.file}: cannot be read: {error}")
     print("\n\n".join(explain(name, status) for name, status in statuses))
     return 0
 
@@ -310,7 +331,7 @@ def _recorded(url: str, keys: "Sequence[WorkloadKey]", days: float, step_seconds
     except ValueError as error:
         raise TraceError(str(error)) from None
     end = datetime.fromtimestamp(time.time() // step_seconds * step_seconds, UTC)
-    read = PrometheusSource(settings).history(end - timedelta(days=days), end, step_seconds)
+    read = PrometheusSource(settings).history(end - timedelta(days=days), end, step_seconds, keys)
     return live_traces(keys, read.windows, read.error)
 
 

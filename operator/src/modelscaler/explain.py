@@ -22,10 +22,10 @@ CARRIES: Final = {"Yes": "yes", "CheaperAnswers": "with cheaper answers", "No": 
 def explain(name: str, status: ModelDeploymentStatus) -> str:
     """Return the explanation of a status, for people."""
     decision = status.last_decision
-    if decision is None:
-        return f"{name}: no decision yet"
-    parts = [f"{name}: {decision.message}", _pairs(_facts(status, decision))]
-    if decision.candidates:
+    parts = [f"{name}: {decision.message if decision else 'no decision yet'}"]
+    if decision:
+        parts.append(_pairs(_facts(status, decision)))
+    if decision and decision.candidates:
         parts.append(_table(decision.candidates))
     if status.conditions:
         parts.append(_pairs([(f"{c.type}={c.status}", f"{c.reason}: {c.message}") for c in status.conditions]))
@@ -47,9 +47,7 @@ def _facts(status: ModelDeploymentStatus, decision: Decision) -> list[tuple[str,
     if status.side:
         side = status.side
         ready = f"{side.ready_replicas} of {side.replicas} ready"
-        rows.append(
-            ("beside", f"{side.placement}-{side.variant}, {ready}, {float(side.share) * 100:.3g} % of requests")
-        )
+        rows.append(("beside", f"{side.placement}-{side.variant}, {ready}, {_percent(side.share)} of requests"))
     if status.desired:
         want = status.desired
         beside = f" with {want.side.placement}-{want.side.variant} x {want.side.replicas} beside" if want.side else ""
@@ -97,16 +95,23 @@ def _carried(status: ModelDeploymentStatus) -> list[str]:
         return []
     if found.source != "Measured":
         return [f"carries {_rps(found.sustainable_rps)} by {found.source.lower()}"]
-    certainty = f" (standard error {float(found.speed_uncertainty) * 100:.2g} %)" if found.speed_uncertainty else ""
+    certainty = f" (standard error {_percent(found.speed_uncertainty)})" if found.speed_uncertainty else ""
     speed = f"{found.speed_factor} of the stated speed{certainty}"
     return [f"carries {_rps(found.sustainable_rps)} as measured, {_rps(found.stated_rps)} as stated; {speed}"]
 
 
 def _answers(status: ModelDeploymentStatus) -> str:
     mean = f"{status.served_accuracy} accurate on average"
-    if status.degraded_share is None or float(status.degraded_share) == 0.0:
+    if status.degraded_share is None or _percent(status.degraded_share) == "0 %":
         return f"{mean}, all by the planned variant or better"
-    return f"{mean}, {float(status.degraded_share) * 100:.3g} % of them by a cheaper variant than planned"
+    return f"{mean}, {_percent(status.degraded_share)} of them by a cheaper variant than planned"
+
+
+def _percent(share: str) -> str:
+    try:
+        return f"{float(share) * 100:.3g} %"
+    except ValueError:  # edited by hand
+        return f"{share!r} (no number)"
 
 
 def _rps(text: str | None) -> str:

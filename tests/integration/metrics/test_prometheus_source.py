@@ -124,7 +124,7 @@ def test_demand_leaves_out_retries_as_far_as_replicas_turned_requests_away(
 
     def in_the_past() -> Reading:
         end = now().replace(microsecond=0)
-        return Value(source(url).history(end - timedelta(seconds=2), end, 1.0).windows[key].rps[-1], end)
+        return Value(source(url).history(end - timedelta(seconds=2), end, 1.0, [key]).windows[key].rps[-1], end)
 
     assert as_wanted(eventually(lambda: source(url).read(now()).offered(key), as_wanted))
     assert as_wanted(eventually(in_the_past, as_wanted))
@@ -206,7 +206,7 @@ def test_reading_goes_stale_and_in_the_end_absent_when_the_exporter_dies(program
 def test_history_is_nan_where_nothing_was_scraped_and_the_rate_where_it_was(url: str) -> None:
     eventually(lambda: source(url).read(now()).offered(BUSY), lambda r: abs((known(r) or 0) - 80) < 8)
     end = now().replace(microsecond=0)
-    read = source(url).history(end - timedelta(hours=3), end, 1.0)
+    read = source(url).history(end - timedelta(hours=3), end, 1.0, [])
     assert read.error is None
     window = read.windows[BUSY]
     assert len(window.rps) == 3 * 3600 + 1

@@ -47,6 +47,8 @@ def read_from(respond: Callable[[socket.socket], None]) -> str:
         (http(b"<html>Sign in</html>"), "got '<html>Sign in</html>', expected Prometheus's JSON"),
         (http(b""), "got '', expected Prometheus's JSON"),
         (http(b"\xff\xfe\x00"), "expected Prometheus's JSON"),
+        (http(b'{"data": {"result": ' + b"[" * 5_000), "expected Prometheus's JSON"),
+        (http(b'{"data": {"result": ' + b"9" * 5_000 + b"}}"), "expected Prometheus's JSON"),
         (http(b'{"status": "success"}'), "got JSON without data.result"),
         (http(b"[1, 2]"), "got JSON without data.result"),
         (http(b'{"data": {"result": 7}}'), "got 7, expected a list of series"),
@@ -90,6 +92,35 @@ def test_reading_is_an_error_when_the_body_inflates_beyond_bounds() -> None:
     assert "answered more than 10000 bytes" in read_from(http(bomb, headers="Content-Encoding: gzip\r\n"))
 
 
+@pytest.mark.parametrize(
+    "answer",
+    [
+        lambda turn: http(f'{{"error": "no answer between {turn} and {turn + 60}"}}'.encode(), "422 Unprocessable"),
+        lambda turn: http(f"<html>request {turn}</html>".encode(), "503 Service Unavailable"),
+        lambda turn: http(f"<html>request {turn}</html>".encode()),
+    ],
+)
+def test_message_stays_the_same_while_the_answer_is_wrong_in_the_same_way(
+    answer: Callable[[int], Callable[[socket.socket], None]],
+) -> None:
+    turn, well = 0, False
+
+    def respond(connection: socket.socket) -> None:
+        nonlocal turn
+        turn += 1
+        (http(EMPTY) if well else answer(turn))(connection)
+
+    with answering(respond) as url:
+        source = PrometheusSource(settings(url))
+        first, second = complaint(source.read(NOW)), complaint(source.read(NOW))
+        well = True
+        assert not isinstance(source.read(NOW).offered(RANKER), SourceError)
+        well = False
+        third = complaint(source.read(NOW))
+    assert first == second
+    assert first != third, "what is wrong anew is told anew"
+
+
 def test_other_queries_are_not_tried_when_prometheus_is_down() -> None:
     with socket.socket() as held:
         held.bind(("127.0.0.1", 0))  # bound and not listening: refuses
@@ -130,7 +161,7 @@ def test_only_one_query_s_readings_fail_when_only_that_query_does() -> None:
 
 def test_history_is_an_error_when_a_chunk_fails() -> None:
     with answering(http(b'{"data": {"result": [{"metric": {}, "values": []}, 3]}}')) as url:
-        read = PrometheusSource(settings(url)).history(NOW - timedelta(hours=1), NOW, 60.0)
+        read = PrometheusSource(settings(url)).history(NOW - timedelta(hours=1), NOW, 60.0, [])
     assert read.error is not None
     assert "got 3, expected a series with labels" in read.error.message
     assert not read.windows
@@ -145,6 +176,14 @@ def test_password_is_sent_and_neither_logged_nor_told_when_the_url_holds_one(cap
     assert b"Authorization: Basic YWRtaW46aHVudGVyIDI=" in seen[0]
     assert "HTTP 401" in message
     assert "hunter" not in message + caplog.text
+
+
+def test_reading_is_an_error_that_names_the_file_when_there_is_no_such_certificate(tmp_path: Path) -> None:
+    source = PrometheusSource(replace(settings("https://127.0.0.1:9"), ca_file=tmp_path / "ca.crt"))
+    assert "ca.crt" in complaint(source.read(NOW))
+    error = source.history(NOW - timedelta(hours=1), NOW, 60.0, []).error
+    assert error is not None
+    assert "ca.crt" in error.message
 
 
 def test_token_is_read_anew_when_it_rotates(tmp_path: Path) -> None:

@@ -1,6 +1,8 @@
 """The chart as Helm renders it: least privilege, restricted pods, closed values, every value documented."""
 
 import json
+import shutil
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -129,6 +131,49 @@ def test_command_is_one_the_operator_accepts(defaults: list[dict[str, Any]]) -> 
 
     assert program == "modelscaler"
     assert _parser().parse_args(arguments).prometheus_url == "http://prometheus:9090"
+
+
+def test_operator_is_told_of_a_token_and_certificates_only_when_they_are_named(
+    defaults: list[dict[str, Any]],
+) -> None:
+    from modelscaler.cli import _parser
+
+    assert not any("-file=" in argument for argument in container(defaults)["command"])
+    mounted = {"name": "prometheus", "secret": {"secretName": "prometheus"}}
+    documents = render(
+        prometheus={**REQUIRED["prometheus"], "tokenFile": "/run/token", "caFile": "/run/prometheus/ca.crt"},
+        extraVolumes=[mounted],
+        extraVolumeMounts=[{"name": "prometheus", "mountPath": "/run/prometheus", "readOnly": True}],
+    )
+    told = _parser().parse_args(container(documents)["command"][1:])
+
+    assert (str(told.prometheus_token_file), str(told.prometheus_ca_file)) == ("/run/token", "/run/prometheus/ca.crt")
+    assert mounted in only(documents, "Deployment")["spec"]["template"]["spec"]["volumes"]
+    assert [mount["mountPath"] for mount in container(documents)["volumeMounts"]] == ["/tmp", "/run/prometheus"]  # noqa: S108
+
+
+def test_notes_tell_no_password_when_the_address_holds_one(tmp_path: Path) -> None:
+    chart = tmp_path / "chart"
+    shutil.copytree(CHART, chart)
+    (chart / "templates" / "NOTES.txt").rename(chart / "notes.txt")  # Helm shows notes only where there is a cluster
+    (chart / "templates" / "notes.yaml").write_text('notes: {{ tpl (.Files.Get "notes.txt") . | quote }}')
+    told = helm(
+        "template release --show-only templates/notes.yaml",
+        {"prometheus": {"url": "https://me:s3c@ret@prometheus:9090/p"}},
+        chart,
+    ).stdout
+
+    assert "It reads load from https://prometheus:9090/p." in told
+    assert "s3c" not in told
+
+
+def test_resources_are_those_that_the_readme_tells() -> None:
+    resources = yaml.safe_load((CHART / "values.yaml").read_text())["resources"]
+    told = (
+        f"{resources['requests']['cpu']} CPU, {resources['requests']['memory']}; limit {resources['limits']['memory']}"
+    )
+
+    assert f"| `resources` | {told} |" in (CHART / "README.md").read_text()
 
 
 def test_digest_wins_over_the_tag_when_both_are_given() -> None:

@@ -144,6 +144,18 @@ def test_standby_takes_over_at_once_when_the_holder_released(leases: FakeLeases,
     assert second.attempt() is None
 
 
+def test_lease_of_another_is_left_alone_when_it_was_taken_while_the_holder_slept(
+    leases: FakeLeases, clock: Clock
+) -> None:
+    sleeper, other = candidate(leases, clock, "a"), candidate(leases, Clock(), "b")
+    assert sleeper.attempt() is None
+    assert leases.stored is not None
+    leases.stored["spec"]["holderIdentity"] = ""
+    assert other.attempt() is None  # by its own clock: the sleeper's stood still
+    sleeper.release()
+    assert leases.stored["spec"]["holderIdentity"] == "b"
+
+
 def test_renewal_age_counts_from_the_start_of_the_request_when_the_server_is_slow(
     leases: FakeLeases, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -4,11 +4,12 @@ import asyncio
 import contextlib
 import threading
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 
 import pytest
 
 from modelscaler.cluster.errors import ApiCallError
-from modelscaler.cluster.writes import CONCURRENCY, Priority, Write, WriteQueue
+from modelscaler.cluster.writes import CONCURRENCY, LONGEST_WAIT_SECONDS, Priority, Write, WriteQueue
 
 Made = list[str]
 
@@ -121,10 +122,33 @@ async def test_write_is_given_up_when_the_server_refuses_it(harness: Harness) ->
     assert 422 in harness.reports
 
 
-async def test_busy_tells_of_waiting_and_running_writes_when_asked_by_prefix(harness: Harness) -> None:
-    harness.queue.submit(harness.write("ranker-cpu-int8"))
-    assert harness.queue.busy("ns", "ranker")
-    assert not harness.queue.busy("ns", "other")
+async def test_others_are_written_when_one_write_fails_in_a_way_that_nobody_foresaw(harness: Harness) -> None:
+    def odd() -> None:
+        raise TypeError("a field of another type")
+
+    def unreadable(_: object) -> None:
+        raise KeyError("metadata")
+
+    harness.queue.submit(harness.write("odd", call=odd))
+    harness.queue.submit(replace(harness.write("unreadable"), done=unreadable))
+    for number in range(CONCURRENCY):
+        harness.queue.submit(harness.write(f"good{number}"))
     async with running(harness):
         pass
-    assert not harness.queue.busy("ns", "ranker")
+    assert {f"good{number}" for number in range(CONCURRENCY)} < set(harness.made)
+    assert len(harness.reports) == CONCURRENCY + 2
+    assert harness.reports.count(None) == CONCURRENCY
+
+
+async def test_a_worker_waits_no_longer_than_a_while_when_a_proxy_names_an_hour(harness: Harness) -> None:
+    failures = [ApiCallError("down for maintenance", status=503, retry_after_seconds=3600.0)]
+
+    def flaky() -> None:
+        if failures:
+            raise failures.pop(0)
+
+    harness.queue.submit(harness.write("w", call=flaky))
+    async with running(harness):
+        pass
+    assert harness.slept == [LONGEST_WAIT_SECONDS]
+    assert harness.made == ["w"]

@@ -223,6 +223,16 @@ async def test_unit_is_not_free_before_the_pods_of_a_deleted_modeldeployment_are
     assert await rig.replicas(wanting(), after_seconds=1.0) == (1, GrantReason.AS_WANTED)
 
 
+async def test_last_count_holds_when_a_node_says_what_nobody_foresaw() -> None:
+    rig = Rig()
+    before = await rig.replicas(wanting())
+    odd = node()
+    odd["status"]["allocatable"] = [GPU]
+    rig.calls.found["Node"] = [odd]
+    assert await rig.replicas(wanting()) == before
+    assert rig.telemetry.registry.get_sample_value("modelscaler_errors_total", {"where": "accelerators"}) == 1.0
+
+
 async def test_nobody_gets_more_when_nothing_was_counted_yet() -> None:
     rig = Rig()
     rig.calls.broken = True

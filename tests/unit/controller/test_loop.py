@@ -2,7 +2,7 @@
 
 import asyncio
 import itertools
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager
 from copy import deepcopy
 from datetime import UTC, datetime, timedelta
@@ -24,8 +24,17 @@ from modelscaler.controller.mirror import Mirror
 from modelscaler.controller.profiles import Profiles
 from modelscaler.controller.telemetry import Telemetry
 from modelscaler.controller.tuning import SelfTuning
-from modelscaler.domain import Absent, LoadWindow, PolicySettings, Reading, SourceError, Value, WorkloadKey
-from modelscaler.forecast.service import Forecasting, ForecastingSettings
+from modelscaler.domain import (
+    Absent,
+    LoadWindow,
+    PolicySettings,
+    QuantileForecast,
+    Reading,
+    SourceError,
+    Value,
+    WorkloadKey,
+)
+from modelscaler.forecast.service import Forecasting, ForecastingSettings, Requests
 from modelscaler.metrics.source import FleetMetrics, HistoryRead
 from modelscaler.render import RenderDefaults
 from modelscaler.replay.selftuning.jobs import Recommendation, TuningJob
@@ -39,6 +48,7 @@ class FakeCluster:
     def __init__(self) -> None:
         self.objects: dict[tuple[str, str], dict[str, Any]] = {}
         self.autoscalers: list[dict[str, Any]] = []
+        self.unlisted: set[str] = set()
         self.serves_routes = True
         self.events: list[dict[str, Any]] = []
         self.writes: list[tuple[str, str]] = []
@@ -78,6 +88,8 @@ class FakeCluster:
     def list(self, kind: str, selector: str = "", field_selector: str = "") -> Listing:
         if kind == "HTTPRoute" and not self.serves_routes:
             raise ApiCallError("the server could not find the requested resource", status=404)
+        if kind in self.unlisted:
+            raise ApiCallError(f"list {kind}s: 503 overloaded", status=503)
         if kind == "HorizontalPodAutoscaler":
             return Listing(tuple(self.autoscalers), 0)
         return Listing(tuple(body for (of, _), body in self.objects.items() if of == kind), next(self._versions))
@@ -97,6 +109,7 @@ class FakeSource:
         self.offered: Reading = Absent()
         self.served: dict[tuple[str, str], float] = {}
         self.reads = 0
+        self.remembered: list[list[str]] = []
         self.on_read: Callable[[], None] = lambda: None
 
     def read(self, now: datetime) -> FleetMetrics:
@@ -105,7 +118,10 @@ class FakeSource:
         rows = self.offered if isinstance(self.offered, SourceError) else {WorkloadKey("shop", "ranker"): self.offered}
         return FleetMetrics(offered_rps=rows, served_rows={WorkloadKey("shop", "ranker"): self.served})
 
-    def history(self, start: datetime, end: datetime, step_seconds: float) -> HistoryRead:
+    def history(
+        self, start: datetime, end: datetime, step_seconds: float, keys: Collection[WorkloadKey]
+    ) -> HistoryRead:
+        self.remembered += [sorted(key.name for key in keys)]
         return HistoryRead()
 
 
@@ -129,10 +145,22 @@ class InstantTuner:
         """Nothing runs."""
 
 
+class BrokenForecasting(Forecasting):
+    """Fails where nobody foresaw it, from a time on."""
+
+    broken = False
+
+    def forecast(self, now: datetime, requests: Requests) -> dict[WorkloadKey, QuantileForecast | None]:
+        if self.broken:
+            raise FloatingPointError("overflow encountered in multiply")
+        return super().forecast(now, requests)
+
+
 class Harness:
     def __init__(self, tuner: InstantTuner | None = None) -> None:
         self.cluster = FakeCluster()
         self.source = FakeSource()
+        self.forecasting = BrokenForecasting(ForecastingSettings(step_seconds=15.0))
         self.now = START
         self.seconds = 0.0
         self.failed: list[str] = []
@@ -143,7 +171,7 @@ class Harness:
         self.loop = Loop(
             calls=calls,
             mirror=mirror,
-            fleet=Fleet(self.source, Forecasting(ForecastingSettings(step_seconds=15.0)), mirror, 15.0, 15.0),
+            fleet=Fleet(self.source, self.forecasting, mirror, 15.0, 15.0),
             profiles=Profiles(calls),
             accelerators=Accelerators(calls, mirror, Telemetry(), counts_nodes=True, monotonic=lambda: self.seconds),
             writes=self.writes,
@@ -506,3 +534,62 @@ async def test_second_pool_gets_its_share_when_it_is_ready_and_no_request_when_i
         assert harness.cluster.objects["Deployment", "ranker-cpu-full"]["spec"]["replicas"] == 0
         assert harness.cluster.objects["Deployment", "ranker-gpu-full"]["spec"]["replicas"] == 1
         assert harness.failed == []
+
+
+async def test_decisions_go_on_when_a_later_full_list_fails() -> None:
+    async with running(Harness()) as harness:
+        harness.deploy(**{"spec.scaling": {"minReplicas": 1, "maxReplicas": 5}})
+        await harness.tick()
+        harness.cluster.unlisted = {"Pod"}
+        harness.source.offered = Value(500.0, START)
+        await harness.tick(seconds=400.0)
+        assert harness.status["desired"]["replicas"] > 1
+        assert harness.loop.ticked_at == harness.seconds
+
+
+async def test_nothing_is_decided_when_the_first_full_list_fails() -> None:
+    async with running(Harness()) as harness:
+        harness.deploy()
+        harness.cluster.unlisted = {"Pod"}
+        with pytest.raises(ApiCallError):
+            await harness.tick()
+        assert harness.cluster.writes == []
+
+
+async def test_nothing_of_the_old_one_counts_when_a_modeldeployment_is_made_anew_under_its_name() -> None:
+    harness = Harness(InstantTuner())
+    harness.deploy(**{"metadata.uid": "first"})
+    await harness.loop.tick()
+    harness.mirror.drop("ModelDeployment", harness.cluster.objects["ModelDeployment", "ranker"])
+    harness.deploy(**{"metadata.uid": "second"})
+    await harness.loop._early_pass()
+    async with running(harness):
+        await harness.settled()
+        assert [event["reason"] for event in harness.cluster.events] == ["FirstPlan", "FirstPlan"]
+        assert harness.cluster.events[-1]["regarding"]["uid"] == "second"
+        assert harness.status["desired"]["replicas"] == 1
+
+
+async def test_history_is_asked_for_once_and_only_of_who_is_new() -> None:
+    async with running(Harness()) as harness:
+        harness.deploy(name="first")
+        await harness.tick()
+        harness.deploy(name="second")
+        await harness.tick()
+        await harness.tick()
+        assert harness.source.remembered == [["first"], ["second"]]
+
+
+async def test_measured_load_is_planned_for_when_forecasting_fails() -> None:
+    async with running(Harness()) as harness:
+        harness.deploy(**{"spec.scaling": {"minReplicas": 1, "maxReplicas": 5}})
+        harness.source.offered = Value(20.0, START)
+        await harness.tick()
+        await harness.tick()
+        assert harness.status["forecast"]["method"]
+        harness.forecasting.broken = True
+        harness.source.offered = Value(500.0, START)
+        await harness.tick()
+        assert harness.status["desired"]["replicas"] > 1
+        assert harness.condition("ForecastHealthy")["status"] == "False"
+        assert "forecast" not in harness.status

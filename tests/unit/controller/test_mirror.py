@@ -146,6 +146,36 @@ def test_start_is_not_measured_when_the_pod_restarted(mirror: Mirror) -> None:
     assert mirror.starts_seconds(KEY, POOL) == []
 
 
+def test_start_is_not_measured_again_when_a_pod_lost_its_readiness_and_has_it_back(mirror: Mirror) -> None:
+    mirror.absorb("Pod", pod(version=1))
+    mirror.absorb("Pod", pod(version=2, ready_at="2026-01-01T00:00:12Z"))
+    mirror.absorb("Pod", pod(version=3))
+    mirror.absorb("Pod", pod(version=4, ready_at="2026-01-04T00:00:00Z"))
+    mirror.absorb("Pod", pod(version=5))
+    mirror.absorb("Pod", pod(version=6, ready_at="2026-01-05T00:00:00Z"))
+    assert mirror.starts_seconds(KEY, POOL) == [12.0]
+
+
+def test_start_is_not_measured_when_readiness_came_back_between_two_looks(mirror: Mirror) -> None:
+    mirror.absorb("Pod", pod(version=2, ready_at="2026-01-01T00:00:12Z"))
+    mirror.absorb("Pod", pod(version=4, ready_at="2026-01-04T00:00:00Z"))
+    mirror.absorb("Pod", pod(version=5, ready_at="2026-01-04T00:00:00Z"))
+    assert mirror.starts_seconds(KEY, POOL) == [12.0]
+
+
+def test_nothing_is_kept_of_modeldeployments_that_are_gone(mirror: Mirror) -> None:
+    for number in range(5):
+        entry = {**model_deployment(), "metadata": {**model_deployment()["metadata"], "name": f"ranker{number}"}}
+        mirror.absorb("ModelDeployment", entry)
+        found = pod(ready_at="2026-01-01T00:00:12Z")
+        found["metadata"]["labels"]["modelscaler.dev/deployment"] = f"ranker{number}"
+        mirror.drop("ModelDeployment", entry)
+        mirror.absorb("Pod", found)
+        mirror.drop("Pod", {"metadata": {**found["metadata"], "resourceVersion": "2"}})
+        found["metadata"]["resourceVersion"] = "3"
+    assert [table for table in (mirror._pods, mirror._starts) if table] == []
+
+
 @pytest.mark.parametrize("kind", ["Deployment", "Service", "Pod"])
 def test_object_without_our_labels_is_passed_over_when_fed(mirror: Mirror, kind: Any) -> None:
     mirror.absorb(kind, {"metadata": {"name": "x", "namespace": "shop", "uid": "u", "resourceVersion": "1"}})

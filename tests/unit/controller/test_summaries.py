@@ -96,3 +96,15 @@ def test_cold_start_runs_from_created_to_ready_when_ready() -> None:
 def test_unready_time_runs_from_the_loss_of_readiness_when_a_pod_was_ready_before() -> None:
     seen = observe_pool(DEPLOYMENT, [pod(conditions={"Ready": ("False", "")})], [], NOW)
     assert seen.unready_seconds == 30.0
+
+
+@pytest.mark.parametrize(("started_at", "measured"), [("2025-12-31T23:59:10Z", True), ("2025-12-31T22:59:10Z", False)])
+def test_cold_start_is_known_when_the_pod_was_ready_no_later_than_its_startup_probe_allows(
+    started_at: str, measured: bool
+) -> None:
+    found = body(conditions=READY)
+    found["spec"] = {"containers": [{"startupProbe": {"periodSeconds": 1, "failureThreshold": 600}}]}
+    found["status"]["containerStatuses"][0]["state"] = {"running": {"startedAt": started_at}}
+    summary = pod_from(found)
+    assert summary is not None
+    assert (summary.start_seconds is not None) == measured

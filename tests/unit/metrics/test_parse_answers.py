@@ -29,6 +29,10 @@ def test_sample_is_read_when_the_answer_is_prometheus_s() -> None:
         ([1.0], "got [1.0], expected a time and a number"),
         ("7", "got '7', expected a time and a number"),
         (None, "got None, expected a time and a number"),
+        ([1.0, 10**400], "got 1000000000"),
+        ([10**400, "1"], "got 1000000000"),
+        ([float("nan"), "1"], "got the time nan, expected a finite one"),
+        ([float("inf"), "1"], "got the time inf, expected a finite one"),
     ],
 )
 def test_only_its_own_reading_fails_when_a_number_is_bad(value: Any, said: str) -> None:

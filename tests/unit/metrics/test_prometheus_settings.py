@@ -1,9 +1,11 @@
 import subprocess
 import sys
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 
+from modelscaler.domain import WorkloadKey
 from modelscaler.metrics import queries
 from modelscaler.metrics.prometheus import PrometheusSettings
 
@@ -49,8 +51,8 @@ def test_queries_stay_six_and_grouped_when_windows_are_fractions_of_a_second() -
 
 
 def test_no_request_falls_between_two_steps_when_steps_are_longer_than_the_window() -> None:
-    assert "[300000ms]" in queries.past(step_seconds=300.0, rate_window_seconds=60.0)
-    assert "[60000ms]" in queries.past(step_seconds=15.0, rate_window_seconds=60.0)
+    assert "[300000ms]" in queries.past(300.0, 60.0, [])
+    assert "[60000ms]" in queries.past(15.0, 60.0, [])
 
 
 def test_no_analytics_library_is_loaded_when_the_source_is_imported() -> None:
@@ -58,3 +60,17 @@ def test_no_analytics_library_is_loaded_when_the_source_is_imported() -> None:
         "import modelscaler.metrics.prometheus, sys; sys.exit(any(m in sys.modules for m in ('pandas', 'matplotlib')))"
     )
     assert subprocess.run([sys.executable, "-c", program], check=False, timeout=60).returncode == 0
+
+
+def test_history_is_asked_for_by_name_when_few_are_meant_and_of_all_when_many_are() -> None:
+    keys = [WorkloadKey("shop", "ranker"), WorkloadKey("shop", "tagger")]
+    few = queries.past(15.0, 60.0, keys)
+    assert few.count('{modeldeployment_namespace=~"shop", modeldeployment=~"ranker|tagger"}') == few.count("_total")
+    many = [WorkloadKey("shop", f"ranker{number}") for number in range(queries.MOST_NAMED + 1)]
+    assert queries.past(15.0, 60.0, many) == queries.past(15.0, 60.0, [])
+    assert 'modeldeployment!=""' in queries.past(15.0, 60.0, [])
+
+
+def test_query_fits_an_address_when_names_are_as_long_as_they_may_be() -> None:
+    longest = [WorkloadKey(f"{number}{'n' * 62}", f"{'d' * 39}{number}") for number in range(queries.MOST_NAMED)]
+    assert len(quote(queries.past(15.0, 60.0, longest))) < 8_000

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 import builders
-from modelscaler.api.v1alpha1 import ModelDeploymentStatus
+from modelscaler.api.v1alpha1 import Condition, ModelDeploymentStatus
 from modelscaler.api.words import Binding, ConditionReason, GrantReason
 from modelscaler.cli import main
 from modelscaler.controller.decide import Inputs, Settings, decide
@@ -147,6 +147,26 @@ def test_no_more_than_eight_candidates_are_told() -> None:
     told = candidates_status(weigh(*arguments), plan(*arguments)[0])
 
     assert [one.placement for one in told] == [f"p{number}" for number in range(8)]
+
+
+def test_conditions_are_told_when_there_was_no_decision_yet() -> None:
+    refused = Condition(
+        type="Accepted",
+        status="False",
+        reason="InvalidSpec",
+        message="spec.scaling.maxReplicas: got 1, expected at least minReplicas",
+        observed_generation=1,
+        last_transition_time="2026-01-01T00:00:00Z",
+    )
+    told = explain("shop/ranker", ModelDeploymentStatus(conditions=[refused]))
+    assert told.startswith("shop/ranker: no decision yet\n")
+    assert "Accepted=False  InvalidSpec: spec.scaling.maxReplicas: got 1" in told
+
+
+def test_figures_are_told_as_they_are_when_they_were_edited_by_hand() -> None:
+    status = decided(300.0)
+    told = explain("x", status.model_copy(update={"served_accuracy": "0.9", "degraded_share": "little"}))
+    assert "0.9 accurate on average, 'little' (no number) of them by a cheaper variant" in told
 
 
 @pytest.mark.parametrize("wrapped", [False, True])

@@ -161,7 +161,7 @@ def test_resource_is_read_with_a_lenient_status_when_the_status_is_from_another_
     assert status.load is None
 
 
-@pytest.mark.parametrize("body", [None, {}, [], "broken", {"conditions": "none"}, {"active": {}, "policy": 3}])
+@pytest.mark.parametrize("body", [None, {}, [], "broken", {"conditions": "none"}, {"active": {}, "policy": 3}, {1: 2}])
 def test_status_is_empty_when_nothing_in_it_can_be_read(body: Any) -> None:
     assert parse_status(body) == parse_status({})
 

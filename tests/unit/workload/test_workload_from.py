@@ -2,6 +2,7 @@ from datetime import date
 from typing import Any
 
 import pytest
+import yaml
 
 from modelscaler.domain import (
     DirectionRules,
@@ -151,8 +152,14 @@ spec:
 """
 
 
-def test_file_is_fine_when_its_modeldeployments_are() -> None:
-    assert check_file(GOOD, "ranker.yaml") == []
+def as_list(text: str) -> str:
+    """Return documents as `kubectl get -o yaml` prints several."""
+    return yaml.safe_dump({"apiVersion": "v1", "kind": "List", "items": list(yaml.safe_load_all(text))})
+
+
+@pytest.mark.parametrize("text", [GOOD, as_list(GOOD), "kind: List\nitems: 7\n", "7", ""])
+def test_file_is_fine_when_its_modeldeployments_are(text: str) -> None:
+    assert check_file(text, "ranker.yaml") == []
 
 
 def test_every_problem_is_listed_when_a_file_has_several() -> None:
@@ -170,6 +177,8 @@ def test_every_problem_is_listed_when_a_file_has_several() -> None:
         ("a: [", "no YAML"),
         (GOOD.replace("variant: full", "variant: tiny"), "a name from spec.variants (full)"),
         (GOOD.replace("metadata: {name: ranker}", "metadata: 7"), "ModelDeployment without a name: metadata: got 7"),
+        (GOOD.replace("v1alpha1", "v1"), "apiVersion: got 'modelscaler.dev/v1', expected modelscaler.dev/v1alpha1"),
+        (as_list(GOOD.replace('"0.2"', '"-1"')), "spec.placements[0].hourlyCost: got '-1'"),
         (GOOD.split("spec:", maxsplit=1)[0], "spec.model: missing"),
         (GOOD.split("spec:", maxsplit=1)[0] + "spec: none\n", "spec: got 'none'"),
     ],

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
+import yaml
 from kubernetes import client
 from kubernetes import config as untyped_config
 
@@ -35,9 +36,10 @@ def connect(kubeconfig: str | None = None, context: str | None = None) -> client
             config.load_incluster_config(client_configuration=configuration)
         else:
             config.load_kube_config(config_file=kubeconfig, context=context, client_configuration=configuration)
-    except config.ConfigException as error:
+    except (config.ConfigException, yaml.YAMLError, OSError) as error:
+        why = " ".join(str(error).split()).rstrip(".")
         raise ConnectionSettingsError(
-            f"no API server to talk to: {error}. Run inside a pod with a service account, or pass --kubeconfig FILE"
+            f"no API server to talk to: {why}. Run inside a pod with a service account, or pass --kubeconfig FILE"
         ) from error
     configuration.retries = 0
     return client.ApiClient(configuration)

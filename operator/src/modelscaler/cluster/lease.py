@@ -98,12 +98,14 @@ class LeaderLease:
         return None
 
     def release(self) -> None:
-        """Give the lease up so that a standby need not wait; best effort, on the way out."""
+        """Give the lease up so that a standby need not wait; best effort, on the way out. That of another is left alone."""
         if not self.holds:
             return
         self._renewed_at = None
         try:
-            self._write(self._read(), "")
+            body = self._read()
+            if body["spec"]["holderIdentity"] == self.identity:
+                self._write(body, "")
         except (ApiException, HTTPError, OSError, ValueError, KeyError):
             return
 

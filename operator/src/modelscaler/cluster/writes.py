@@ -21,6 +21,8 @@ CONCURRENCY = 4
 MAX_ATTEMPTS = 6
 FIRST_BACKOFF_SECONDS = 0.5
 LONGEST_BACKOFF_SECONDS = 10.0
+LONGEST_WAIT_SECONDS = 30.0
+"""Whatever the server asks for: a worker that waits writes nothing for anybody."""
 
 Slot: TypeAlias = tuple[str, ...]
 Result: TypeAlias = dict[str, Any] | None
@@ -78,10 +80,6 @@ class WriteQueue:
         self._idle.clear()
         self._offer(write)
 
-    def busy(self, namespace: str, name_prefix: str) -> bool:
-        """Tell whether a write under a namespace and a name prefix waits or is under way."""
-        return any(s[1] == namespace and s[2].startswith(name_prefix) for s in (*self._waiting, *self._running))
-
     async def drained(self) -> None:
         """Wait until nothing waits and nothing runs."""
         await self._idle.wait()
@@ -126,16 +124,19 @@ class WriteQueue:
         for attempt in range(MAX_ATTEMPTS):
             self._guard()
             try:
-                result = await asyncio.to_thread(write.call)
+                write.done(await asyncio.to_thread(write.call))
             except ApiCallError as error:
                 self._report(write, error)
                 if not error.transient or write.slot in self._waiting or attempt == MAX_ATTEMPTS - 1:
                     log.warning("gave up: %s", error)
                     return
-                await self._sleep(error.retry_after_seconds or backoff_seconds(attempt))
+                await self._sleep(min(error.retry_after_seconds or backoff_seconds(attempt), LONGEST_WAIT_SECONDS))
+            except Exception as error:  # one object that nobody foresaw must not end the writing of all others
+                self._report(write, ApiCallError(f"{write.slot}: {error!r}"))
+                log.exception("gave up: %s", write.slot)
+                return
             else:
                 self._report(write, None)
-                write.done(result)
                 return
 
 

@@ -11,7 +11,6 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from modelscaler.cluster.calls import ClusterCalls
-from modelscaler.cluster.errors import ApiCallError
 from modelscaler.controller.counting import has_units, node_units, quota_units, requested
 from modelscaler.controller.decide import names_accelerators, shares_accelerators
 from modelscaler.controller.mirror import Mirror
@@ -144,9 +143,14 @@ class Accelerators:
         done, self._counting = self._counting, None
         try:
             self._census = done.result()
-        except (ApiCallError, ValueError, KeyError, TypeError) as error:
+        except Exception as error:  # whatever a node, a pod or a quota holds
             self._telemetry.errors.labels("accelerators").inc()
-            log.warning("accelerators cannot be counted, keeping the last count for %g s: %s", TRUSTED_SECONDS, error)
+            log.warning(
+                "accelerators cannot be counted, keeping the last count for %g s: %s: %s",
+                TRUSTED_SECONDS,
+                type(error).__name__,
+                error,
+            )
         else:
             self._counted_at = self._tried_at
 

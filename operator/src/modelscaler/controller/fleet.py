@@ -61,7 +61,7 @@ class Fleet:
             return
         lookback = max(float(e.resource.spec.scaling.forecast.lookback_seconds) for e in new if e.resource)
         for start, end in spans(now - timedelta(seconds=lookback), now, self._step_seconds, len(entries)):
-            history = self._source.history(start, end, self._step_seconds)
+            history = self._source.history(start, end, self._step_seconds, [entry.key for entry in new])
             if history.error is not None:
                 log.warning("no history yet: %s", history.error.message)
                 return
@@ -77,7 +77,11 @@ class Fleet:
         }
 
     def advance(self, requests: Requests, now: datetime) -> None:
-        """Add this tick's readings to the history and forecast every ModelDeployment in one batch; takes CPU time."""
+        """Add this tick's readings to the history and forecast every ModelDeployment in one batch; takes CPU time.
+
+        Should it fail, there is no forecast, and what is measured is planned for.
+        """
+        self._forecasts = {}
         assert self._metrics is not None  # noqa: S101 - the loop reads first
         self._forecasting.poll()
         for key in requests:

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
+from typing import Final
 
 from modelscaler.api.v1alpha1 import ModelDeploymentStatus
 from modelscaler.capacity.measured import Measured
@@ -34,6 +35,8 @@ log = logging.getLogger(__name__)
 LIST_DIFF_SECONDS = 300.0
 CONFLICT_CHECK_SECONDS = 60.0
 DEBOUNCE_SECONDS = 0.1
+NEVER: Final = float("-inf")
+LISTED: Final[tuple[MirroredKind, ...]] = ("ModelDeployment", "Deployment", "Service", "Pod")
 
 
 class Loop:
@@ -73,8 +76,8 @@ class Loop:
         self._dirty: set[WorkloadKey] = set()
         self._woken = asyncio.Event()
         self._scaled: dict[Target, str] = {}
-        self._listed_at = self._checked_at = float("-inf")
-        self._known: set[WorkloadKey] = set()
+        self._listed_at = self._checked_at = NEVER
+        self._known: dict[WorkloadKey, str] = {}
         self._decided: dict[WorkloadKey, ModelDeploymentStatus] = {}
         self._measured: dict[WorkloadKey, Measured | None] = {}
         self.ticked_at: float | None = None
@@ -104,8 +107,9 @@ class Loop:
             if relisted or self._routes.wanted(entries):
                 await self._read_routes()
             await asyncio.to_thread(self._fleet.read, now)
-            await asyncio.to_thread(self._fleet.remember, entries, now)
-            await asyncio.to_thread(self._fleet.advance, self._fleet.requests(entries), now)
+            await self._guarded("history", asyncio.to_thread(self._fleet.remember, entries, now))
+            await self._guarded("forecast", asyncio.to_thread(self._fleet.advance, self._fleet.requests(entries), now))
+            self._profiles.keep(entries)
             await asyncio.to_thread(self._profiles.refresh, self._profiles.due(entries))
             await self._share_accelerators(new_readings=True)
             self._pass([entry.key for entry in entries], new_readings=True)
@@ -160,9 +164,7 @@ class Loop:
     async def _relist_when_due(self) -> bool:
         due = self._monotonic() - self._listed_at >= LIST_DIFF_SECONDS
         if due:
-            for kind in ("ModelDeployment", "Deployment", "Service", "Pod"):
-                await self._relist(kind)
-            self._listed_at = self._monotonic()
+            await self._relist_all()
         if self._monotonic() - self._checked_at >= CONFLICT_CHECK_SECONDS:
             await self._check_conflicts()
         return due
@@ -173,6 +175,23 @@ class Loop:
         except ApiCallError as error:
             self._telemetry.errors.labels("routes").inc()
             log.warning("cannot list HTTPRoutes, keeping the last answer: %s", error)
+
+    async def _relist_all(self) -> None:
+        """List what is watched; once all of it is known, watches alone will do until the next try.
+
+        Raises:
+            ApiCallError: Nothing was ever listed, so that nothing can be decided.
+        """
+        try:
+            for kind in LISTED:
+                await self._relist(kind)
+        except ApiCallError as error:
+            if self._listed_at == NEVER:
+                raise
+            self._telemetry.errors.labels("lists").inc()
+            log.warning("cannot compare with full lists, going on with what is watched: %s", error)
+        else:
+            self._listed_at = self._monotonic()
 
     async def _relist(self, kind: MirroredKind) -> None:
         selector = "" if kind == "ModelDeployment" else self._child_selector
@@ -192,15 +211,20 @@ class Loop:
         self._checked_at = self._monotonic()
 
     def _pass(self, keys: Iterable[WorkloadKey], new_readings: bool) -> None:
+        self._forget_gone()
         for key in sorted(keys):
             try:
                 self._one(key, new_readings)
             except Exception:
                 self._telemetry.errors.labels("decision").inc()
                 log.exception("%s: no decision", key)
-        known = set(self._mirror.keys())
-        for gone in self._known - known:
+
+    def _forget_gone(self) -> None:
+        """Drop what is known of ModelDeployments that are gone, also where there is another of that name by now."""
+        known = {entry.key: entry.uid for entry in self._entries(self._mirror.keys())}
+        for gone in [key for key, uid in self._known.items() if known.get(key) != uid]:
             self._fleet.forget(gone)
+            self._decided.pop(gone, None)
             self._measured.pop(gone, None)
             self._tuning.forget(gone)
             self._telemetry.forget(gone)

@@ -124,9 +124,10 @@ class Mirror:
         old = siblings.get(name)
         if old is not None and old.version >= new.version:
             return
-        siblings[name] = new
         if isinstance(new, PodSummary):
+            new = replace(new, ready_before=new.ready_before or _was_ready_before(old, new))
             self._note_start(old, new)
+        siblings[name] = new
         if old is None or replace(old, version=0) != replace(new, version=0):
             self._on_change(new.owner)
 
@@ -138,13 +139,22 @@ class Mirror:
         if kind == "ModelDeployment":
             entry = self._entries.pop(name, None)
             if entry:
-                for pool in [key for key in self._starts if key[0] == entry.key]:
-                    del self._starts[pool]
+                self._forget_starts(entry.key)
                 self._on_change(entry.key)
             return
-        for owner, siblings in self._table(kind).items():
-            if owner.namespace == name[0] and siblings.pop(name[1], None) is not None:
-                self._on_change(owner)
+        table = self._table(kind)
+        owners = [owner for owner, siblings in table.items() if owner.namespace == name[0] and name[1] in siblings]
+        for owner in owners:
+            del table[owner][name[1]]
+            if not table[owner]:
+                del table[owner]
+            if self.entry(owner) is None:
+                self._forget_starts(owner)
+            self._on_change(owner)
+
+    def _forget_starts(self, owner: WorkloadKey) -> None:
+        for pool in [key for key in self._starts if key[0] == owner]:
+            del self._starts[pool]
 
     def _known(self, kind: MirroredKind) -> Iterator[tuple[ObjectName, int]]:
         if kind == "ModelDeployment":
@@ -162,6 +172,11 @@ class Mirror:
         }
         table: dict[WorkloadKey, dict[str, Any]] = tables[kind]
         return table
+
+
+def _was_ready_before(old: PodSummary | None, new: PodSummary) -> bool:
+    """Tell whether a pod that we knew has lost its readiness since it was first ready."""
+    return old is not None and (old.ready_before or (old.ready_at is not None and old.ready_at != new.ready_at))
 
 
 _SUMMARISE: dict[str, Callable[[Body], Any]] = {

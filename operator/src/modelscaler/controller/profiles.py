@@ -1,5 +1,6 @@
 """Stored capacity profiles: ConfigMaps read by name, now and then, off the event loop."""
 
+import logging
 import time
 from collections.abc import Callable
 
@@ -11,6 +12,8 @@ from modelscaler.controller.decide import Trouble
 from modelscaler.controller.summaries import Entry
 from modelscaler.workload import InvalidSpec, parse_profile
 from modelscaler.workload.files import PROFILE_KEY
+
+log = logging.getLogger(__name__)
 
 REFRESH_SECONDS = 60.0
 RETRY_SECONDS = 5.0
@@ -36,11 +39,20 @@ class Profiles:
         """Read these ConfigMaps; blocking."""
         for name in names:
             trouble = self._refresh_one(name)
-            if trouble:
-                self._trouble[name] = trouble
-            else:
+            if trouble is None:
                 self._trouble.pop(name, None)
+            else:
+                if name in self._read and self._trouble.get(name) != trouble:
+                    log.warning("%s; the last good one counts", trouble.message)
+                self._trouble[name] = trouble
             self._due_at[name] = self._monotonic() + (RETRY_SECONDS if trouble else REFRESH_SECONDS)
+
+    def keep(self, entries: list[Entry]) -> None:
+        """Forget what none of all ModelDeployments names any more."""
+        named = {_config_map(entry) for entry in entries}
+        for gone in [name for name in self._due_at if name not in named]:
+            for known in (self._read, self._trouble, self._due_at):
+                known.pop(gone, None)
 
     def of(self, entry: Entry) -> tuple[tuple[CapacityEntry, ...] | None, Trouble | None]:
         """Return an entry's profile (None: it names none) and why it cannot be had (None: it can)."""

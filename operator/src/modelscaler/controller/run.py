@@ -45,6 +45,7 @@ class RunSettings:
     """What `modelscaler run` was told.
 
     `namespace` None: the whole cluster; `state_directory` None: nothing is kept; `tuning_seconds` of one self-tuning, 0: none.
+    `prometheus_token_file` holds a bearer token, `prometheus_ca_file` the certificates to trust; None: no token, the system's.
     """
 
     prometheus_url: str
@@ -63,7 +64,9 @@ class RunSettings:
     kubeconfig: str | None
     context: str | None
     accelerator_supply: NodeSupply = NodeSupply.EXISTING
-    tuning_seconds: float = 600.0
+    tuning_seconds: float = 1800.0
+    prometheus_token_file: Path | None = None
+    prometheus_ca_file: Path | None = None
 
     @property
     def lead_seconds(self) -> float:
@@ -94,9 +97,16 @@ class Operator:
         self._stop = asyncio.Event()
 
     async def run(self) -> None:
-        """Serve health, campaign, lead; return when told to stop by SIGTERM or SIGINT."""
+        """Serve health, campaign, lead; return when told to stop by SIGTERM or SIGINT.
+
+        Raises:
+            SettingsError: There is nowhere to listen.
+        """
         self._heed_signals()
-        server = await health.serve(self._chosen.bind, self._telemetry.registry, self._ailment, self._unready)
+        try:
+            server = await health.serve(self._chosen.bind, self._telemetry.registry, self._ailment, self._unready)
+        except OSError as error:
+            raise SettingsError(f"--bind {self._chosen.bind}: {error}") from error
         self._leadership.start()
         try:
             if await self._elected():
@@ -199,7 +209,13 @@ class Operator:
 
 def _source(chosen: RunSettings, telemetry: Telemetry) -> PrometheusSource:
     try:
-        reading = PrometheusSettings(chosen.prometheus_url, chosen.rate_window_seconds, chosen.stale_after_seconds)
+        reading = PrometheusSettings(
+            chosen.prometheus_url,
+            chosen.rate_window_seconds,
+            chosen.stale_after_seconds,
+            ca_file=chosen.prometheus_ca_file,
+            token_file=chosen.prometheus_token_file,
+        )
     except ValueError as error:
         raise SettingsError(f"--prometheus-url, --rate-window or --stale-after: {error}") from error
     return PrometheusSource(reading, on_query=telemetry.promql_queries.inc)

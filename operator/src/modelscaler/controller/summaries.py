@@ -28,6 +28,8 @@ FAILING_WAITS = frozenset(
     }
 )
 START_PERCENTILE = 0.9
+PROBE_SLACK_SECONDS = 30.0
+"""After the start-up probe's last try the readiness probe has its turn, and kubelet writes times down by the second."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +93,7 @@ class PodSummary:
     """A pod of a pool.
 
     `ready_at` None: not ready. `unready_since`: created, or since it lost its readiness. `waiting` is the first container's
-    waiting reason, "" for none.
+    waiting reason, "" for none. `ready_before`: it was ready and lost it, so what it takes to get ready again is no start.
     """
 
     namespace: str
@@ -107,6 +109,7 @@ class PodSummary:
     waiting: str
     restarts: int
     deleting: bool
+    ready_before: bool = False
 
     @property
     def failing(self) -> bool:
@@ -115,8 +118,8 @@ class PodSummary:
 
     @property
     def start_seconds(self) -> float | None:
-        """Seconds from created to ready; None before that, or after a restart (it would not be a cold start)."""
-        if self.ready_at is None or self.restarts:
+        """Seconds from created to ready; None before that, and for what is no cold start: after a restart, or ready again."""
+        if self.ready_at is None or self.restarts or self.ready_before:
             return None
         return max((self.ready_at - self.created_at).total_seconds(), 0.0)
 
@@ -236,6 +239,7 @@ def pod_from(body: Body) -> PodSummary | None:
     containers = status.get("containerStatuses") or ()
     ready = conditions.get("Ready", {})
     turned_at = moment(ready["lastTransitionTime"]) if ready.get("lastTransitionTime") else None
+    ready_at = turned_at if _is_true(ready) else None
     created_at = moment(meta["creationTimestamp"])
     scheduled = conditions.get("PodScheduled", {})
     return PodSummary(
@@ -245,13 +249,14 @@ def pod_from(body: Body) -> PodSummary | None:
         owner=owner,
         pool=pool,
         created_at=created_at,
-        ready_at=turned_at if _is_true(ready) else None,
+        ready_at=ready_at,
         unready_since=created_at if turned_at is None or _is_true(ready) else max(turned_at, created_at),
         ready=_is_true(ready) and not meta.get("deletionTimestamp"),
         unschedulable=scheduled.get("status") == "False" and scheduled.get("reason") == "Unschedulable",
         waiting=next((w for c in containers if (w := (c.get("state", {}).get("waiting") or {}).get("reason"))), ""),
         restarts=max((int(c.get("restartCount", 0)) for c in containers), default=0),
         deleting=bool(meta.get("deletionTimestamp")),
+        ready_before=ready_at is not None and _starts_no_longer(body, ready_at),
     )
 
 
@@ -314,6 +319,15 @@ def _pool(meta: Body) -> PoolKey | None:
 def _pool_named(label: str) -> PoolKey | None:
     placement, _, variant = label.rpartition("-")
     return PoolKey(placement, variant) if placement and variant else None
+
+
+def _starts_no_longer(pod: Body, at: datetime) -> bool:
+    """Tell whether a pod's start was over by then: its start-up probe would have had it restarted."""
+    probes = [probe for c in (pod.get("spec") or {}).get("containers") or () if (probe := c.get("startupProbe"))]
+    longest = max((p.get("failureThreshold", 3) * p.get("periodSeconds", 10) for p in probes), default=None)
+    running = [c.get("state", {}).get("running") or {} for c in pod["status"].get("containerStatuses") or ()]
+    since = [moment(state["startedAt"]) for state in running if state.get("startedAt")]
+    return longest is not None and bool(since) and (at - max(since)).total_seconds() > longest + PROBE_SLACK_SECONDS
 
 
 def _is_true(condition: Body) -> bool:

@@ -17,6 +17,14 @@ class BadAnswer(Exception):  # noqa: N818 - never leaves metrics/: it becomes a 
     """An answer that is too large, too slow, broken off, or a refusal; the message says which."""
 
 
+class Refusal(BadAnswer):
+    """A status other than 200."""
+
+    def __init__(self, status: int, complaint: str) -> None:
+        super().__init__(f"answered HTTP {status}: {complaint}")
+        self.status = status
+
+
 class BoundedSession(requests.Session):
     """Reads at most `most_bytes` of a body for at most `most_seconds`; follows no redirect, takes only 200 for an answer."""
 
@@ -40,7 +48,7 @@ class BoundedSession(requests.Session):
             response.close()  # else the rest of the body would be read by whoever gets the connection next
             raise
         if response.status_code != requests.codes.ok:
-            raise BadAnswer(f"answered HTTP {response.status_code}: {_complaint(body)}")
+            raise Refusal(response.status_code, _complaint(body))
         response.raw = io.BytesIO(body)
         return response
 

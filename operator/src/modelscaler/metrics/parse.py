@@ -107,7 +107,7 @@ def number(text: object) -> float:
     try:
         if isinstance(text, str | int | float):
             return float(text)
-    except ValueError:
+    except (ValueError, OverflowError):
         pass  # said below, in the words that serve both cases
     raise Unreadable(f"got {shown(text)}, expected a number")
 
@@ -130,6 +130,8 @@ def _sample(row: Mapping[str, Any]) -> Sample:
     if not isinstance(pair, list) or len(pair) != 2:
         raise Unreadable(f"got {shown(pair)}, expected a time and a number")
     evaluated_at, value = number(pair[0]), number(pair[1])
+    if not math.isfinite(evaluated_at):
+        raise Unreadable(f"got the time {evaluated_at:g}, expected a finite one")
     if not math.isfinite(value) or value < 0.0:
         raise Unreadable(f"got {value:g}, expected a finite number that is not negative")
     return Sample(value, evaluated_at)

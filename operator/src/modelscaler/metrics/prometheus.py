@@ -2,7 +2,7 @@
 
 import logging
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -15,9 +15,9 @@ import requests
 from prometheus_api_client.prometheus_connect import PrometheusConnect
 from urllib3.util import Retry
 
-from modelscaler.domain import SourceError
+from modelscaler.domain import SourceError, WorkloadKey
 from modelscaler.metrics import queries
-from modelscaler.metrics.bounded import BadAnswer, BoundedSession
+from modelscaler.metrics.bounded import BadAnswer, BoundedSession, Refusal
 from modelscaler.metrics.judge import Newest
 from modelscaler.metrics.parse import Samples, Unreadable, by_variant, histograms, samples, shown
 from modelscaler.metrics.past import Past
@@ -27,6 +27,7 @@ log = logging.getLogger(__name__)
 
 # Ask Thanos and VictoriaMetrics for all or nothing: a partial answer is a demand that looks smaller than it is.
 WHOLE_ANSWERS_ONLY: Final = {"partial_response": "false", "deny_partial_response": "1"}
+HISTORY: Final = f"history of {queries.OFFERED}"
 DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 
 
@@ -84,6 +85,9 @@ class PrometheusSource:
         self._settings = settings
         self._on_query = on_query
         self._client = _client(settings)
+        self._failures: dict[
+            str, tuple[str, SourceError]
+        ] = {}  # by query that failed last: in which way, and how that is told
 
     def read(self, now: datetime) -> FleetMetrics:
         """Return what Prometheus knows now.
@@ -113,10 +117,15 @@ class PrometheusSource:
             ),
         )
 
-    def history(self, start: datetime, end: datetime, step_seconds: float) -> HistoryRead:
-        """Return the offered load of the past, asked for in chunks that bound memory; one failed chunk fails it all."""
+    def history(
+        self, start: datetime, end: datetime, step_seconds: float, keys: Collection[WorkloadKey]
+    ) -> HistoryRead:
+        """Return the offered load of the past, asked for in chunks that bound memory; one failed chunk fails it all.
+
+        It is of `keys`, and maybe of others.
+        """
         past = Past(start, end, step_seconds)
-        promql = queries.past(step_seconds, self._settings.rate_window_seconds)
+        promql = queries.past(step_seconds, self._settings.rate_window_seconds, keys)
         for first, last in past.chunks():
             span = {"start": f"{first.timestamp():.3f}", "end": f"{last.timestamp():.3f}", **WHOLE_ANSWERS_ONLY}
             try:
@@ -124,13 +133,16 @@ class PrometheusSource:
                     self._ask(partial(self._client.custom_query_range, promql, start, end, str(step_seconds), span))
                 )
             except (BadAnswer, Unreadable, requests.RequestException) as error:
-                return HistoryRead(error=self._told(f"history of {queries.OFFERED}", error))
+                return HistoryRead(error=self._told(HISTORY, error))
+        self._failures.pop(HISTORY, None)
         return past.read()
 
     def _now(self, name: str, promql: str) -> tuple[object, SourceError | None]:
         """Return the answer (or its error), and the error once more when Prometheus cannot be reached at all."""
         try:
-            return self._ask(partial(self._client.custom_query, promql, dict(WHOLE_ANSWERS_ONLY))), None
+            answer = self._ask(partial(self._client.custom_query, promql, dict(WHOLE_ANSWERS_ONLY)))
+            self._failures.pop(name, None)
+            return answer, None
         except (BadAnswer, Unreadable) as error:
             return self._told(name, error), None
         except requests.RequestException as error:
@@ -144,14 +156,33 @@ class PrometheusSource:
             return query()
         except requests.JSONDecodeError as error:
             raise Unreadable(f"got {shown(error.doc)}, expected Prometheus's JSON") from None
+        except requests.RequestException:
+            raise
+        except OSError as error:  # requests looks for the certificates only now
+            raise BadAnswer(f"not asked: {error}") from None
+        except (ValueError, RecursionError) as error:  # numbers of thousands of digits, thousands of brackets
+            raise Unreadable(f"{error}, expected Prometheus's JSON") from None
         except (KeyError, TypeError):
             raise Unreadable("got JSON without data.result, expected Prometheus's answer to a query") from None
 
     def _told(self, name: str, error: Exception) -> SourceError:
-        """Say what went wrong in words that stay the same while it stays wrong, and that hold no secret."""
+        """Say what went wrong in words that stay the same while it stays wrong, and that hold no secret.
+
+        What an answer holds may be another at each try (times, numbers of requests); that must not change every status.
+        """
         message = f"Prometheus at {self._settings.shown}, query for {name}: {self._reason(error)}"
         log.warning("%s", message)
-        return SourceError(message)
+        told = SourceError(message)
+        match error:
+            case Refusal():
+                way = f"HTTP {error.status}"
+            case Unreadable():
+                way = "unreadable"
+            case _:
+                way = message
+        if self._failures.get(name, ("", told))[0] != way:
+            self._failures[name] = way, told
+        return self._failures[name][1]
 
     def _reason(self, error: Exception) -> str:
         match error:

@@ -12,7 +12,10 @@ from before it is ready, so only a scrape interval longer than its start loses a
 a ModelDeployment's very first replica the rate is averaged over the whole window, so it reads low.
 """
 
+from collections.abc import Collection
 from typing import Final
+
+from modelscaler.domain import WorkloadKey
 
 NAMESPACE_LABEL: Final = "modeldeployment_namespace"
 NAME_LABEL: Final = "modeldeployment"
@@ -30,11 +33,14 @@ SERVED: Final = "rows served"
 RETRIED_WITHIN_SECONDS: Final = 30.0
 """For so long after a refusal its retries are expected: clients rarely wait longer for an answer."""
 
+MOST_NAMED: Final = 8
+"""So many ModelDeployments are asked for by name: a query goes into an address, where proxies take some thousand characters."""
+
 _OURS: Final = f'{{{NAME_LABEL}!=""}}'
 _GROUP: Final = f"{NAMESPACE_LABEL}, {NAME_LABEL}"
-_COUNTER: Final = f"modelserver_requests_offered_total{_OURS}"
-_RETRIED: Final = f"modelserver_requests_retried_total{_OURS}"
-_TURNED_AWAY: Final = f"modelserver_requests_turned_away_total{_OURS}"
+_COUNTER: Final = "modelserver_requests_offered_total"
+_RETRIED: Final = "modelserver_requests_retried_total"
+_TURNED_AWAY: Final = "modelserver_requests_turned_away_total"
 
 # A series that ended is looked for this many times `stale_after_seconds` back, in steps of this share of it: long enough to
 # tell it from one that never was, at a cost that does not depend on the setting.
@@ -50,37 +56,48 @@ def current(rate_window_seconds: float, stale_after_seconds: float) -> dict[str,
     """
     window = _duration(rate_window_seconds)
     past, step = _duration(stale_after_seconds * _REMEMBERED_TIMES), _duration(stale_after_seconds * _STEP_SHARE)
-    stamps = f"timestamp({_COUNTER})"
+    stamps = f"timestamp({_COUNTER}{_OURS})"
     return {
         FRESHNESS: f"max by ({_GROUP}) ({stamps}) or max by ({_GROUP}) (max_over_time({stamps}[{past}:{step}]))",
-        OFFERED: _offered(rate_window_seconds),
+        OFFERED: _offered(rate_window_seconds, _OURS),
         QUEUED: f"sum by ({_GROUP}) (modelserver_queue_depth{_OURS})",
         LATENCY: (
             f"sum by ({_GROUP}, {BOUND_LABEL}) (rate(modelserver_request_duration_seconds_bucket{_OURS}[{window}]))"
         ),
-        REPORTING: f"count by ({_GROUP}) ({_COUNTER})",
+        REPORTING: f"count by ({_GROUP}) ({_COUNTER}{_OURS})",
         SERVED: f"sum by ({_GROUP}, {POOL_LABEL}, {VARIANT_LABEL}) (rate(modelserver_rows_total{_OURS}[{window}]))",
     }
 
 
-def past(step_seconds: float, rate_window_seconds: float) -> str:
-    """Return the query for offered load over time; no request falls between two steps."""
-    return _offered(max(step_seconds, rate_window_seconds))
+def past(step_seconds: float, rate_window_seconds: float, keys: Collection[WorkloadKey]) -> str:
+    """Return the query for offered load over time; no request falls between two steps.
+
+    It is of these ModelDeployments, and maybe of others: of all where they are none, or more than `MOST_NAMED`.
+    """
+    return _offered(max(step_seconds, rate_window_seconds), _named(keys) if 0 < len(keys) <= MOST_NAMED else _OURS)
 
 
-def _offered(window_seconds: float) -> str:
+def _named(keys: Collection[WorkloadKey]) -> str:
+    """Match names as they are: letters, digits, hyphens and dots, of which a dot matches more, which does no harm."""
+    namespaces, names = (
+        "|".join(sorted(set(each))) for each in zip(*((k.namespace, k.name) for k in keys), strict=True)
+    )
+    return f'{{{NAMESPACE_LABEL}=~"{namespaces}", {NAME_LABEL}=~"{names}"}}'
+
+
+def _offered(window_seconds: float, whose: str) -> str:
     """Return offered - retried x min(turned away / retried, 1); offered alone where nothing was retried or nobody says so.
 
     The share is taken over a longer time than the rates: a retry comes after its refusal, when that may be over.
     """
     window, lately = _duration(window_seconds), _duration(window_seconds + RETRIED_WITHIN_SECONDS)
-    offered, retried = _rate(_COUNTER, window), _rate(_RETRIED, window)
-    share = f"clamp_max({_rate(_TURNED_AWAY, lately)} / ({_rate(_RETRIED, lately)} > 0), 1)"
+    offered, retried = _rate(_COUNTER + whose, window), _rate(_RETRIED + whose, window)
+    share = f"clamp_max({_rate(_TURNED_AWAY + whose, lately)} / ({_rate(_RETRIED + whose, lately)} > 0), 1)"
     return f"clamp_min({offered} - {retried} * {share}, 0) or {offered}"
 
 
-def _rate(counter: str, window: str) -> str:
-    return f"sum by ({_GROUP}) (rate({counter}[{window}]))"
+def _rate(series: str, window: str) -> str:
+    return f"sum by ({_GROUP}) (rate({series}[{window}]))"
 
 
 def _duration(seconds: float) -> str:

@@ -1,6 +1,6 @@
 """What a source of metrics offers, whatever stands behind it."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol, TypeAlias, TypeVar
@@ -85,8 +85,10 @@ class MetricsSource(Protocol):
         """Return what is known now."""
         ...
 
-    def history(self, start: datetime, end: datetime, step_seconds: float) -> HistoryRead:
-        """Return the offered load on a regular grid that ends at `end`, NaN in its gaps."""
+    def history(
+        self, start: datetime, end: datetime, step_seconds: float, keys: Collection[WorkloadKey]
+    ) -> HistoryRead:
+        """Return the offered load of these at least, on a regular grid that ends at `end`, NaN in its gaps."""
         ...
 
 

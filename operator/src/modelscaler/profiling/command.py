@@ -6,6 +6,8 @@ from pathlib import Path
 
 from modelscaler import __version__
 from modelscaler.backtest.progress import progress_bar
+from modelscaler.cluster.calls import ClusterCalls
+from modelscaler.cluster.connection import ConnectionSettingsError, connect
 from modelscaler.cluster.errors import ApiCallError
 from modelscaler.profiling.job import job
 from modelscaler.profiling.measuring import Plan, measure
@@ -37,6 +39,7 @@ def profile(given: argparse.Namespace) -> int:
         )
         return 0
     try:
+        calls = _cluster(given) if given.apply else None
         server = Server(given.url, given.model)
         bodies = _bodies(server, given)
         plan = Plan(given.window, given.inferences, given.run_limit, given.soak, given.max_batch)
@@ -46,8 +49,8 @@ def profile(given: argparse.Namespace) -> int:
         finally:
             bar.close()
         print(report(measured), file=sys.stderr if given.output == "-" else sys.stdout)
-        _store(given, entry(measured, given.placement, given.variant))
-    except (ServerError, SampleError, InvalidSpec, ApiCallError, OSError, ValueError) as error:
+        _store(given, entry(measured, given.placement, given.variant), calls)
+    except (ServerError, SampleError, InvalidSpec, ConnectionSettingsError, ApiCallError, OSError, ValueError) as error:
         print(f"modelscaler: {error}", file=sys.stderr)
         return 1
     return 0
@@ -109,7 +112,11 @@ def _bodies(server: Server, given: argparse.Namespace) -> list[bytes]:
     return made_up(server.metadata(), SAMPLES, seed=0)
 
 
-def _store(given: argparse.Namespace, added: dict[str, object]) -> None:
+def _cluster(given: argparse.Namespace) -> ClusterCalls:
+    return ClusterCalls(connect(given.kubeconfig, given.context))
+
+
+def _store(given: argparse.Namespace, added: dict[str, object], calls: ClusterCalls | None) -> None:
     if given.output:
         manifest = config_map(given.name, given.namespace, merged(None, added))
         parse_profile(manifest["data"][PROFILE_KEY])
@@ -117,15 +124,11 @@ def _store(given: argparse.Namespace, added: dict[str, object]) -> None:
             print(as_yaml(manifest), end="")
         else:
             Path(given.output).write_text(as_yaml(manifest))
-    if given.apply:
-        _apply(given, added)
+    if calls is not None:
+        _apply(given, added, calls)
 
 
-def _apply(given: argparse.Namespace, added: dict[str, object]) -> None:
-    from modelscaler.cluster.calls import ClusterCalls  # noqa: PLC0415 - needed for --apply only
-    from modelscaler.cluster.connection import connect  # noqa: PLC0415
-
-    calls = ClusterCalls(connect(given.kubeconfig, given.context))
+def _apply(given: argparse.Namespace, added: dict[str, object], calls: ClusterCalls) -> None:
     stored = (calls.config_map(given.namespace, given.name) or {}).get(PROFILE_KEY)
     content = merged(stored, added)
     parse_profile(content)

@@ -15,6 +15,8 @@ from modelscaler.workload.conversion import workload_from
 from modelscaler.workload.invalid import InvalidSpec, invalid_from
 from modelscaler.workload.parsing import parse_profile, parse_status
 
+API_VERSION = f"{GROUP}/v1alpha1"
+
 PROFILE_KEY = "profile.json"
 """Of a ConfigMap that holds a profile."""
 
@@ -27,14 +29,14 @@ def check_file(text: str, name: str) -> list[str]:
         name: What to call the file in the complaints.
     """
     try:
-        documents = list(yaml.safe_load_all(text))
+        objects = _objects(text)
     except yaml.YAMLError as error:
         return [f"{name}: no YAML: {' '.join(str(error).split())}"]
     return [
-        f"{name}: ModelDeployment {_name_of(document)}: {problem}"
-        for document in documents
-        if _is_ours(document)
-        for problem in _check(document)
+        f"{name}: ModelDeployment {_name_of(found)}: {problem}"
+        for found in objects
+        if _is_ours(found)
+        for problem in _check(found)
     ]
 
 
@@ -57,7 +59,7 @@ def read_workload(file: Path, profile: Path | None) -> Workload:
     complaints = check_file(text, str(file))
     if complaints:
         raise FileError(complaints[0])
-    documents = [document for document in yaml.safe_load_all(text) if _is_ours(document)]
+    documents = [found for found in _objects(text) if _is_ours(found)]
     if len(documents) != 1:
         raise FileError(f"{file}: {len(documents)} ModelDeployments, expected one")
     metadata = {"namespace": "default", **documents[0]["metadata"]}
@@ -85,17 +87,25 @@ def read_statuses(text: str, file: str, name: str | None = None) -> list[tuple[s
         FileError: It is no YAML, or there is no such ModelDeployment.
     """
     try:
-        documents = [document for document in yaml.safe_load_all(text) if isinstance(document, Mapping)]
+        listed = _objects(text)
     except yaml.YAMLError as error:
         raise FileError(f"{file}: no YAML: {' '.join(str(error).split())}") from None
-    listed = [item for document in documents for item in (document.get("items") or [document])]
     found = [item for item in listed if _is_ours(item) and name in (None, _name_of(item))]
     if not found:
         raise FileError(f"{file}: no ModelDeployment{f' {name}' if name else ''}, expected one, as kubectl prints it")
     return [(_full_name_of(item), parse_status(item.get("status"))) for item in found]
 
 
+def _objects(text: str) -> list[Mapping[str, Any]]:
+    """Return the objects in a YAML text, those of a list one by one."""
+    documents = [document for document in yaml.safe_load_all(text) if isinstance(document, Mapping)]
+    listed = [items if isinstance(items := found.get("items"), list) else [found] for found in documents]
+    return [each for objects in listed for each in objects if isinstance(each, Mapping)]
+
+
 def _check(document: Mapping[str, Any]) -> Iterator[InvalidSpec]:
+    if document["apiVersion"] != API_VERSION:
+        yield InvalidSpec("apiVersion", document["apiVersion"], API_VERSION)
     metadata = document.get("metadata") or {}
     placed = (
         {**metadata, "namespace": metadata.get("namespace", "default")} if isinstance(metadata, Mapping) else metadata
@@ -113,12 +123,8 @@ def _check(document: Mapping[str, Any]) -> Iterator[InvalidSpec]:
         yield from [missing] if missing else []
 
 
-def _is_ours(document: object) -> bool:
-    return (
-        isinstance(document, Mapping)
-        and document.get("kind") == KIND
-        and str(document.get("apiVersion", "")).startswith(f"{GROUP}/")
-    )
+def _is_ours(document: Mapping[str, Any]) -> bool:
+    return document.get("kind") == KIND and str(document.get("apiVersion", "")).startswith(f"{GROUP}/")
 
 
 def _name_of(document: Mapping[str, Any]) -> str:

@@ -45,8 +45,8 @@ def parse_status(body: Mapping[str, Any] | None) -> ModelDeploymentStatus:
         try:
             return ModelDeploymentStatus.model_validate(readable)
         except ValidationError as error:
-            for details in error.errors(include_url=False, include_context=False):
-                readable.pop(str(details["loc"][0]), None)
+            wrong = {str(details["loc"][0]) for details in error.errors(include_url=False, include_context=False)}
+            readable = {name: value for name, value in readable.items() if str(name) not in wrong}
 
 
 def parse_profile(text: str) -> tuple[CapacityEntry, ...]:

@@ -18,7 +18,6 @@ from modelscaler.replay.policies.oracle import (
     cheapest_sizes,
     clairvoyant_hourly_cost,
     fewest_replicas,
-    optimal_hourly_cost,
 )
 
 EACH = carried_rps(single_pool(), CPU_INT8)
@@ -46,14 +45,6 @@ def test_the_unit_of_cost_is_the_mean_minimum_times_the_price() -> None:
     load, workload = load_of_ticks(0.5, 1.5, 2.9, 3.9), single_pool(placements=(placement("cpu", hourly_cost=0.2),))
     assert clairvoyant_hourly_cost(load, workload, CPU_INT8) == pytest.approx(2.5 * 0.2)
     assert clairvoyant_hourly_cost(load, workload, CPU_INT8, from_seconds=30.0) == pytest.approx(3.5 * 0.2)
-
-
-def test_the_optimum_pays_for_starts_too() -> None:
-    # 1, 1, 3, 1 and 30 s to start: six replica-ticks, and two starts of two ticks each.
-    load = load_of_ticks(0.5, 0.9, 2.9, 0.5)
-    workload = single_pool(placements=(placement("cpu", hourly_cost=0.2, start_seconds=30.0),))
-    assert optimal_hourly_cost(load, workload, CPU_INT8) == pytest.approx((6.0 + 4.0) / 4.0 * 0.2)
-    assert optimal_hourly_cost(load, workload, CPU_INT8, from_seconds=30.0) == pytest.approx(4.0 / 2.0 * 0.2)
 
 
 def test_replicas_are_asked_for_before_they_are_needed() -> None:

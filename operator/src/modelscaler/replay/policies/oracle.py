@@ -86,23 +86,6 @@ def cheapest_sizes(needed: Ints, first: int, start_cost: float) -> Ints:
     return sizes
 
 
-def optimal_hourly_cost(load: Load, workload: Workload, pool: PoolKey, from_seconds: float = 0.0) -> float:
-    """Return the least mean price of carrying the load with replicas that are paid for while they start.
-
-    Args:
-        load: What arrives.
-        workload: What is scaled; the pool's start time is in it.
-        pool: Which.
-        from_seconds: What comes before counts for nothing; replicas for the first tick are there by then.
-    """
-    placement = workload.placement(pool.placement)
-    needed = fewest_replicas(load, workload, pool)[round(from_seconds / TICK_SECONDS) :]
-    first, start_ticks = int(needed[0]), placement.start_seconds / TICK_SECONDS
-    sizes = cheapest_sizes(needed, first, start_ticks)
-    added = int(np.maximum(np.diff(sizes, prepend=first), 0).sum())
-    return (float(sizes.sum()) + start_ticks * added) / len(needed) * placement.hourly_cost
-
-
 @dataclass(frozen=True, slots=True)
 class Oracle:
     """Asks for what will be needed, in time.

@@ -19,11 +19,6 @@ def log_uniform(rng: np.random.Generator, low: float, high: float) -> float:
     return math.exp(rng.uniform(math.log(low), math.log(high)))
 
 
-def log_uniforms(rng: np.random.Generator, low: float, high: float, count: int) -> Floats:
-    """Return `count` such numbers."""
-    return np.asarray(np.exp(rng.uniform(math.log(low), math.log(max(high, low)), count)))
-
-
 def heights(rng: np.random.Generator, least: float, most: float, tail: float, count: int) -> Floats:
     """Return heavy-tailed numbers: Pareto with exponent `tail` from `least` on, none above `most`."""
     return np.minimum(least * (1.0 + rng.pareto(tail, count)), most)
