@@ -61,6 +61,7 @@ class Work(Generic[Job, Outcome]):
         write: Writes a job into a folder, and removes what came of an earlier one.
         read: Reads what came of a job; what cannot be used becomes an outcome that says so.
         failed: Makes the outcome that says why there is none.
+        late: Makes the outcome that says that time ran out.
     """
 
     name: str
@@ -69,6 +70,7 @@ class Work(Generic[Job, Outcome]):
     write: Callable[[Job, Path], None]
     read: Callable[[Job, Path], Outcome]
     failed: Callable[[str], Outcome]
+    late: Callable[[str], Outcome]
 
 
 class ChildProcess(Generic[Job, Outcome]):
@@ -157,7 +159,7 @@ class ChildProcess(Generic[Job, Outcome]):
             if status == 0:
                 return self._work.read(job, folder)
             if timed_out:
-                return self._work.failed(f"{self._work.name} took longer than {self._work.seconds(job):g} s")
+                return self._work.late(f"{self._work.name} took longer than {self._work.seconds(job):g} s")
             complaints.seek(0)
             return self._work.failed(f"the {self._work.name} process {_ending(status, complaints.read())}")
 

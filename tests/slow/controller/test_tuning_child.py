@@ -13,7 +13,7 @@ from modelscaler.api.words import TuningReason
 from modelscaler.controller.tuning import ProcessTuner, SelfTuning, Tunable
 from modelscaler.domain import LoadWindow, WorkloadKey
 from modelscaler.replay.selftuning import jobs
-from modelscaler.replay.selftuning.jobs import TuningBudget, TuningFailed, TuningJob, TuningRefused
+from modelscaler.replay.selftuning.jobs import TuningBudget, TuningJob, TuningRefused
 from modelscaler.replay.standard import standard_workload
 
 STANDARD = standard_workload(60.0, with_rung=True)
@@ -52,7 +52,9 @@ def test_a_child_answers(tuner: ProcessTuner) -> None:
 def test_tuning_is_ended_when_it_takes_longer_than_its_budget(tuner: ProcessTuner) -> None:
     tuner.submit(job(seconds=0.01))
 
-    assert outcome(tuner) == TuningFailed("tuning took longer than 0.01 s")
+    assert outcome(tuner) == TuningRefused(
+        TuningReason.OUT_OF_TIME, "tuning took longer than 0.01 s; a larger --tuning-seconds gives more"
+    )
 
 
 def test_no_child_is_left_when_the_operator_stops_while_it_tunes() -> None:

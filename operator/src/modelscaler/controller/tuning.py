@@ -82,6 +82,7 @@ TUNING: Final[Work[TuningJob, Outcome]] = Work(
     write=write_job,
     read=lambda _, folder: read_outcome(folder),
     failed=TuningFailed,
+    late=lambda message: TuningRefused(TuningReason.OUT_OF_TIME, f"{message}; a larger --tuning-seconds gives more"),
 )
 
 

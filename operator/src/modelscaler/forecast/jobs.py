@@ -41,7 +41,7 @@ class TrainingBudget:
     """
 
     seconds: float = 300.0
-    memory_bytes: int = 3 * 2**30
+    memory_bytes: int = 2 * 2**30
     max_rows: int = 200_000
     max_rows_per_series: int = 15_000
 

@@ -89,4 +89,5 @@ TRAINING: Final[Work[TrainingJob, Outcome]] = Work(
     write=write_job,
     read=_read,
     failed=TrainingFailed,
+    late=TrainingFailed,
 )
