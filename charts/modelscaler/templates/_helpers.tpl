@@ -56,14 +56,14 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
   verbs: [patch]
 - apiGroups: [apps]
   resources: [deployments]
-  verbs: [get, list, watch, create, patch, delete]
+  verbs: [list, watch, create, patch, delete]
 # Services go with their ModelDeployment, by owner reference: the garbage collector deletes them, not the operator.
 - apiGroups: [""]
   resources: [services]
-  verbs: [get, list, watch, create, patch]
+  verbs: [list, watch, create, patch]
 - apiGroups: [""]
   resources: [pods]
-  verbs: [get, list, watch]
+  verbs: [list, watch]
 # Capacity profiles, each read by the name a ModelDeployment gives; and the ladders that servers read, applied and never read back.
 - apiGroups: [""]
   resources: [configmaps]
@@ -89,6 +89,6 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 # Routes that share requests between two pools, for ModelDeployments with spec.serving.gateway.
 - apiGroups: [gateway.networking.k8s.io]
   resources: [httproutes]
-  verbs: [get, list, create, patch, delete]
+  verbs: [list, create, patch, delete]
 {{- end }}
 {{- end }}

@@ -74,6 +74,9 @@ NEEDED: list[Call] = [
 FORBIDDEN: list[Call] = [
     ("get", "secrets"),
     ("list", "secrets"),
+    ("get", "deployments.apps"),
+    ("get", "services"),
+    ("get", "pods"),
     ("list", "configmaps"),
     ("delete", "configmaps"),
     ("delete", "pods"),
