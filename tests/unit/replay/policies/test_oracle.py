@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 from builders import CPU_INT8, NOW, placement, single_pool
 from meters import ToldMeter, sight
 from modelscaler.backtest.trace import Ints
+from modelscaler.domain import Floats
 from modelscaler.replay.load import Load
 from modelscaler.replay.policies.knowledge import carried_rps
 from modelscaler.replay.policies.oracle import (
     Oracle,
     asked_ahead,
-    cheapest_sizes,
     clairvoyant_hourly_cost,
     fewest_replicas,
 )
@@ -49,6 +49,36 @@ def test_the_unit_of_cost_is_the_mean_minimum_times_the_price() -> None:
 
 def test_replicas_are_asked_for_before_they_are_needed() -> None:
     assert asked_ahead(np.array([1, 1, 1, 4, 1, 1, 2]), 2).tolist() == [1, 4, 4, 4, 2, 2, 2]
+
+
+def cheapest_sizes(needed: Ints, first: int, start_cost: float) -> Ints:
+    """Return the sizes of least cost that are never below what is needed, shape (ticks,).
+
+    Cost is a replica's for each tick plus `start_cost` for each that is added. The cost to go is convex in the replicas, so
+    it is least to go up to a lower bound, down to an upper one, and else to stay; the bounds are found from the end.
+
+    Args:
+        needed: Replicas needed at each tick.
+        first: Replicas before the first tick.
+        start_cost: What adding a replica costs, in ticks of a replica.
+    """
+    most = max(int(needed.max(initial=0)), first)
+    replicas: Floats = np.arange(most + 1, dtype=np.float64)
+    bounds = np.empty((len(needed), 2), dtype=np.int64)
+    to_go = np.zeros(most + 1)
+    for tick in range(len(needed) - 1, -1, -1):
+        cost = to_go + replicas
+        cost[: needed[tick]] = np.inf
+        low, high = int(np.argmin(cost + start_cost * replicas)), int(np.argmin(cost))
+        bounds[tick] = low, high
+        to_go = cost
+        to_go[:low] = cost[low] + start_cost * (low - replicas[:low])
+        to_go[high + 1 :] = cost[high]
+    sizes, size = np.empty(len(needed), dtype=np.int64), first
+    for tick, (low, high) in enumerate(bounds.tolist()):
+        size = min(max(size, low), high)
+        sizes[tick] = size
+    return sizes
 
 
 def test_a_replica_stays_when_it_is_needed_again_before_another_could_start() -> None:

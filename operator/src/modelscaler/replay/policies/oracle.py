@@ -2,9 +2,8 @@
 
 The unit of cost is the fewest replicas that carry the load at each tick: nobody who serves it all can pay less. Who must wait
 for replicas to start pays more: a replica is asked for as long before it is needed as it takes to start, and one that will be
-needed again sooner than that stays. That is the offline optimum, by looking ahead or by dynamic programming over replicas
-that cost something to start: the two agree (Lin et al., "Dynamic right-sizing for power-proportional data centers", INFOCOM
-2011, for the programme and the form of its solution: stay as you are within two bounds).
+needed again sooner than that stays. That is the offline optimum: a test holds it to the dynamic programme over replicas that
+cost something to start (Lin et al., "Dynamic right-sizing for power-proportional data centers", INFOCOM 2011).
 """
 
 import math
@@ -15,7 +14,7 @@ from typing import Final
 import numpy as np
 
 from modelscaler.backtest.trace import Ints
-from modelscaler.domain import Floats, PoolKey, Workload
+from modelscaler.domain import PoolKey, Workload
 from modelscaler.replay.load import Load
 from modelscaler.replay.policies.knowledge import carried_rps
 from modelscaler.replay.sight import Policy, Sight, Targets
@@ -54,36 +53,6 @@ def asked_ahead(needed: Ints, start_ticks: int) -> Ints:
     padded = np.concatenate([needed, np.zeros(start_ticks, dtype=np.int64)])
     most: Ints = np.lib.stride_tricks.sliding_window_view(padded, start_ticks + 1).max(axis=1)
     return most
-
-
-def cheapest_sizes(needed: Ints, first: int, start_cost: float) -> Ints:
-    """Return the sizes of least cost that are never below what is needed, shape (ticks,).
-
-    Cost is a replica's for each tick plus `start_cost` for each that is added. The cost to go is convex in the replicas, so
-    it is least to go up to a lower bound, down to an upper one, and else to stay; the bounds are found from the end.
-
-    Args:
-        needed: Replicas needed at each tick.
-        first: Replicas before the first tick.
-        start_cost: What adding a replica costs, in ticks of a replica.
-    """
-    most = max(int(needed.max(initial=0)), first)
-    replicas: Floats = np.arange(most + 1, dtype=np.float64)
-    bounds = np.empty((len(needed), 2), dtype=np.int64)
-    to_go = np.zeros(most + 1)
-    for tick in range(len(needed) - 1, -1, -1):
-        cost = to_go + replicas
-        cost[: needed[tick]] = np.inf
-        low, high = int(np.argmin(cost + start_cost * replicas)), int(np.argmin(cost))
-        bounds[tick] = low, high
-        to_go = cost
-        to_go[:low] = cost[low] + start_cost * (low - replicas[:low])
-        to_go[high + 1 :] = cost[high]
-    sizes, size = np.empty(len(needed), dtype=np.int64), first
-    for tick, (low, high) in enumerate(bounds.tolist()):
-        size = min(max(size, low), high)
-        sizes[tick] = size
-    return sizes
 
 
 @dataclass(frozen=True, slots=True)
