@@ -1,7 +1,8 @@
 """What a decision starts from: the remembered state, brought up to what is seen now. Pure."""
 
+from collections.abc import Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from modelscaler.domain import Observation, Outage, PolicyState, PoolKey, Switch, Workload, backoff, is_out, known
 
@@ -13,13 +14,38 @@ MOST_TICKS = 1_000_000
 
 
 def recalled(observation: Observation, state: PolicyState) -> PolicyState:
-    """Return the state to decide on: missing readings counted, old outages forgotten, and what serves as it is seen."""
+    """Return the state to decide on: missing readings counted, old outages forgotten, and what serves as it is seen.
+
+    Times that are yet to come are taken for now: they were written before the clock was set back.
+    """
+    state = _not_ahead(state, observation.now)
     missing = 0 if known(observation.offered) is not None else state.missing_ticks + int(observation.new_readings)
     outages = tuple(o for o in state.outages if o.until + OUTAGE_REMEMBERED > observation.now)
     served, missing = _as_served(observation, state), min(missing, MOST_TICKS)
     if outages == served.outages and missing == served.missing_ticks:
         return served
     return replace(served, outages=outages, missing_ticks=missing)
+
+
+def _not_ahead(state: PolicyState, now: datetime) -> PolicyState:
+    """Return the state without times to come, each of which would hold something until the clock has caught up with it."""
+    if not any(at > now for at, _ in (*state.recommendations, *state.changes)):
+        return state
+
+    def no_later(history: Sequence[tuple[datetime, int]]) -> tuple[tuple[datetime, int], ...]:
+        return tuple((min(at, now), number) for at, number in history)
+
+    return replace(
+        state,
+        recommendations=no_later(state.recommendations),
+        changes=no_later(state.changes),
+        side_recommendations=no_later(state.side_recommendations),
+        outages=tuple(replace(o, until=min(o.until, now + backoff(o.failures))) for o in state.outages),
+        switch=state.switch and replace(state.switch, started_at=min(state.switch.started_at, now)),
+        side=state.side and replace(state.side, started_at=min(state.side.started_at, now)),
+        cheaper_since=state.cheaper_since and min(state.cheaper_since, now),
+        mix_better_since=state.mix_better_since and min(state.mix_better_since, now),
+    )
 
 
 def _as_served(observation: Observation, state: PolicyState) -> PolicyState:

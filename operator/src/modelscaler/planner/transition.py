@@ -28,7 +28,7 @@ from modelscaler.domain import (
     Workload,
 )
 from modelscaler.planner.allowances import within_allowances
-from modelscaler.planner.behavior import longest_period_seconds, remember
+from modelscaler.planner.behavior import longest_period_seconds, with_change
 from modelscaler.planner.beside import Pair, alone
 from modelscaler.planner.candidates import Candidate, candidate_of, candidates
 from modelscaler.planner.health import stuck_replicas
@@ -247,12 +247,20 @@ def _may_serve(scene: _Scene, active: PoolKey, target: PoolKey) -> bool:
     """Tell whether the Service may select the target: it carries the load, or no less of it than what serves now does.
 
     A target that cannot carry the load at any size that is allowed is complete all the same, but takes nothing over that the
-    serving pool still carries.
+    serving pool still carries, unless it was chosen for what counts more than the load (the accuracy, the budget).
     """
     serves, would_serve = scene.ready_rps(active), scene.ready_rps(target)
     if scene.seen(target).ready >= scene.needed_now(target):
-        return would_serve >= min(serves, scene.load_rps) * (1.0 - ROUNDING)
+        return _counts_more(scene, active, target) or would_serve >= min(serves, scene.load_rps) * (1.0 - ROUNDING)
     return (serves < would_serve and serves < scene.load_rps) or (serves == 0.0 < would_serve)
+
+
+def _counts_more(scene: _Scene, active: PoolKey, target: PoolKey) -> bool:
+    """Tell whether a complete target that cannot carry the load is to serve all the same; never for a load that is not known."""
+    planned, new, old = scene.plan.target, scene.candidate(target), scene.candidate(active)
+    if planned.feasible or scene.seen(target).ready < planned.replicas or scene.plan.demand.measured_rps is None:
+        return False
+    return old is None or (new is not None and new.wishes > old.wishes)
 
 
 def _flipped(scene: _Scene, state: PolicyState, sizes: Sizes, notes: Notes) -> Step:
@@ -280,6 +288,8 @@ def _why_give_up(scene: _Scene, state: PolicyState) -> str | None:
     seen, deadline_seconds = scene.seen(scene.plan.target.pool), scene.workload.start_deadline_seconds
     if stuck_replicas(seen, deadline_seconds):
         return seen.failure or NOT_READY
+    if 0 < seen.replicas <= seen.ready:
+        return None
     if state.switch and scene.now - state.switch.started_at > timedelta(seconds=deadline_seconds):
         return DEADLINE
     return None
@@ -301,9 +311,8 @@ def _with_change(scene: _Scene, state: PolicyState, sizes: Sizes) -> PolicyState
     if not any(present) or not change:
         return state
     entry = (scene.now, change)
-    return replace(
-        state, changes=tuple(remember(state.changes, entry, scene.now, longest_period_seconds(scene.workload)))
-    )
+    changes = with_change(state.changes, entry, scene.now, longest_period_seconds(scene.workload))
+    return replace(state, changes=tuple(changes))
 
 
 def _step(
