@@ -21,6 +21,7 @@ from modelscaler.domain import (
     RateLimit,
     RouteObservation,
     Side,
+    Value,
     VariantOption,
     Workload,
 )
@@ -30,6 +31,7 @@ from modelscaler.planner.demand import load_from
 from modelscaler.planner.pairing import Mix, Need, cheapest, is_accurate, need_of
 from modelscaler.planner.plan import plan
 
+PRICY = (placement("cpu", 0.1, 20.0), placement("gpu", 0.3, 60.0, max_replicas=1))
 CPU, GPU = placement("cpu", 0.25, 20.0), placement("gpu", 1.0, 60.0, accelerator="example.com/gpu")
 ACCEPTED = RouteObservation(accepted=True)
 ON_GPU = PolicyState(active=GPU_FULL, planned_generation=1)
@@ -285,3 +287,21 @@ def test_a_mix_is_never_dearer_than_one_pool_by_its_own_account(rps: float, base
         rates = {c.pool: c.rps_per_replica for c in candidates(spec(), seen_by_gateway(rps), ON_GPU)}
         own = made.target.replicas * rates[made.target.pool] + made.side.replicas * rates[made.side.pool]
         assert own >= rps * (1.0 - 1e-9)
+
+
+def test_two_pools_stay_within_the_budget_when_the_objective_is_missed_and_the_load_grows() -> None:
+    seen = {"latency": Value(2.0, NOW), "route": RouteObservation(accepted=True, side=CPU_FULL, side_share=0.4)}
+    made = planned(650.0, BESIDE, pool(GPU_FULL, 1), pool(CPU_FULL, 4), asked=spec(max_hourly_cost=3.0), **seen)
+
+    assert made.hourly_cost <= 3.0
+
+
+def test_same_plan_is_made_again_when_it_gives_up_the_pool_beside_for_what_both_remember() -> None:
+    asked = spec(min_replicas=3, max_replicas=3, max_hourly_cost=0.5, placements=PRICY, scale_down=rules(60.0))
+    both = replace(BESIDE, active=CPU_FULL, side=Side(GPU_FULL, NOW), side_recommendations=((NOW, 18),))
+    route = RouteObservation(accepted=True, side=GPU_FULL, side_share=0.7)
+    seen = seen_by_gateway(20.0, pool(CPU_FULL, 2), pool(GPU_FULL, 1), selected=CPU_FULL, route=route)
+    made, remembered = plan(asked, seen, None, both, 15.0)
+
+    assert sizes(made) == (3, None)
+    assert plan(asked, seen, None, remembered, 15.0)[0].target == made.target

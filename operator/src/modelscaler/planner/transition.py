@@ -26,6 +26,7 @@ from modelscaler.domain import (
     Step,
     Switch,
     Workload,
+    is_out,
 )
 from modelscaler.planner.allowances import within_allowances
 from modelscaler.planner.behavior import longest_period_seconds, with_change
@@ -256,7 +257,7 @@ def _may_serve(scene: _Scene, active: PoolKey, target: PoolKey) -> bool:
 
 
 def _counts_more(scene: _Scene, active: PoolKey, target: PoolKey) -> bool:
-    """Tell whether a complete target that cannot carry the load is to serve all the same; never for a load that is not known."""
+    """Tell whether a complete target that cannot carry the load is to serve all the same; never while the load is unknown."""
     planned, new, old = scene.plan.target, scene.candidate(target), scene.candidate(active)
     if planned.feasible or scene.seen(target).ready < planned.replicas or scene.plan.demand.measured_rps is None:
         return False
@@ -284,8 +285,14 @@ def _flipped(scene: _Scene, state: PolicyState, sizes: Sizes, notes: Notes) -> S
 
 
 def _why_give_up(scene: _Scene, state: PolicyState) -> str | None:
-    """Return why the target of a switch is not going to start; None while there is hope."""
-    seen, deadline_seconds = scene.seen(scene.plan.target.pool), scene.workload.start_deadline_seconds
+    """Return why the target of a switch is not going to start; None while there is hope, or nothing else to turn to.
+
+    A pool that was given up is a target again only when the spec allows no other: its replicas wait for better times.
+    """
+    target, deadline_seconds = scene.plan.target.pool, scene.workload.start_deadline_seconds
+    if is_out(scene.state, target, scene.now):
+        return None
+    seen = scene.seen(target)
     if stuck_replicas(seen, deadline_seconds):
         return seen.failure or NOT_READY
     if 0 < seen.replicas <= seen.ready:
