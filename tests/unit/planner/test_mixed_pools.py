@@ -290,7 +290,7 @@ def test_a_mix_is_never_dearer_than_one_pool_by_its_own_account(rps: float, base
 
 
 def test_two_pools_stay_within_the_budget_when_the_objective_is_missed_and_the_load_grows() -> None:
-    seen = {"latency": Value(2.0, NOW), "route": RouteObservation(accepted=True, side=CPU_FULL, side_share=0.4)}
+    seen: dict[str, Any] = {"latency": Value(2.0, NOW), "route": RouteObservation(accepted=True, side=CPU_FULL, side_share=0.4)}
     made = planned(650.0, BESIDE, pool(GPU_FULL, 1), pool(CPU_FULL, 4), asked=spec(max_hourly_cost=3.0), **seen)
 
     assert made.hourly_cost <= 3.0

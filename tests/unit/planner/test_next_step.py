@@ -246,6 +246,14 @@ def test_clock_that_was_set_back_holds_nothing_when_the_state_is_recalled() -> N
     assert state.outages[0].until == NOW + timedelta(seconds=30), "as long as a first failure counts"
 
 
+def test_replicas_wait_for_a_node_when_the_spec_allows_no_other_pool_than_the_one_given_up() -> None:
+    left = PolicyState(active=CPU_FULL, outages=(outage(GPU_INT8, NOW + timedelta(seconds=20)),))
+    waiting = pool(GPU_INT8, 2, 0, unschedulable=2, unready_seconds=40.0)
+    step = step_of(left, wanted(GPU_INT8, 2), pool(CPU_FULL, 4), waiting)
+
+    assert (sizes(step), step.serving) == ({CPU_FULL: 4, GPU_INT8: 2}, CPU_FULL)
+
+
 def test_pool_is_left_alone_for_longer_when_it_fails_again() -> None:
     state = replace(TO_GPU, outages=(outage(GPU_INT8, NOW - timedelta(seconds=1), 3),))
     stuck = pool(GPU_INT8, 1, ready=0, unschedulable=1, unready_seconds=12.0)
