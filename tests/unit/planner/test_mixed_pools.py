@@ -9,9 +9,23 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from builders import CPU_FULL, GPU_FULL, NOW, capacity, forecast, observation, outage, placement, pool, rules, workload
+from builders import (
+    CPU_FULL,
+    GPU_FULL,
+    NOW,
+    capacity,
+    choice,
+    forecast,
+    observation,
+    outage,
+    placement,
+    pool,
+    rules,
+    workload,
+)
 from modelscaler.api.words import Binding, DecisionReason
 from modelscaler.domain import (
+    Demand,
     Observation,
     Plan,
     PolicyState,
@@ -30,6 +44,7 @@ from modelscaler.planner.choice import Option, Past, options
 from modelscaler.planner.demand import load_from
 from modelscaler.planner.pairing import Mix, Need, cheapest, is_accurate, need_of
 from modelscaler.planner.plan import plan
+from modelscaler.planner.transition import next_step
 
 PRICY = (placement("cpu", 0.1, 20.0), placement("gpu", 0.3, 60.0, max_replicas=1))
 CPU, GPU = placement("cpu", 0.25, 20.0), placement("gpu", 1.0, 60.0, accelerator="example.com/gpu")
@@ -290,7 +305,10 @@ def test_a_mix_is_never_dearer_than_one_pool_by_its_own_account(rps: float, base
 
 
 def test_two_pools_stay_within_the_budget_when_the_objective_is_missed_and_the_load_grows() -> None:
-    seen: dict[str, Any] = {"latency": Value(2.0, NOW), "route": RouteObservation(accepted=True, side=CPU_FULL, side_share=0.4)}
+    seen: dict[str, Any] = {
+        "latency": Value(2.0, NOW),
+        "route": RouteObservation(accepted=True, side=CPU_FULL, side_share=0.4),
+    }
     made = planned(650.0, BESIDE, pool(GPU_FULL, 1), pool(CPU_FULL, 4), asked=spec(max_hourly_cost=3.0), **seen)
 
     assert made.hourly_cost <= 3.0
@@ -305,3 +323,46 @@ def test_same_plan_is_made_again_when_it_gives_up_the_pool_beside_for_what_both_
 
     assert sizes(made) == (3, None)
     assert plan(asked, seen, None, remembered, 15.0)[0].target == made.target
+
+
+# --- steps
+
+
+def test_service_stays_with_two_pools_when_the_one_beside_would_carry_less_alone() -> None:
+    """A GPU and a CPU carry 276 rps together, of which 250 come; one GPU more is not there yet."""
+    route = RouteObservation(accepted=True, side=GPU_FULL, side_share=0.85)
+    seen = seen_by_gateway(250.0, pool(CPU_FULL, 1), pool(GPU_FULL, 2, 1), selected=CPU_FULL, route=route)
+    state = replace(BESIDE, active=CPU_FULL, side=Side(GPU_FULL, NOW))
+    made = Plan(
+        choice(GPU_FULL, 2), DecisionReason.MEASURED_DEMAND, "", Binding.DEMAND, Demand(250.0, None, 250.0, 75.0)
+    )
+
+    assert next_step(spec(), seen, made, state).serving == CPU_FULL
+
+
+def test_pool_beside_keeps_its_requests_when_the_status_was_lost() -> None:
+    route = RouteObservation(accepted=True, side=CPU_FULL, side_share=0.4)
+    seen = seen_by_gateway(10.0, pool(GPU_FULL, 1), pool(CPU_FULL, 4), route=route)
+    made, state = plan(spec(), seen, None, PolicyState(), 15.0)
+    step = next_step(spec(), seen, made, state)
+
+    assert {target.pool: target.replicas for target in step.pools}[CPU_FULL] > 0
+
+
+def test_serving_pool_keeps_its_replicas_when_the_one_beside_is_given_up() -> None:
+    stuck = pool(GPU_FULL, 1, 0, unschedulable=1, unready_seconds=60.0)
+    seen = seen_by_gateway(150.0, pool(CPU_FULL, 4), stuck, selected=CPU_FULL)
+    state = replace(BESIDE, active=CPU_FULL, side=Side(GPU_FULL, NOW - timedelta(seconds=60)))
+    demand = Demand(150.0, None, 150.0, 75.0)
+    made = Plan(
+        choice(CPU_FULL, 1),
+        DecisionReason.STEADY,
+        "",
+        Binding.DEMAND,
+        demand,
+        side=choice(GPU_FULL, 1, hourly_cost=1.0),
+    )
+    step = next_step(spec(), seen, made, state)
+
+    assert step.state.side is None
+    assert {target.pool: target.replicas for target in step.pools} == {CPU_FULL: 4, GPU_FULL: 0}

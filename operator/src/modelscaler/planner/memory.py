@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from modelscaler.domain import Observation, Outage, PolicyState, PoolKey, Switch, Workload, backoff, is_out, known
+from modelscaler.domain import Observation, Outage, PolicyState, PoolKey, Side, Switch, Workload, backoff, is_out, known
 
 OUTAGE_REMEMBERED = timedelta(hours=1)
 """How long after its end an outage still counts towards the next one's length."""
@@ -21,7 +21,7 @@ def recalled(observation: Observation, state: PolicyState) -> PolicyState:
     state = _not_ahead(state, observation.now)
     missing = 0 if known(observation.offered) is not None else state.missing_ticks + int(observation.new_readings)
     outages = tuple(o for o in state.outages if o.until + OUTAGE_REMEMBERED > observation.now)
-    served, missing = _as_served(observation, state), min(missing, MOST_TICKS)
+    served, missing = _as_shared(observation, _as_served(observation, state)), min(missing, MOST_TICKS)
     if outages == served.outages and missing == served.missing_ticks:
         return served
     return replace(served, outages=outages, missing_ticks=missing)
@@ -66,6 +66,14 @@ def _as_served(observation: Observation, state: PolicyState) -> PolicyState:
     if state.active is None:
         return replace(state, active=max(sorted(ready), key=lambda pool: ready[pool], default=None))
     return state
+
+
+def _as_shared(observation: Observation, state: PolicyState) -> PolicyState:
+    """Return the state with the pool beside that a route gives requests to, when a status was lost or restored."""
+    route = observation.route
+    if state.side is not None or route is None or route.side in (None, state.active) or not route.side_share:
+        return state
+    return replace(state, side=Side(route.side, observation.now))
 
 
 def fallback_holds(workload: Workload, state: PolicyState) -> bool:

@@ -177,7 +177,8 @@ def _why_not_up(scene: _Scene, side: Side) -> str | None:
 def _shared(scene: _Scene, state: PolicyState, active: PoolKey, replicas: int) -> tuple[Sizes, RouteTarget]:
     """Return the sizes of the serving pool and of the one beside it, and how they share requests."""
     if state.side is None:
-        return {active: replicas}, alone()
+        given_up = scene.plan.side is not None  # in this step: what the plan counted on is not there
+        return {active: max(replicas, scene.seen(active).replicas) if given_up else replicas}, alone()
     side, wanted = state.side.pool, scene.plan.side
     asked = wanted.replicas if wanted is not None and wanted.pool == side else 0
     pair = scene.pair(active, side)
@@ -251,6 +252,10 @@ def _may_serve(scene: _Scene, active: PoolKey, target: PoolKey) -> bool:
     serving pool still carries, unless it was chosen for what counts more than the load (the accuracy, the budget).
     """
     serves, would_serve = scene.ready_rps(active), scene.ready_rps(target)
+    beside = scene.state.side.pool if scene.state.side else None
+    if beside is not None and scene.pair(active, beside).side_share > 0.0:
+        serves += scene.ready_rps(beside)
+        would_serve += scene.ready_rps(beside) if beside != target else 0.0
     if scene.seen(target).ready >= scene.needed_now(target):
         return _counts_more(scene, active, target) or would_serve >= min(serves, scene.load_rps) * (1.0 - ROUNDING)
     return (serves < would_serve and serves < scene.load_rps) or (serves == 0.0 < would_serve)
