@@ -103,6 +103,12 @@ def test_replicas_come_back_when_somebody_deleted_the_deployment_and_the_metrics
     assert plan(single_pool(), observation(None), None, remembered, 15.0)[0].target.replicas == 6
 
 
+def test_replicas_are_held_when_a_cluster_is_restored_without_status_before_pods_and_metrics_are_back() -> None:
+    made, _ = plan(single_pool(), observation(None, pool(CPU_INT8, 5, 0)), None, PolicyState(), 15.0)
+
+    assert made.target.replicas == 5
+
+
 def test_replicas_still_rise_when_the_load_is_unknown_and_the_forecast_is_higher() -> None:
     assert planned(None, 2, forecast(400.0)).target.replicas == 5
 

@@ -52,7 +52,8 @@ def _as_served(observation: Observation, state: PolicyState) -> PolicyState:
     """Believe the Service rather than the memory, as long as pods answer behind it.
 
     The two differ when the write of a flip failed, when a status was lost or restored, or when somebody edited either. A
-    remembered pool the Service does not select yet is then still the target of a switch.
+    remembered pool the Service does not select yet is then still the target of a switch. Where nothing is remembered, what is
+    there counts, even before any of its pods is ready.
     """
     ready = {pool.pool: pool.ready for pool in observation.pools if pool.ready}
     selected, switch = observation.selected, state.switch
@@ -64,7 +65,8 @@ def _as_served(observation: Observation, state: PolicyState) -> PolicyState:
         missed = Switch(state.active, observation.now) if state.active else None
         return replace(state, active=selected, switch=switch or missed)
     if state.active is None:
-        return replace(state, active=max(sorted(ready), key=lambda pool: ready[pool], default=None))
+        there = {p.pool: (p.ready, p.pool == selected, p.replicas) for p in observation.pools if p.ready or p.replicas}
+        return replace(state, active=max(sorted(there), key=lambda pool: there[pool], default=None))
     return state
 
 
