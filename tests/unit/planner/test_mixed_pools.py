@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from builders import (
     CPU_FULL,
+    CPU_INT8,
     GPU_FULL,
     NOW,
     capacity,
@@ -366,3 +367,30 @@ def test_serving_pool_keeps_its_replicas_when_the_one_beside_is_given_up() -> No
 
     assert step.state.side is None
     assert {target.pool: target.replicas for target in step.pools} == {CPU_FULL: 4, GPU_FULL: 0}
+
+
+def test_route_gives_nothing_to_replicas_that_go_in_the_same_step() -> None:
+    seen = seen_by_gateway(900.0, pool(GPU_FULL, 2), pool(CPU_FULL, 1))
+    demand = Demand(900.0, None, 900.0, 75.0)
+    side = choice(CPU_FULL, 0)
+    made = Plan(choice(GPU_FULL, 2), DecisionReason.INFEASIBLE, "", Binding.MAX_REPLICAS, demand, side=side)
+    step = next_step(spec(), seen, made, BESIDE)
+
+    assert {target.pool: target.replicas for target in step.pools}[CPU_FULL] == 0
+    assert step.route is not None
+    assert step.route.side_share == 0.0
+
+
+def test_serving_pool_does_not_grow_for_what_the_one_beside_carries_when_a_switch_begins() -> None:
+    both = spec(
+        variants=(VariantOption("full", 0.92), VariantOption("int8", 0.91)),
+        capacities=(*spec().capacities, capacity(CPU_INT8, 5.0)),
+    )
+    route = RouteObservation(accepted=True, side=GPU_FULL, side_share=0.8)
+    seen = seen_by_gateway(600.0, pool(CPU_FULL, 5), pool(GPU_FULL, 2), selected=CPU_FULL, route=route)
+    state = replace(BESIDE, active=CPU_FULL, side=Side(GPU_FULL, NOW))
+    demand = Demand(600.0, None, 600.0, 75.0)
+    made = Plan(choice(CPU_INT8, 4), DecisionReason.CHEAPER_CHOICE, "", Binding.DEMAND, demand)
+    step = next_step(both, seen, made, state)
+
+    assert {target.pool: target.replicas for target in step.pools} == {CPU_FULL: 5, GPU_FULL: 2, CPU_INT8: 4}

@@ -125,7 +125,7 @@ class Candidate:
         """Why it can carry no more."""
         if not self.most:  # limits and budget leave the minimum at least; others have its accelerators
             return self.most_because
-        if not self.available or self.stuck:
+        if not self.available or self.obtainable < self.most:
             return Binding.AVAILABILITY
         return self.most_because if self.meets_objective else Binding.OBJECTIVE
 

@@ -110,6 +110,11 @@ class _Scene:
             return self.load_rps if ready else 0.0
         return ready * candidate.rung_rps_per_replica
 
+    def beside(self, active: PoolKey) -> Candidate | None:
+        """Return the pool beside the serving one while it gets requests; None also for one whose speed is not known."""
+        side = self.state.side
+        return self.candidate(side.pool) if side and self.pair(active, side.pool).side_share > 0.0 else None
+
     def pair(self, base: PoolKey, side: PoolKey) -> Pair:
         """Return two pools that share requests."""
         return Pair(
@@ -252,10 +257,10 @@ def _may_serve(scene: _Scene, active: PoolKey, target: PoolKey) -> bool:
     serving pool still carries, unless it was chosen for what counts more than the load (the accuracy, the budget).
     """
     serves, would_serve = scene.ready_rps(active), scene.ready_rps(target)
-    beside = scene.state.side.pool if scene.state.side else None
-    if beside is not None and scene.pair(active, beside).side_share > 0.0:
-        serves += scene.ready_rps(beside)
-        would_serve += scene.ready_rps(beside) if beside != target else 0.0
+    beside = scene.beside(active)
+    if beside is not None:
+        serves += scene.ready_rps(beside.pool)
+        would_serve += scene.ready_rps(beside.pool) if beside.pool != target else 0.0
     if scene.seen(target).ready >= scene.needed_now(target):
         return _counts_more(scene, active, target) or would_serve >= min(serves, scene.load_rps) * (1.0 - ROUNDING)
     return (serves < would_serve and serves < scene.load_rps) or (serves == 0.0 < would_serve)
@@ -312,8 +317,11 @@ def _kept(scene: _Scene, active: PoolKey) -> int:
     seen, candidate = scene.seen(active), scene.candidate(active)
     if candidate is None or candidate.stuck or not seen.replicas:
         return seen.replicas
-    demand = scene.plan.demand
-    return max(seen.replicas, candidate.clipped(candidate.needed(demand.planned_rps, demand.own_rps)))
+    demand, beside = scene.plan.demand, scene.beside(active)
+    own_rps, helped_rps = (beside.rps_per_replica, beside.rung_rps_per_replica) if beside else (0.0, 0.0)
+    ready = scene.seen(beside.pool).ready if beside else 0
+    needed = candidate.needed(demand.planned_rps - ready * helped_rps, demand.own_rps - ready * own_rps)
+    return max(seen.replicas, candidate.clipped(needed))
 
 
 def _with_change(scene: _Scene, state: PolicyState, sizes: Sizes) -> PolicyState:
