@@ -5,7 +5,7 @@ import pytest
 from builders import CPU_INT8, NOW, observation, pool, rules, single_pool
 from modelscaler.api.words import Binding
 from modelscaler.domain import PolicyState, RateLimit, Workload
-from modelscaler.planner.behavior import History, limit_change, remember
+from modelscaler.planner.behavior import KEPT, History, limit_change, remember, with_change
 from modelscaler.planner.plan import plan
 
 PODS_2 = RateLimit("Pods", 2, 60.0)
@@ -101,3 +101,20 @@ def test_history_is_thinned_and_bounded_when_it_grows() -> None:
         history = remember(history, (now, tick // 100), now, 10_000.0)
 
     assert [replicas for _, replicas in history] == [0, 0, 1, 1, 2, 2, 3, 3, 4, 4]
+
+
+def test_every_change_counts_when_equal_ones_follow_each_other() -> None:
+    changes: History = ()
+    for ago in (45.0, 30.0, 15.0):
+        changes = with_change(changes, (NOW - timedelta(seconds=ago), 1), NOW, 60.0)
+
+    assert limit_change(single_pool(scale_up=rules(0.0, RateLimit("Pods", 3, 60.0))), 5, 9, (), changes, NOW)[0] == 5
+
+
+def test_no_change_is_lost_when_there_are_too_many_to_keep() -> None:
+    changes: History = ()
+    for tick in range(500):
+        changes = with_change(changes, (NOW + timedelta(seconds=tick), 1), NOW, 10_000.0)
+
+    assert len(changes) == KEPT
+    assert sum(change for _, change in changes) == 500

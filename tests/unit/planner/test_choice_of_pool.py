@@ -338,3 +338,10 @@ def test_the_service_is_believed_when_it_selects_another_pool_than_remembered() 
 
     assert state.active == GPU_INT8
     assert state.switch == Switch(CPU_INT8, NOW), "the flip that was missed is still to come"
+
+
+def test_maximum_is_what_bound_when_more_replicas_run_than_it_allows_and_another_waits_for_a_node() -> None:
+    seen = pool(CPU_INT8, 5, 3, unschedulable=2, unready_seconds=60.0)
+    made, _ = plan(single_pool(max_replicas=2), observation(500.0, seen), None, PolicyState(active=CPU_INT8), 15.0)
+
+    assert (made.target.replicas, made.binding) == (2, Binding.MAX_REPLICAS)

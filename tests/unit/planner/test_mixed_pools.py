@@ -9,9 +9,24 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from builders import CPU_FULL, GPU_FULL, NOW, capacity, forecast, observation, outage, placement, pool, rules, workload
+from builders import (
+    CPU_FULL,
+    CPU_INT8,
+    GPU_FULL,
+    NOW,
+    capacity,
+    choice,
+    forecast,
+    observation,
+    outage,
+    placement,
+    pool,
+    rules,
+    workload,
+)
 from modelscaler.api.words import Binding, DecisionReason
 from modelscaler.domain import (
+    Demand,
     Observation,
     Plan,
     PolicyState,
@@ -21,6 +36,7 @@ from modelscaler.domain import (
     RateLimit,
     RouteObservation,
     Side,
+    Value,
     VariantOption,
     Workload,
 )
@@ -29,7 +45,9 @@ from modelscaler.planner.choice import Option, Past, options
 from modelscaler.planner.demand import load_from
 from modelscaler.planner.pairing import Mix, Need, cheapest, is_accurate, need_of
 from modelscaler.planner.plan import plan
+from modelscaler.planner.transition import next_step
 
+PRICY = (placement("cpu", 0.1, 20.0), placement("gpu", 0.3, 60.0, max_replicas=1))
 CPU, GPU = placement("cpu", 0.25, 20.0), placement("gpu", 1.0, 60.0, accelerator="example.com/gpu")
 ACCEPTED = RouteObservation(accepted=True)
 ON_GPU = PolicyState(active=GPU_FULL, planned_generation=1)
@@ -285,3 +303,94 @@ def test_a_mix_is_never_dearer_than_one_pool_by_its_own_account(rps: float, base
         rates = {c.pool: c.rps_per_replica for c in candidates(spec(), seen_by_gateway(rps), ON_GPU)}
         own = made.target.replicas * rates[made.target.pool] + made.side.replicas * rates[made.side.pool]
         assert own >= rps * (1.0 - 1e-9)
+
+
+def test_two_pools_stay_within_the_budget_when_the_objective_is_missed_and_the_load_grows() -> None:
+    seen: dict[str, Any] = {
+        "latency": Value(2.0, NOW),
+        "route": RouteObservation(accepted=True, side=CPU_FULL, side_share=0.4),
+    }
+    made = planned(650.0, BESIDE, pool(GPU_FULL, 1), pool(CPU_FULL, 4), asked=spec(max_hourly_cost=3.0), **seen)
+
+    assert made.hourly_cost <= 3.0
+
+
+def test_same_plan_is_made_again_when_it_gives_up_the_pool_beside_for_what_both_remember() -> None:
+    asked = spec(min_replicas=3, max_replicas=3, max_hourly_cost=0.5, placements=PRICY, scale_down=rules(60.0))
+    both = replace(BESIDE, active=CPU_FULL, side=Side(GPU_FULL, NOW), side_recommendations=((NOW, 18),))
+    route = RouteObservation(accepted=True, side=GPU_FULL, side_share=0.7)
+    seen = seen_by_gateway(20.0, pool(CPU_FULL, 2), pool(GPU_FULL, 1), selected=CPU_FULL, route=route)
+    made, remembered = plan(asked, seen, None, both, 15.0)
+
+    assert sizes(made) == (3, None)
+    assert plan(asked, seen, None, remembered, 15.0)[0].target == made.target
+
+
+# --- steps
+
+
+def test_service_stays_with_two_pools_when_the_one_beside_would_carry_less_alone() -> None:
+    """A GPU and a CPU carry 276 rps together, of which 250 come; one GPU more is not there yet."""
+    route = RouteObservation(accepted=True, side=GPU_FULL, side_share=0.85)
+    seen = seen_by_gateway(250.0, pool(CPU_FULL, 1), pool(GPU_FULL, 2, 1), selected=CPU_FULL, route=route)
+    state = replace(BESIDE, active=CPU_FULL, side=Side(GPU_FULL, NOW))
+    made = Plan(
+        choice(GPU_FULL, 2), DecisionReason.MEASURED_DEMAND, "", Binding.DEMAND, Demand(250.0, None, 250.0, 75.0)
+    )
+
+    assert next_step(spec(), seen, made, state).serving == CPU_FULL
+
+
+def test_pool_beside_keeps_its_requests_when_the_status_was_lost() -> None:
+    route = RouteObservation(accepted=True, side=CPU_FULL, side_share=0.4)
+    seen = seen_by_gateway(10.0, pool(GPU_FULL, 1), pool(CPU_FULL, 4), route=route)
+    made, state = plan(spec(), seen, None, PolicyState(), 15.0)
+    step = next_step(spec(), seen, made, state)
+
+    assert {target.pool: target.replicas for target in step.pools}[CPU_FULL] > 0
+
+
+def test_serving_pool_keeps_its_replicas_when_the_one_beside_is_given_up() -> None:
+    stuck = pool(GPU_FULL, 1, 0, unschedulable=1, unready_seconds=60.0)
+    seen = seen_by_gateway(150.0, pool(CPU_FULL, 4), stuck, selected=CPU_FULL)
+    state = replace(BESIDE, active=CPU_FULL, side=Side(GPU_FULL, NOW - timedelta(seconds=60)))
+    demand = Demand(150.0, None, 150.0, 75.0)
+    made = Plan(
+        choice(CPU_FULL, 1),
+        DecisionReason.STEADY,
+        "",
+        Binding.DEMAND,
+        demand,
+        side=choice(GPU_FULL, 1, hourly_cost=1.0),
+    )
+    step = next_step(spec(), seen, made, state)
+
+    assert step.state.side is None
+    assert {target.pool: target.replicas for target in step.pools} == {CPU_FULL: 4, GPU_FULL: 0}
+
+
+def test_route_gives_nothing_to_replicas_that_go_in_the_same_step() -> None:
+    seen = seen_by_gateway(900.0, pool(GPU_FULL, 2), pool(CPU_FULL, 1))
+    demand = Demand(900.0, None, 900.0, 75.0)
+    side = choice(CPU_FULL, 0)
+    made = Plan(choice(GPU_FULL, 2), DecisionReason.INFEASIBLE, "", Binding.MAX_REPLICAS, demand, side=side)
+    step = next_step(spec(), seen, made, BESIDE)
+
+    assert {target.pool: target.replicas for target in step.pools}[CPU_FULL] == 0
+    assert step.route is not None
+    assert step.route.side_share == 0.0
+
+
+def test_serving_pool_does_not_grow_for_what_the_one_beside_carries_when_a_switch_begins() -> None:
+    both = spec(
+        variants=(VariantOption("full", 0.92), VariantOption("int8", 0.91)),
+        capacities=(*spec().capacities, capacity(CPU_INT8, 5.0)),
+    )
+    route = RouteObservation(accepted=True, side=GPU_FULL, side_share=0.8)
+    seen = seen_by_gateway(600.0, pool(CPU_FULL, 5), pool(GPU_FULL, 2), selected=CPU_FULL, route=route)
+    state = replace(BESIDE, active=CPU_FULL, side=Side(GPU_FULL, NOW))
+    demand = Demand(600.0, None, 600.0, 75.0)
+    made = Plan(choice(CPU_INT8, 4), DecisionReason.CHEAPER_CHOICE, "", Binding.DEMAND, demand)
+    step = next_step(both, seen, made, state)
+
+    assert {target.pool: target.replicas for target in step.pools} == {CPU_FULL: 5, GPU_FULL: 2, CPU_INT8: 4}

@@ -20,6 +20,7 @@ from builders import (
 )
 from modelscaler.api.words import Binding, DecisionReason
 from modelscaler.domain import Demand, Observation, Plan, PolicyState, PoolKey, PoolObservation, Step, Switch
+from modelscaler.planner.memory import recalled
 from modelscaler.planner.transition import next_step
 
 SPEC = workload(
@@ -28,6 +29,7 @@ SPEC = workload(
     scale_down=rules(0.0),
 )
 ON_CPU = PolicyState(active=CPU_INT8)
+UNKNOWN = Demand(None, None, 1500.0, 35.0)
 TO_GPU = PolicyState(active=CPU_INT8, switch=Switch(GPU_INT8, NOW - timedelta(seconds=30)))
 
 
@@ -109,6 +111,24 @@ def test_all_planned_replicas_are_awaited_when_the_load_is_unknown() -> None:
 
     assert step_of(TO_GPU, made, pool(CPU_INT8, 10), pool(GPU_INT8, 2, ready=1)).serving == CPU_INT8
     assert step_of(TO_GPU, made, pool(CPU_INT8, 10), pool(GPU_INT8, 2)).serving == GPU_INT8
+
+
+def test_accurate_pool_serves_when_it_cannot_carry_the_load_that_an_inaccurate_one_carries() -> None:
+    spec = replace(SPEC, capacities=(capacity(CPU_FULL, 20.0), capacity(CPU_INT8, 10.0)))
+    floor = replace(spec, objective=replace(spec.objective, min_mean_accuracy=0.915))
+    made = wanted(CPU_FULL, 2, target=choice(CPU_FULL, 2, shortfall_rps=70.0))
+    complete = seen(pool(CPU_INT8, 2), pool(CPU_FULL, 2), selected=CPU_INT8)
+
+    assert next_step(floor, complete, made, ON_CPU).serving == CPU_FULL
+    assert next_step(floor, complete, replace(made, demand=UNKNOWN), ON_CPU).serving == CPU_INT8, "it may be less"
+    assert next_step(spec, complete, made, ON_CPU).serving == CPU_INT8, "nothing counts more than the load"
+
+
+def test_new_pool_is_not_said_to_have_failed_when_all_of_it_is_ready() -> None:
+    late = replace(TO_GPU, switch=Switch(GPU_INT8, NOW - timedelta(hours=1)))
+    step = step_of(late, wanted(GPU_INT8, 1, demand=UNKNOWN), pool(CPU_INT8, 4), pool(GPU_INT8, 1))
+
+    assert (step.state.outages, sizes(step)[GPU_INT8]) == ((), 1)
 
 
 def test_service_moves_at_once_when_nothing_answers_behind_it() -> None:
@@ -207,6 +227,31 @@ def test_new_pool_is_waited_for_when_there_is_still_hope(trouble: dict[str, Any]
     step = step_of(TO_GPU, wanted(GPU_INT8, 1), pool(CPU_INT8, 2), pool(GPU_INT8, 1, ready=0, **trouble))
 
     assert (step.state.switch, step.state.outages) == (TO_GPU.switch, ())
+
+
+def test_clock_that_was_set_back_holds_nothing_when_the_state_is_recalled() -> None:
+    later = NOW + timedelta(hours=1)
+    before = PolicyState(
+        active=CPU_INT8,
+        switch=Switch(GPU_INT8, later),
+        outages=(outage(GPU_INT8, later),),
+        recommendations=((later, 1),),
+        changes=((later, 4),),
+        cheaper_since=later,
+    )
+    state = recalled(seen(pool(CPU_INT8, 2)), before)
+
+    assert state.switch == Switch(GPU_INT8, NOW)
+    assert (state.recommendations, state.changes, state.cheaper_since) == (((NOW, 1),), ((NOW, 4),), NOW)
+    assert state.outages[0].until == NOW + timedelta(seconds=30), "as long as a first failure counts"
+
+
+def test_replicas_wait_for_a_node_when_the_spec_allows_no_other_pool_than_the_one_given_up() -> None:
+    left = PolicyState(active=CPU_FULL, outages=(outage(GPU_INT8, NOW + timedelta(seconds=20)),))
+    waiting = pool(GPU_INT8, 2, 0, unschedulable=2, unready_seconds=40.0)
+    step = step_of(left, wanted(GPU_INT8, 2), pool(CPU_FULL, 4), waiting)
+
+    assert (sizes(step), step.serving) == ({CPU_FULL: 4, GPU_INT8: 2}, CPU_FULL)
 
 
 def test_pool_is_left_alone_for_longer_when_it_fails_again() -> None:

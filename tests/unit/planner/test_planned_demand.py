@@ -1,3 +1,4 @@
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -92,6 +93,20 @@ def test_replicas_are_held_when_the_load_is_unknown(unknown: Reading | None) -> 
     assert (made.target.replicas, made.reason, made.binding) == (4, DecisionReason.METRICS_MISSING, Binding.METRICS)
     assert "load unknown" in made.message
     assert made.demand.measured_rps is None
+
+
+def test_replicas_come_back_when_somebody_deleted_the_deployment_and_the_metrics_went_with_it() -> None:
+    held = PolicyState(active=CPU_INT8, recommendations=((NOW - timedelta(seconds=15), 6),))
+    made, remembered = plan(single_pool(), observation(None), None, held, 15.0)
+
+    assert made.target.replicas == 6
+    assert plan(single_pool(), observation(None), None, remembered, 15.0)[0].target.replicas == 6
+
+
+def test_replicas_are_held_when_a_cluster_is_restored_without_status_before_pods_and_metrics_are_back() -> None:
+    made, _ = plan(single_pool(), observation(None, pool(CPU_INT8, 5, 0)), None, PolicyState(), 15.0)
+
+    assert made.target.replicas == 5
 
 
 def test_replicas_still_rise_when_the_load_is_unknown_and_the_forecast_is_higher() -> None:

@@ -44,7 +44,7 @@ def limit_change(
 
 
 def remember(history: History, entry: tuple[datetime, int], now: datetime, keep_seconds: float) -> History:
-    """Return a history with one entry more and the outdated ones gone; equal neighbours are thinned to first and last."""
+    """Return recommendations with one more and the outdated gone; equal neighbours are thinned to first and last."""
     kept = [*since(history, now, keep_seconds), entry]
     thinned = [
         item
@@ -52,6 +52,15 @@ def remember(history: History, entry: tuple[datetime, int], now: datetime, keep_
         if index in (0, len(kept) - 1) or not kept[index - 1][1] == item[1] == kept[index + 1][1]
     ]
     return tuple(thinned[-KEPT:])
+
+
+def with_change(changes: History, entry: tuple[datetime, int], now: datetime, keep_seconds: float) -> History:
+    """Return the changes with one more and the outdated ones gone; of too many the two oldest count as one."""
+    kept = [*since(changes, now, keep_seconds), entry]
+    if len(kept) > KEPT:
+        (_, first), (at, second), *rest = kept
+        kept = [(at, first + second), *rest]
+    return tuple(kept)
 
 
 def longest_window_seconds(workload: Workload) -> float:

@@ -53,10 +53,12 @@ class Pair:
     def target(self, base: int, side: int) -> RouteTarget:
         """Return how requests shall be shared on the way to so many replicas.
 
-        Replicas that are to go get none if those that stay and are ready carry the demand.
+        Replicas that are to go get none if those that stay and are ready carry the demand; those that go now get none at all.
         """
-        staying = min(self.base.ready, base), min(self.side.ready, side)
-        ready = staying if self._carry(*staying) else (self.base.ready, self.side.ready)
+        ready = min(self.base.ready, base), min(self.side.ready, side)
+        if not self._carry(*ready):
+            base, side = self.sizes(base, side)
+            ready = min(self.base.ready, base), min(self.side.ready, side)
         return shared(self.side.pool, *(n * rps for n, rps in zip(ready, self._rates, strict=True)))
 
     @property

@@ -105,6 +105,17 @@ class Candidate:
         return self.running is not None
 
     @property
+    def wishes(self) -> tuple[bool, bool, bool, bool, bool]:
+        """The wishes it grants, whatever the demand, the most important first (`choice.py`)."""
+        return (
+            self.available,
+            self.meets_objective,
+            self.keeps_mean_accuracy,
+            self.keeps_minimum,
+            self.within_budget,
+        )
+
+    @property
     def obtainable(self) -> int:
         """The replicas it may have and can have."""
         return self.most if self.running is None else min(self.most, self.running)
@@ -114,7 +125,7 @@ class Candidate:
         """Why it can carry no more."""
         if not self.most:  # limits and budget leave the minimum at least; others have its accelerators
             return self.most_because
-        if not self.available or self.stuck:
+        if not self.available or self.obtainable < self.most:
             return Binding.AVAILABILITY
         return self.most_because if self.meets_objective else Binding.OBJECTIVE
 

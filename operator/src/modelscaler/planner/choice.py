@@ -102,8 +102,7 @@ class Option:
     @property
     def wishes(self) -> tuple[bool, bool, bool, bool, bool]:
         """The wishes it grants besides carrying the demand, the most important first."""
-        c = self.candidate
-        return (c.available, c.meets_objective, c.keeps_mean_accuracy, c.keeps_minimum, c.within_budget)
+        return self.candidate.wishes
 
     @property
     def feasible(self) -> bool:

@@ -1,9 +1,10 @@
 """What a decision starts from: the remembered state, brought up to what is seen now. Pure."""
 
+from collections.abc import Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
-from modelscaler.domain import Observation, Outage, PolicyState, PoolKey, Switch, Workload, backoff, is_out, known
+from modelscaler.domain import Observation, Outage, PolicyState, PoolKey, Side, Switch, Workload, backoff, is_out, known
 
 OUTAGE_REMEMBERED = timedelta(hours=1)
 """How long after its end an outage still counts towards the next one's length."""
@@ -13,20 +14,46 @@ MOST_TICKS = 1_000_000
 
 
 def recalled(observation: Observation, state: PolicyState) -> PolicyState:
-    """Return the state to decide on: missing readings counted, old outages forgotten, and what serves as it is seen."""
+    """Return the state to decide on: missing readings counted, old outages forgotten, and what serves as it is seen.
+
+    Times that are yet to come are taken for now: they were written before the clock was set back.
+    """
+    state = _not_ahead(state, observation.now)
     missing = 0 if known(observation.offered) is not None else state.missing_ticks + int(observation.new_readings)
     outages = tuple(o for o in state.outages if o.until + OUTAGE_REMEMBERED > observation.now)
-    served, missing = _as_served(observation, state), min(missing, MOST_TICKS)
+    served, missing = _as_shared(observation, _as_served(observation, state)), min(missing, MOST_TICKS)
     if outages == served.outages and missing == served.missing_ticks:
         return served
     return replace(served, outages=outages, missing_ticks=missing)
+
+
+def _not_ahead(state: PolicyState, now: datetime) -> PolicyState:
+    """Return the state without times to come, each of which would hold something until the clock has caught up with it."""
+    if not any(at > now for at, _ in (*state.recommendations, *state.changes)):
+        return state
+
+    def no_later(history: Sequence[tuple[datetime, int]]) -> tuple[tuple[datetime, int], ...]:
+        return tuple((min(at, now), number) for at, number in history)
+
+    return replace(
+        state,
+        recommendations=no_later(state.recommendations),
+        changes=no_later(state.changes),
+        side_recommendations=no_later(state.side_recommendations),
+        outages=tuple(replace(o, until=min(o.until, now + backoff(o.failures))) for o in state.outages),
+        switch=state.switch and replace(state.switch, started_at=min(state.switch.started_at, now)),
+        side=state.side and replace(state.side, started_at=min(state.side.started_at, now)),
+        cheaper_since=state.cheaper_since and min(state.cheaper_since, now),
+        mix_better_since=state.mix_better_since and min(state.mix_better_since, now),
+    )
 
 
 def _as_served(observation: Observation, state: PolicyState) -> PolicyState:
     """Believe the Service rather than the memory, as long as pods answer behind it.
 
     The two differ when the write of a flip failed, when a status was lost or restored, or when somebody edited either. A
-    remembered pool the Service does not select yet is then still the target of a switch.
+    remembered pool the Service does not select yet is then still the target of a switch. Where nothing is remembered, what is
+    there counts, even before any of its pods is ready.
     """
     ready = {pool.pool: pool.ready for pool in observation.pools if pool.ready}
     selected, switch = observation.selected, state.switch
@@ -38,8 +65,17 @@ def _as_served(observation: Observation, state: PolicyState) -> PolicyState:
         missed = Switch(state.active, observation.now) if state.active else None
         return replace(state, active=selected, switch=switch or missed)
     if state.active is None:
-        return replace(state, active=max(sorted(ready), key=lambda pool: ready[pool], default=None))
+        there = {p.pool: (p.ready, p.pool == selected, p.replicas) for p in observation.pools if p.ready or p.replicas}
+        return replace(state, active=max(sorted(there), key=lambda pool: there[pool], default=None))
     return state
+
+
+def _as_shared(observation: Observation, state: PolicyState) -> PolicyState:
+    """Return the state with the pool beside that a route gives requests to, when a status was lost or restored."""
+    route = observation.route
+    if state.side is not None or route is None or route.side in (None, state.active) or not route.side_share:
+        return state
+    return replace(state, side=Side(route.side, observation.now))
 
 
 def fallback_holds(workload: Workload, state: PolicyState) -> bool:

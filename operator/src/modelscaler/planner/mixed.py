@@ -47,10 +47,10 @@ def mixed_plan(
 def side_recommendations(
     workload: Workload, observation: Observation, state: PolicyState, shared: Mixing
 ) -> tuple[tuple[datetime, int], ...]:
-    """Remember what two pools were to carry, in replicas of the one that starts sooner; nothing while one pool serves."""
+    """Remember what two pools were to carry, in replicas of the one that starts sooner, until one pool serves alone."""
     mix = shared.mix
     if mix is None or known(observation.offered) is None:
-        return () if mix is None else state.side_recommendations
+        return state.side_recommendations if state.side else ()
     replicas = math.ceil(need_of(mix.base, mix.side, 0.0).near_rps / mix.fast.candidate.rps_per_replica - ROUNDING)
     before = state.side_recommendations if state.side and state.side.pool == mix.side.candidate.pool else ()
     return tuple(remember(before, (observation.now, replicas), observation.now, scale_down_window_seconds(workload)))

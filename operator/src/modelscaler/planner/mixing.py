@@ -16,7 +16,7 @@ from modelscaler.api.words import Binding
 from modelscaler.domain import Observation, PolicyState, Workload, known
 from modelscaler.planner.behavior import limit_change, scale_down_window_seconds, since
 from modelscaler.planner.choice import TOLERANCE, Option
-from modelscaler.planner.pairing import Mix, Need, bridged, cheapest, fast_of, is_accurate, need_of
+from modelscaler.planner.pairing import Mix, Need, bridged, cheapest, fast_of, grown, is_accurate, need_of
 from modelscaler.planner.switching import WORTHWHILE_RELIEF, Selection, option_of, saves
 
 
@@ -131,8 +131,8 @@ def _beside(scene: Scene, base: Option, side: Option) -> Mixing:
     if known(scene.observation.offered) is None:
         return Mixing(replace(as_is, base_replicas=max(as_is.base_replicas, scene.at_least - as_is.side_replicas)))
     kept, best = _kept(scene, as_is), scene.cheapest(base, side)
-    if scene.trouble is not None:
-        return Mixing(_at_least(kept if kept.feasible else best, as_is), held_by=scene.trouble)
+    if scene.trouble is not None and kept.feasible:
+        return Mixing(grown(scene.workload, kept, as_is.fast_replicas), held_by=scene.trouble)
     if not kept.feasible or not is_accurate(scene.workload, kept):
         return _mended(scene, best)
     return _rearranged(scene, kept, best)
@@ -219,14 +219,6 @@ def _towards(wanted: int, present: int, excess: int) -> int:
     if excess > 0:
         return max(wanted - excess, min(wanted, present))
     return min(wanted - excess, max(wanted, present))
-
-
-def _at_least(mix: Mix, as_is: Mix) -> Mix:
-    return replace(
-        mix,
-        base_replicas=max(mix.base_replicas, as_is.base_replicas),
-        side_replicas=max(mix.side_replicas, as_is.side_replicas),
-    )
 
 
 def _helps(scene: Scene, mix: Mix) -> bool:

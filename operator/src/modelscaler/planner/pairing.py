@@ -187,8 +187,13 @@ def bridged(workload: Workload, mix: Mix, need: Need, ready: int) -> Mix:
     slow, fast = mix.slow.candidate, mix.fast.candidate
     missing = need.near_rps - min(ready, mix.slow_replicas) * slow.rps_per_replica
     wanted = math.ceil(missing / fast.rps_per_replica - ROUNDING)
-    reach = _reach(workload, slow, fast, np.array([float(mix.slow_replicas)]))
-    return mix.sized(mix.slow_replicas, max(mix.fast_replicas, min(wanted, int(reach[0]))))
+    return grown(workload, mix, wanted)
+
+
+def grown(workload: Workload, mix: Mix, fast_replicas: int) -> Mix:
+    """Return a mix with so many replicas of the pool that starts sooner, or as many as the limits allow, but no fewer."""
+    reach = _reach(workload, mix.slow.candidate, mix.fast.candidate, np.array([float(mix.slow_replicas)]))
+    return mix.sized(mix.slow_replicas, max(mix.fast_replicas, min(fast_replicas, int(reach[0]))))
 
 
 def is_accurate(workload: Workload, mix: Mix) -> bool:

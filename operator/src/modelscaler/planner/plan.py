@@ -156,7 +156,7 @@ def _options(
     serving = next((c for c in found if c.pool == state.active), None)
     held = 0
     if known(observation.offered) is None:
-        held = max(_current(observation, state), _fallback_replicas(workload, state))
+        held = max(_current(observation, state) or _last_recommended(state), _fallback_replicas(workload, state))
     assumed_rps = serving.clipped(held) * serving.rps_per_replica if serving and held else 0.0
     assumed_rps += _beside_rps(found, observation, state) if held else 0.0
     load = load_from(workload, observation, forecast, assumed_rps)
@@ -192,6 +192,11 @@ def _past(workload: Workload, observation: Observation, state: PolicyState, at_l
 
 def _current(observation: Observation, state: PolicyState) -> int:
     return observation.pool(state.active).replicas if state.active else 0
+
+
+def _last_recommended(state: PolicyState) -> int:
+    """Return what the serving pool had last: its Deployment may be gone, and the metrics with it."""
+    return state.recommendations[-1][1] if state.recommendations else 0
 
 
 def _fallback_replicas(workload: Workload, state: PolicyState) -> int:

@@ -26,9 +26,10 @@ from modelscaler.domain import (
     Step,
     Switch,
     Workload,
+    is_out,
 )
 from modelscaler.planner.allowances import within_allowances
-from modelscaler.planner.behavior import longest_period_seconds, remember
+from modelscaler.planner.behavior import longest_period_seconds, with_change
 from modelscaler.planner.beside import Pair, alone
 from modelscaler.planner.candidates import Candidate, candidate_of, candidates
 from modelscaler.planner.health import stuck_replicas
@@ -109,6 +110,11 @@ class _Scene:
             return self.load_rps if ready else 0.0
         return ready * candidate.rung_rps_per_replica
 
+    def beside(self, active: PoolKey) -> Candidate | None:
+        """Return the pool beside the serving one while it gets requests; None also for one whose speed is not known."""
+        side = self.state.side
+        return self.candidate(side.pool) if side and self.pair(active, side.pool).side_share > 0.0 else None
+
     def pair(self, base: PoolKey, side: PoolKey) -> Pair:
         """Return two pools that share requests."""
         return Pair(
@@ -176,7 +182,8 @@ def _why_not_up(scene: _Scene, side: Side) -> str | None:
 def _shared(scene: _Scene, state: PolicyState, active: PoolKey, replicas: int) -> tuple[Sizes, RouteTarget]:
     """Return the sizes of the serving pool and of the one beside it, and how they share requests."""
     if state.side is None:
-        return {active: replicas}, alone()
+        given_up = scene.plan.side is not None  # in this step: what the plan counted on is not there
+        return {active: max(replicas, scene.seen(active).replicas) if given_up else replicas}, alone()
     side, wanted = state.side.pool, scene.plan.side
     asked = wanted.replicas if wanted is not None and wanted.pool == side else 0
     pair = scene.pair(active, side)
@@ -247,12 +254,24 @@ def _may_serve(scene: _Scene, active: PoolKey, target: PoolKey) -> bool:
     """Tell whether the Service may select the target: it carries the load, or no less of it than what serves now does.
 
     A target that cannot carry the load at any size that is allowed is complete all the same, but takes nothing over that the
-    serving pool still carries.
+    serving pool still carries, unless it was chosen for what counts more than the load (the accuracy, the budget).
     """
     serves, would_serve = scene.ready_rps(active), scene.ready_rps(target)
+    beside = scene.beside(active)
+    if beside is not None:
+        serves += scene.ready_rps(beside.pool)
+        would_serve += scene.ready_rps(beside.pool) if beside.pool != target else 0.0
     if scene.seen(target).ready >= scene.needed_now(target):
-        return would_serve >= min(serves, scene.load_rps) * (1.0 - ROUNDING)
+        return _counts_more(scene, active, target) or would_serve >= min(serves, scene.load_rps) * (1.0 - ROUNDING)
     return (serves < would_serve and serves < scene.load_rps) or (serves == 0.0 < would_serve)
+
+
+def _counts_more(scene: _Scene, active: PoolKey, target: PoolKey) -> bool:
+    """Tell whether a complete target that cannot carry the load is to serve all the same; never while the load is unknown."""
+    planned, new, old = scene.plan.target, scene.candidate(target), scene.candidate(active)
+    if planned.feasible or scene.seen(target).ready < planned.replicas or scene.plan.demand.measured_rps is None:
+        return False
+    return old is None or (new is not None and new.wishes > old.wishes)
 
 
 def _flipped(scene: _Scene, state: PolicyState, sizes: Sizes, notes: Notes) -> Step:
@@ -276,10 +295,18 @@ def _flipped(scene: _Scene, state: PolicyState, sizes: Sizes, notes: Notes) -> S
 
 
 def _why_give_up(scene: _Scene, state: PolicyState) -> str | None:
-    """Return why the target of a switch is not going to start; None while there is hope."""
-    seen, deadline_seconds = scene.seen(scene.plan.target.pool), scene.workload.start_deadline_seconds
+    """Return why the target of a switch is not going to start; None while there is hope, or nothing else to turn to.
+
+    A pool that was given up is a target again only when the spec allows no other: its replicas wait for better times.
+    """
+    target, deadline_seconds = scene.plan.target.pool, scene.workload.start_deadline_seconds
+    if is_out(scene.state, target, scene.now):
+        return None
+    seen = scene.seen(target)
     if stuck_replicas(seen, deadline_seconds):
         return seen.failure or NOT_READY
+    if 0 < seen.replicas <= seen.ready:
+        return None
     if state.switch and scene.now - state.switch.started_at > timedelta(seconds=deadline_seconds):
         return DEADLINE
     return None
@@ -290,8 +317,11 @@ def _kept(scene: _Scene, active: PoolKey) -> int:
     seen, candidate = scene.seen(active), scene.candidate(active)
     if candidate is None or candidate.stuck or not seen.replicas:
         return seen.replicas
-    demand = scene.plan.demand
-    return max(seen.replicas, candidate.clipped(candidate.needed(demand.planned_rps, demand.own_rps)))
+    demand, beside = scene.plan.demand, scene.beside(active)
+    own_rps, helped_rps = (beside.rps_per_replica, beside.rung_rps_per_replica) if beside else (0.0, 0.0)
+    ready = scene.seen(beside.pool).ready if beside else 0
+    needed = candidate.needed(demand.planned_rps - ready * helped_rps, demand.own_rps - ready * own_rps)
+    return max(seen.replicas, candidate.clipped(needed))
 
 
 def _with_change(scene: _Scene, state: PolicyState, sizes: Sizes) -> PolicyState:
@@ -301,9 +331,8 @@ def _with_change(scene: _Scene, state: PolicyState, sizes: Sizes) -> PolicyState
     if not any(present) or not change:
         return state
     entry = (scene.now, change)
-    return replace(
-        state, changes=tuple(remember(state.changes, entry, scene.now, longest_period_seconds(scene.workload)))
-    )
+    changes = with_change(state.changes, entry, scene.now, longest_period_seconds(scene.workload))
+    return replace(state, changes=tuple(changes))
 
 
 def _step(
