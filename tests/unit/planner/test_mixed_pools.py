@@ -270,6 +270,13 @@ def test_growth_is_limited_for_both_pools_together_when_a_rate_policy_says_so() 
     assert (sizes(made), made.binding) == ((1, 3), Binding.SCALE_UP_RATE)
 
 
+def test_two_pools_shrink_to_the_maximum_at_once_when_a_rate_policy_would_be_slower() -> None:
+    slow = spec(max_replicas=10, scale_down=rules(0.0, RateLimit("Pods", 1, 60.0)))
+    made = planned(650.0, BESIDE, pool(GPU_FULL, 2), pool(CPU_FULL, 10), asked=slow)
+
+    assert sizes(made) == (2, 8)
+
+
 def test_cpus_bridge_the_start_of_a_base_replica_when_it_is_not_ready_yet() -> None:
     state = replace(BESIDE, mix_better_since=NOW - timedelta(hours=1))
     made = planned(500.0, state, pool(GPU_FULL, 2, ready=1), pool(CPU_FULL, 1))

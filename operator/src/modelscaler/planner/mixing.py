@@ -209,6 +209,7 @@ def _limited(scene: Scene, mix: Mix, as_is: Mix) -> Mixing:
     now, before = as_is.base_replicas + as_is.side_replicas, mix.base_replicas + mix.side_replicas
     state = scene.state
     allowed, held_by = limit_change(scene.workload, now, before, (), state.changes, scene.observation.now)
+    allowed = min(allowed, max(scene.workload.max_replicas, before))
     slow, fast, excess = mix.slow_replicas, mix.fast_replicas, before - allowed
     spared = _towards(fast, as_is.fast_replicas, excess)
     return Mixing(mix.sized(_towards(slow, as_is.slow_replicas, excess - (fast - spared)), spared), held_by=held_by)
