@@ -120,15 +120,16 @@ def is_worth_adopting(new: Trial, current: Trial, most_violating: float = VIOLAT
 
 
 _ROWS: Final = (
-    ((0.9, 0.5, 0.0), (0.9, 0.5, -0.1), (0.9, 0.5, 0.15), (0.99, 0.9, 0.0)),
-    ((0.99, 0.5, 0.0), (0.99, 0.5, -0.1), (0.99, 0.5, 0.15), (0.99, 0.9, 0.2)),
-    ((0.5, 0.1, 0.0), (0.5, 0.1, -0.1), (0.5, 0.1, 0.15), (0.99, 0.9, 0.5)),
+    ((0.9, 0.5, 0.0), (0.9, 0.5, 0.15), (0.9, 0.5, -0.1), (0.99, 0.9, 0.0)),
+    ((0.99, 0.5, 0.0), (0.99, 0.5, 0.15), (0.99, 0.5, -0.1), (0.99, 0.9, 0.2)),
+    ((0.5, 0.1, 0.0), (0.5, 0.1, 0.15), (0.5, 0.1, -0.1), (0.99, 0.9, 0.5)),
 )
-"""Quantile, recourse quantile and headroom; each row begins with what is tried when only every fourth can be."""
+"""Quantile, recourse quantile and headroom; each row begins with what is tried when only every fourth can be; every second
+are that and the third."""
 
 
 def _grid() -> tuple[PolicySettings, ...]:
-    reactive = tuple(PolicySettings(headroom=headroom, forecaster="Reactive") for headroom in (0.0, 0.15, 0.35, 0.7))
+    reactive = tuple(PolicySettings(headroom=headroom, forecaster="Reactive") for headroom in (0.0, 0.15, -0.05, 0.35))
     forecast = tuple(PolicySettings(*settings) for row in _ROWS for settings in row)
     return tuple(
         replace(settings, scale_down_seconds=seconds)
