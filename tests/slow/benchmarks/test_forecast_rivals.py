@@ -13,7 +13,7 @@ from modelscaler.backtest.cases import Case, case_of
 from modelscaler.backtest.method import Method, Progress, Quantiles, silent
 from modelscaler.backtest.running import run
 from modelscaler.forecast.base import QUANTILES
-from modelscaler_benchmarks.forecast.cached import Cached
+from modelscaler_benchmarks.forecast.cached import Cached, key
 from modelscaler_benchmarks.forecast.coarse import coarse
 from modelscaler_benchmarks.forecast.document import section
 from modelscaler_benchmarks.forecast.lightgbm_rivals import LIGHTGBM_DIFFERENCE, lightgbm_regressor
@@ -97,6 +97,21 @@ def test_answers_are_kept_by_horizon_when_a_trace_was_asked_for_before(tmp_path:
     assert len(method.asked) == 6
     np.testing.assert_array_equal(first, again)
     assert np.isfinite(first[1, :, case.origins + 3 < len(case.trace.rps)]).all()
+
+
+def test_answers_are_found_again_when_functions_lie_elsewhere_as_in_another_process() -> None:
+    def another() -> Any:
+        def regressor(level: float) -> Any:
+            return lightgbm_regressor(level)
+
+        return regressor
+
+    case = case_of(trace_of(daily_load()), [600.0])
+    one, same = (replace(LIGHTGBM_DIFFERENCE, make=another()) for _ in range(2))
+
+    assert repr(one) != repr(same)
+    assert key(one, case, "1") == key(same, case, "1")
+    assert key(one, case, "1") != key(LIGHTGBM_DIFFERENCE, case, "1")
 
 
 def test_section_has_a_row_for_each_trace_and_target_and_a_column_for_each_method() -> None:

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,6 +13,7 @@ from modelscaler.backtest.cases import Case
 from modelscaler.backtest.method import Method, Progress, Quantiles, answered, silent, unknown
 from modelscaler.backtest.report.figures import installed
 
+ADDRESS = re.compile(r" at 0x[0-9a-f]+")
 PACKAGES = ("numpy", "scikit-learn", "lightgbm", "statsforecast")
 
 
@@ -60,7 +62,8 @@ class Cached:
 def key(method: Method, case: Case, version: str) -> str:
     """Return what an answer depends on, hashed: the method and its code, the packages, the trace and what is asked."""
     trace = case.trace
-    told = (repr(method), version, installed(PACKAGES), trace.step_seconds, trace.start.isoformat(), case.horizons)
+    said = ADDRESS.sub("", repr(method))  # of functions it is made with, another in every process
+    told = (said, version, installed(PACKAGES), trace.step_seconds, trace.start.isoformat(), case.horizons)
     found = hashlib.sha256(repr(told).encode())
     found.update(np.ascontiguousarray(trace.rps).tobytes())
     found.update(np.ascontiguousarray(case.origins).tobytes())
