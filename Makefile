@@ -42,7 +42,7 @@ lint: setup ## ruff, mypy --strict and the import contracts
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 
-test: unit slow integration ## Unit, slow and integration tests, against a real API server and etcd (about 10 minutes once set up)
+test: unit slow integration ## Unit, slow and integration tests, against a real API server and etcd (about 20 minutes once set up)
 
 # What pytest compiles is kept, whatever the environment says: otherwise every worker compiles every test again in every run.
 unit: setup ## Quick tests without network or cluster, on every core (about 100 s of core time)

@@ -19,6 +19,8 @@ from modelscaler.forecast.service import Forecasting, ForecastingSettings
 from modelscaler.forecast.tuition import Lessons
 
 HISTORY = 6 * SEASON_STEPS
+WILD = 5.0
+"""Typical errors, squashed: seventy times as far as the load usually is."""
 
 
 def service(folder: Path, trainer: InstantTrainer | None = None, shipped: Network | None = None) -> Forecasting:

@@ -50,9 +50,8 @@ def _clear_leftovers(target: Path) -> None:
     """Remove what builds that were killed have left; whoever holds the lock knows that nobody works there."""
     name = glob.escape(target.name)
     for old in target.parent.glob(f".{name}.old-*"):
-        if (
-            not target.exists() and (old / MODEL_FILE).is_file()
-        ):  # killed between taking this away and putting another there
+        was_taken_away = not target.exists() and (old / MODEL_FILE).is_file()  # and nothing was put there any more
+        if was_taken_away:
             old.rename(target)
         shutil.rmtree(old, ignore_errors=True)
     for work in target.parent.glob(f".{name}.building-*"):

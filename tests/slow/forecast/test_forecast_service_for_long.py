@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from forecast_rig import HISTORY, service, tick, warmed
+from forecast_rig import HISTORY, WILD, service, tick, warmed
 from loads import (
     HORIZON_SECONDS,
     KEY,
@@ -16,8 +16,6 @@ from loads import (
     window_of,
 )
 from modelscaler.api.words import ConditionReason
-
-WILD = 5.0  # typical errors, squashed: seventy times as far as the load usually is
 
 
 @pytest.fixture

@@ -5,20 +5,11 @@ from datetime import UTC, datetime
 import numpy as np
 import pytest
 
+import builders
+from builders import CPU_FULL, GPU_FULL, capacity, placement
 from modelscaler.backtest.trace import Ints, Trace
-from modelscaler.domain import (
-    DirectionRules,
-    ForecastSettings,
-    Objective,
-    PlacementOption,
-    PolicySettings,
-    PoolKey,
-    ReplicaCapacity,
-    VariantOption,
-    Workload,
-    WorkloadKey,
-)
-from modelscaler.forecast.networks import Networks
+from modelscaler.domain import PolicySettings, PoolKey, VariantOption, Workload
+from modelscaler.forecast.networks import shipped_network
 from modelscaler.forecast.pipeline import PRETRAINED
 from modelscaler.replay.case import Case
 from modelscaler.replay.foresight import Foresight, foresee, history_of
@@ -29,7 +20,6 @@ from modelscaler.replay.run import replay
 from modelscaler.replay.timeline import Timeline
 
 START = datetime(2026, 3, 2, tzinfo=UTC)
-GPU, CPU = PoolKey("gpu", "full"), PoolKey("cpu", "full")
 HISTORY_DAYS = 4.0
 NIGHT_RPS, DAY_RPS = 0.2, 300.0
 OPENS, BUSY, CLOSED = 8.0, 8.2, 20.5  # hours: doors open, everybody is there, the last has left
@@ -45,21 +35,11 @@ def office_hours() -> Trace:
 
 def workload() -> Workload:
     """Return a workload of which two GPU replicas carry the day, and one CPU replica, at a tenth of the price, the night."""
-    return Workload(
-        key=WorkloadKey("shop", "ranker"),
-        generation=1,
+    return builders.workload(
         variants=(VariantOption("full", 0.92),),
-        placements=(PlacementOption("cpu", 0.1, 20.0), PlacementOption("gpu", 1.0, 180.0)),
-        objective=Objective(0.99, 0.4, 0.0),
-        capacities=(ReplicaCapacity(CPU, 0.02, 0.002, 16, "Spec"), ReplicaCapacity(GPU, 0.004, 0.002, 16, "Spec")),
-        min_replicas=1,
+        placements=(placement("cpu", 0.1, 20.0), placement("gpu", 1.0, 180.0)),
+        capacities=(capacity(CPU_FULL, 20.0), capacity(GPU_FULL, 4.0)),
         max_replicas=6,
-        max_hourly_cost=None,
-        scale_up=DirectionRules(0.0),
-        scale_down=DirectionRules(300.0),
-        fallback=None,
-        forecast=ForecastSettings(0.95, 1_209_600.0, 86_400.0, "Auto"),
-        start_deadline_seconds=600.0,
     )
 
 
@@ -71,13 +51,14 @@ def load() -> Load:
 @pytest.fixture(scope="module")
 def with_forecast(load: Load) -> Timeline:
     history = history_of(office_hours(), load, HISTORY_DAYS, seed=1)
-    shipped = Networks(None, None).known(boosted=False)[PRETRAINED]
+    shipped = shipped_network()
+    assert shipped is not None
     return day(load, foresee(history, 300.0, {PRETRAINED: shipped}))
 
 
 def day(load: Load, foresight: Foresight | None) -> Timeline:
     settings = PolicySettings(forecaster="Forecast" if foresight else "Reactive")
-    return replay(Case(workload(), CPU, load), Modelscaler(foresight, load.start, settings), 1)
+    return replay(Case(workload(), CPU_FULL, load), Modelscaler(foresight, load.start, settings), 1)
 
 
 def replicas(run: Timeline, pool: PoolKey, hour: float) -> int:
@@ -88,19 +69,19 @@ def replicas(run: Timeline, pool: PoolKey, hour: float) -> int:
 
 @pytest.mark.parametrize("hour", [1.0, 4.0, 7.0, 21.0, 23.0])
 def test_no_gpu_is_paid_for_at_night_and_somebody_answers_all_the_same(with_forecast: Timeline, hour: float) -> None:
-    assert replicas(with_forecast, GPU, hour) == 0
-    assert replicas(with_forecast, CPU, hour) == 1
+    assert replicas(with_forecast, GPU_FULL, hour) == 0
+    assert replicas(with_forecast, CPU_FULL, hour) == 1
 
 
 def test_forecast_brings_the_gpus_back_before_they_are_needed(load: Load, with_forecast: Timeline) -> None:
     blind = outcome_of(day(load, None), FIRST_HOUR_SECONDS)
     seeing = outcome_of(with_forecast, FIRST_HOUR_SECONDS)
 
-    assert replicas(with_forecast, GPU, BUSY) == 2
+    assert replicas(with_forecast, GPU_FULL, BUSY) == 2
     assert seeing.violating_share < 0.0001
     assert blind.violating_share > 0.001
 
 
 def test_day_costs_little_more_than_half_of_gpus_that_stay(with_forecast: Timeline) -> None:
     assert outcome_of(with_forecast, FIRST_HOUR_SECONDS).mean_hourly_cost < 0.6 * 2.0
-    assert replicas(with_forecast, GPU, CLOSED) == 0
+    assert replicas(with_forecast, GPU_FULL, CLOSED) == 0

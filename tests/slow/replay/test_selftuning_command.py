@@ -7,10 +7,11 @@ import pytest
 
 from modelscaler.cli import main
 from modelscaler.domain import LoadWindow
+from modelscaler.forecast.networks import shipped_network
 from modelscaler.replay.load import Arrivals
 from modelscaler.replay.selftuning.jobs import Recommendation
 from modelscaler.replay.selftuning.parts import Extent, trace_of
-from modelscaler.replay.selftuning.recommend import recommend, shipped_network
+from modelscaler.replay.selftuning.recommend import recommend
 from modelscaler.replay.standard import standard_workload
 from modelscaler.replay.tuning import GRID
 

@@ -94,14 +94,20 @@ async def test_newer_write_follows_when_one_of_its_slot_is_under_way(harness: Ha
     assert harness.made == ["first", "second"]
 
 
-async def test_retry_after_is_obeyed_when_the_server_is_busy(harness: Harness) -> None:
-    failures = [ApiCallError("busy", status=429, retry_after_seconds=7.0), ApiCallError("down", status=0)]
+def failing(failures: list[ApiCallError]) -> Callable[[], None]:
+    """Return a call that fails in each of these ways once, and then succeeds."""
 
-    def flaky() -> None:
+    def call() -> None:
         if failures:
             raise failures.pop(0)
 
-    harness.queue.submit(harness.write("w", call=flaky))
+    return call
+
+
+async def test_retry_after_is_obeyed_when_the_server_is_busy(harness: Harness) -> None:
+    failures = [ApiCallError("busy", status=429, retry_after_seconds=7.0), ApiCallError("down", status=0)]
+
+    harness.queue.submit(harness.write("w", call=failing(failures)))
     async with running(harness):
         pass
     assert harness.slept == [7.0, 1.0]
@@ -143,11 +149,7 @@ async def test_others_are_written_when_one_write_fails_in_a_way_that_nobody_fore
 async def test_a_worker_waits_no_longer_than_a_while_when_a_proxy_names_an_hour(harness: Harness) -> None:
     failures = [ApiCallError("down for maintenance", status=503, retry_after_seconds=3600.0)]
 
-    def flaky() -> None:
-        if failures:
-            raise failures.pop(0)
-
-    harness.queue.submit(harness.write("w", call=flaky))
+    harness.queue.submit(harness.write("w", call=failing(failures)))
     async with running(harness):
         pass
     assert harness.slept == [LONGEST_WAIT_SECONDS]

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from forecast_rig import HISTORY, service, tick, warmed
+from forecast_rig import HISTORY, WILD, service, tick, warmed
 from loads import (
     HORIZON_SECONDS,
     KEY,
@@ -23,8 +23,6 @@ from modelscaler.api.words import ConditionReason
 from modelscaler.domain import WorkloadKey
 from modelscaler.forecast.service import Forecasting, ForecastingSettings
 from modelscaler.forecast.tuition import Lessons
-
-WILD = 5.0  # typical errors, squashed: seventy times as far as the load usually is
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import numpy as np
 
 from modelscaler.backtest.trace import Trace
 from modelscaler.domain import Floats, PolicySettings
-from modelscaler.forecast.networks import Networks
+from modelscaler.forecast.networks import shipped_network
 from modelscaler.forecast.pipeline import PRETRAINED
 from modelscaler.replay.case import Case
 from modelscaler.replay.foresight import foresee, history_of
@@ -29,7 +29,9 @@ def fortnight_seconds(seed: int) -> float:
     """Return the CPU time for two weeks, forecasts from every minute and arrivals in quarters of a second included."""
     trace = Trace("generated", STEP_SECONDS, START, _rates(seed))
     workload = standard_workload(START_SECONDS, with_rung=True)
-    network = Networks(None, None).known(boosted=False)[PRETRAINED]
+    network = shipped_network()
+    if network is None:
+        raise RuntimeError("the network that ships with the package cannot be read: install the package again")
     began = time.process_time()
     load = load_of(trace, Part(DAYS, 2.0 * DAYS), Arrivals(seed=seed))
     history = history_of(trace, load, DAYS, seed + 1)

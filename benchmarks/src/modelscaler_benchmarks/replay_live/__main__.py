@@ -19,8 +19,7 @@ import numpy as np
 
 from localcluster.errors import LocalClusterError
 from modelscaler.domain import Floats, PoolKey
-from modelscaler.forecast.networks import Networks
-from modelscaler.forecast.pipeline import PRETRAINED
+from modelscaler.forecast.networks import shipped_network
 from modelscaler.profiling.measuring import Plan
 from modelscaler.profiling.server import ServerError
 from modelscaler.workload.files import read_workload
@@ -87,7 +86,7 @@ def _both(shape: Shape, seed: int, plan: Plan, scratch: Path, say: Any) -> tuple
         say("ending the cluster")
     run = _lived(shape, watched, seed, past, past_ended, scratch)
     say("replaying")
-    curves = replayed(run, Networks(None, None).known(boosted=False).get(PRETRAINED))
+    curves = replayed(run, shipped_network())
     steps = round(shape.seconds / STEP_SECONDS)
     kept = [sample for sample in watched.samples if sample.at >= watched.began + shape.lead_seconds]
     happened = lived(watched.seconds, kept, watched.began, shape.lead_seconds, steps)

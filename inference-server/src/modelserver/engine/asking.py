@@ -56,10 +56,9 @@ def _numbers(spec: TensorSpec, value: ArrayLike) -> Array:
         _check_range(spec, given, wanted)
     elif not np.can_cast(given.dtype, wanted, "same_kind"):
         raise InvalidRequestError(f"input {spec.name!r}: elements of type {given.dtype}, expected {spec.datatype}")
-    with np.errstate(over="ignore"):  # what becomes infinite is refused by the contract
-        return np.array(
-            given, dtype=wanted, order="C"
-        )  # a copy: whoever asks may change theirs while the request waits
+    # A copy: whoever asks may change theirs while the request waits. What becomes infinite is refused by the contract.
+    with np.errstate(over="ignore"):
+        return np.array(given, dtype=wanted, order="C")
 
 
 def _check_range(spec: TensorSpec, given: Array, wanted: "np.dtype[Any]") -> None:

@@ -11,7 +11,7 @@ from modelscaler.backtest.method import CHAMPION, Method, Progress, Quantiles
 from modelscaler.forecast.anchor import Judgements, judge_stride, judged
 from modelscaler.forecast.calendar import Calendar
 from modelscaler.forecast.network import Network
-from modelscaler.forecast.networks import Networks
+from modelscaler.forecast.networks import shipped_network
 from modelscaler.forecast.online import Online, memory_of
 from modelscaler.forecast.panel import Floats32, Ints, Panel
 from modelscaler.forecast.pipeline import PRETRAINED, TUNED, Said, said
@@ -132,5 +132,5 @@ def champions() -> list[Method]:
     """Return our method, under the name CHAMPION, and the same without retuning."""
     from modelscaler.backtest.tuning import FleetTuner  # noqa: PLC0415 - torch, and only when something is scored
 
-    network = Networks(None, None).known(boosted=False).get(PRETRAINED)
+    network = shipped_network()
     return [Champion(CHAMPION, network, FleetTuner(network)), Champion(ZERO_SHOT, network, None)]

@@ -70,6 +70,11 @@ class Networks:
             return None
 
 
+def shipped_network() -> Network | None:
+    """Return the network that ships with the package; None when it cannot be used."""
+    return Networks(None, None).known(boosted=False).get(PRETRAINED)
+
+
 @cache
 def features() -> int:
     """Return how many features a network sees: those of a frame."""

@@ -85,9 +85,8 @@ class PrometheusSource:
         self._settings = settings
         self._on_query = on_query
         self._client = _client(settings)
-        self._failures: dict[
-            str, tuple[str, SourceError]
-        ] = {}  # by query that failed last: in which way, and how that is told
+        # By query that failed last: in which way, and how that is told.
+        self._failures: dict[str, tuple[str, SourceError]] = {}
 
     def read(self, now: datetime) -> FleetMetrics:
         """Return what Prometheus knows now.

@@ -14,8 +14,7 @@ from modelscaler.backtest.report.pictures import PlottingUnavailableError, png
 from modelscaler.backtest.trace import DAY_SECONDS, Trace
 from modelscaler.capacity.latency import sustainable_rps
 from modelscaler.domain import PlacementOption, PoolKey, Workload, WorkloadKey
-from modelscaler.forecast.networks import Networks
-from modelscaler.forecast.pipeline import PRETRAINED
+from modelscaler.forecast.networks import shipped_network
 from modelscaler.replay.case import Cluster, NoPoolError, capacity_of, usual_pool
 from modelscaler.replay.comparison import Comparison, Setting, choices
 from modelscaler.replay.incidents import FlashCrowd, StockOut, shown
@@ -202,7 +201,7 @@ def _check(stock_outs: Sequence[StockOut], crowds: Sequence[FlashCrowd], workloa
 
 def compared(setting: Setting, names: Sequence[str], arguments: argparse.Namespace) -> Comparison:
     """Run one comparison, show how far it has come, and print what it found."""
-    shipped = Networks(None, None).known(boosted=False).get(PRETRAINED)
+    shipped = shipped_network()
     tuner = None
     if not arguments.no_retuning:
         from modelscaler.backtest.tuning import FleetTuner  # noqa: PLC0415 - torch, and only when something is learnt

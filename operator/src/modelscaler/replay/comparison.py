@@ -227,7 +227,7 @@ def choices(tried: Sequence[Ran], floor: float | None) -> list[Choice]:
             part = "test" if hindsight else "tuning"
             mine = [ran for ran in tried if ran.job.policy == policy and ran.job.part == part]
             theirs = [Tried(ran.job.place, ran.outcome) for ran in mine]
-            best = best_of(theirs, floor, 1.0, 0.0) if hindsight else best_of(theirs, floor)
+            best = best_of(theirs, floor, share=1.0, near_equal=0.0) if hindsight else best_of(theirs, floor)
             found.append(Choice(policy, best.settings, hindsight))
     return found
 

@@ -124,8 +124,8 @@ _ROWS: Final = (
     ((0.99, 0.5, 0.0), (0.99, 0.5, 0.15), (0.99, 0.5, -0.1), (0.99, 0.9, 0.2)),
     ((0.5, 0.1, 0.0), (0.5, 0.1, 0.15), (0.5, 0.1, -0.1), (0.99, 0.9, 0.5)),
 )
-"""Quantile, recourse quantile and headroom; each row begins with what is tried when only every fourth can be; every second
-are that and the third."""
+"""Quantile, recourse quantile and headroom. When only every fourth can be tried it is the first of each row; when only
+every second can, the first and the third."""
 
 
 def _grid() -> tuple[PolicySettings, ...]:

@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import Final
 
 from modelscaler.background import begin, bound_memory
+from modelscaler.forecast.networks import shipped_network
 from modelscaler.replay.load import Arrivals
 from modelscaler.replay.selftuning.jobs import Outcome, TuningFailed, TuningJob, read_job, write_outcome
 from modelscaler.replay.selftuning.parts import trace_of
-from modelscaler.replay.selftuning.recommend import recommend, shipped_network
+from modelscaler.replay.selftuning.recommend import recommend
 
 NICENESS: Final = 10  # behind the loop and behind training
 OWN_SHARE: Final = 0.9

@@ -8,12 +8,13 @@ from modelscaler.api.v1alpha1 import ModelDeploymentStatus
 from modelscaler.backtest.trace import DAY_SECONDS, Trace
 from modelscaler.capacity.measured import carried, corrected
 from modelscaler.domain import Workload
+from modelscaler.forecast.networks import shipped_network
 from modelscaler.replay.case import usual_pool
 from modelscaler.replay.load import Arrivals
 from modelscaler.replay.offered import thinned
 from modelscaler.replay.selftuning.jobs import Recommendation, TuningRefused, as_json
 from modelscaler.replay.selftuning.parts import USUAL_EXTENT, Extent
-from modelscaler.replay.selftuning.recommend import recommend, shipped_network
+from modelscaler.replay.selftuning.recommend import recommend
 from modelscaler.replay.tuning import GRID
 from modelscaler.status import measured_from
 from modelscaler.status.tuning import policy_from

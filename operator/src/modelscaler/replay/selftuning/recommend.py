@@ -8,8 +8,6 @@ import numpy as np
 from modelscaler.backtest.trace import Trace
 from modelscaler.domain import Floats, PolicySettings, Workload
 from modelscaler.forecast.network import Network
-from modelscaler.forecast.networks import Networks
-from modelscaler.forecast.pipeline import PRETRAINED
 from modelscaler.replay.case import Case, Cluster, usual_pool
 from modelscaler.replay.comparison import WARM_UP_SECONDS, PartName, Setting, first_replicas
 from modelscaler.replay.foresight import Foresight
@@ -91,8 +89,3 @@ def block_costs(timeline: Timeline) -> Floats:
     costs = timeline.hourly_cost[round(WARM_UP_SECONDS / timeline.step_seconds) :]
     count = max(round(len(costs) * timeline.step_seconds / BLOCK_SECONDS), 1)
     return np.array([float(block.mean()) for block in np.array_split(costs, count)])
-
-
-def shipped_network() -> Network | None:
-    """Return the network that ships with the package; None when it cannot be used."""
-    return Networks(None, None).known(boosted=False).get(PRETRAINED)
