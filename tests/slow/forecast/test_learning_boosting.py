@@ -71,7 +71,7 @@ def test_trees_are_the_same_network_when_they_were_written_and_read(tmp_path: Pa
 
 
 def astray(tree: Trees) -> Network:
-    return Trees({**tree.weights, "left": tree.weights["left"] + 10_000}, tree.facts)
+    return Trees({**tree.weights, "child": tree.weights["child"] + 10_000}, tree.facts)
 
 
 def of_more_features(tree: Trees) -> Network:

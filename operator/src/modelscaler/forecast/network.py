@@ -15,7 +15,7 @@ from modelscaler.forecast.activation import gelu
 from modelscaler.forecast.panel import Floats32
 
 SCHEMA: Final = 1
-TREES_SCHEMA: Final = "trees-1"
+TREES_SCHEMA: Final = "trees-2"
 QUANTILE_COUNT: Final = 5
 HEADS: Final = 2
 MEDIAN: Final = 1

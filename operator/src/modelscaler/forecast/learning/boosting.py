@@ -86,7 +86,7 @@ def trees_of(fitted: Sequence["HistGradientBoostingRegressor"], features: int) -
     """Return what regressors have learned, in the order of targets and quantiles, as plain arrays."""
     predictors = [predictor for regressor in fitted for (predictor,) in regressor._predictors]
     firsts = np.cumsum([0, *(len(predictor.nodes) for predictor in predictors)])
-    parts = [_nodes(predictor.nodes, first) for predictor, first in zip(predictors, firsts, strict=False)]
+    parts = [_nodes(predictor.nodes, first, features) for predictor, first in zip(predictors, firsts, strict=False)]
     heads = (TARGETS, len(QUANTILES))
     bases = [regressor._baseline_prediction.item() for regressor in fitted]
     weights: dict[str, NDArray[Any]] = {name: np.concatenate([part[name] for part in parts]) for name in NODE_FIELDS}
@@ -96,16 +96,38 @@ def trees_of(fitted: Sequence["HistGradientBoostingRegressor"], features: int) -
     return Trees(weights, {FEATURES: str(features), DEPTH: str(depth)})
 
 
-def _nodes(nodes: NDArray[Any], first: int) -> dict[str, NDArray[Any]]:
-    """Return a tree's nodes as plain arrays; leaves lead to themselves and only they add anything."""
+def _nodes(nodes: NDArray[Any], first: int, features: int) -> dict[str, NDArray[Any]]:
+    """Return a tree's nodes as plain arrays in another order, with the children of each side by side."""
+    order, child = _side_by_side(nodes)
+    nodes = nodes[order]
     leaf = nodes["is_leaf"].astype(bool)
-    itself = first + np.arange(len(nodes))
+    column = nodes["feature_idx"] + np.where(nodes["missing_go_to_left"], features, 0)
     found = {
-        "feature": np.where(leaf, 0, nodes["feature_idx"]),
-        "threshold": np.where(leaf, 0.0, nodes["num_threshold"]),
-        "missing_left": nodes["missing_go_to_left"],
-        "left": np.where(leaf, itself, first + nodes["left"].astype(np.int64)),
-        "right": np.where(leaf, itself, first + nodes["right"].astype(np.int64)),
+        "column": np.where(leaf, 0, column),
+        "threshold": np.where(leaf, np.inf, _rounded_down(nodes["num_threshold"])),
+        "child": first + child,
         "value": np.where(leaf, nodes["value"], 0.0),
     }
     return {name: array.astype(NODE_FIELDS[name]) for name, array in found.items()}
+
+
+def _side_by_side(nodes: NDArray[Any]) -> tuple[list[int], NDArray[np.int64]]:
+    """Return the nodes in an order in which children are neighbours, and each one's first child there; a leaf's is itself."""
+    order, child = [0], []
+    for place, node in enumerate(order):  # grows while it is walked
+        if nodes["is_leaf"][node]:
+            child.append(place)
+        else:
+            child.append(len(order))
+            order += [int(nodes["left"][node]), int(nodes["right"][node])]
+    return order, np.array(child, dtype=np.int64)
+
+
+def _rounded_down(thresholds: NDArray[np.float64]) -> NDArray[np.float32]:
+    """Return the largest 32-bit numbers that are not above thresholds: the same features are not above them either.
+
+    An infinite one sets those that are missing apart from all others.
+    """
+    most = np.finfo(np.float32).max
+    near = np.minimum(thresholds, most).astype(np.float32)
+    return np.where(near > thresholds, np.nextafter(near, np.float32(-np.inf)), near)
