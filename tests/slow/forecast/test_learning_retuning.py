@@ -6,10 +6,9 @@ import pytest
 
 from modelscaler.forecast.calendar import Calendar
 from modelscaler.forecast.jobs import BOOSTED, History, Trained, TrainingBudget, TrainingJob, TrainingRefused
-from modelscaler.forecast.learning.checkpoints import NAME
 from modelscaler.forecast.learning.fitting import new_network
 from modelscaler.forecast.learning.hiding import FEATURES
-from modelscaler.forecast.learning.retuning import Workplace, material_of, rows_of_each, train
+from modelscaler.forecast.learning.retuning import COPIES, Workplace, material_of, mean_weights, rows_of_each, train
 from modelscaler.forecast.learning.weights import serving
 from modelscaler.forecast.network import Network
 from modelscaler.forecast.panel import Panel
@@ -158,7 +157,28 @@ def test_a_killed_training_goes_on_after_its_last_epoch(tmp_path: Path) -> None:
 
     assert "goes on after epoch 2" in listener.told
     assert same(outcome.network, trained(job()).network)
-    assert not (tmp_path / NAME).exists()
+    assert not list(tmp_path.glob("checkpoint*"))
+
+
+def test_copies_that_were_done_are_not_fitted_again_when_a_later_one_was_killed(tmp_path: Path) -> None:
+    with pytest.raises(KilledError):
+        train(job(), Workplace(tmp_path, Listener("copy 3")))
+    listener = Listener()
+
+    outcome = trained(job(), Workplace(tmp_path, listener))
+
+    assert listener.told.count("goes on after epoch 3") == 2
+    assert same(outcome.network, trained(job()).network)
+
+
+def test_the_mean_of_copies_from_several_seeds_serves(monkeypatch: pytest.MonkeyPatch) -> None:
+    mean = trained(job()).network
+    monkeypatch.setattr("modelscaler.forecast.learning.retuning.COPIES", 1)
+
+    alone = [trained(replace(job(), seed=seed)).network for seed in range(COPIES)]
+
+    assert same(mean, Network(mean_weights(alone), {}))
+    assert not same(alone[0], alone[1])
 
 
 def test_a_training_begins_anew_when_the_killed_one_started_from_another_network(tmp_path: Path) -> None:

@@ -12,16 +12,24 @@ from torch import Tensor
 
 from modelscaler.forecast.learning.fitting import Fitting
 
-NAME: Final = "checkpoint.safetensors"
 MOMENTS: Final = ("exp_avg", "exp_avg_sq", "step")
 
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """A file in a folder; `mark` says what the fit follows from: another fit's checkpoint is passed over."""
+    """A file in a folder, for each of the copies that are fitted.
+
+    `mark` says what the fit follows from: another fit's checkpoint is passed over.
+    """
 
     folder: Path
     mark: str
+    copy: int = 0
+
+    @property
+    def path(self) -> Path:
+        """The file."""
+        return self.folder / f"checkpoint-{self.copy}.safetensors"
 
     def save(self, fitting: Fitting) -> None:
         """Write where the fit is, in one step."""
@@ -29,15 +37,15 @@ class Checkpoint:
         for name, parameter in fitting.module.named_parameters():
             state = fitting.optimizer.state[parameter]
             tensors |= {f"{moment}.{name}": state[moment].clone() for moment in MOMENTS if moment in state}
-        beside = self.folder / (NAME + ".new")
+        beside = self.path.with_name(self.path.name + ".new")
         facts = {"mark": self.mark, "epochs_done": fitting.epochs_done}
         save_file(tensors, beside, metadata={"facts": json.dumps(facts)})
-        beside.replace(self.folder / NAME)
+        beside.replace(self.path)
 
     def restore(self, fitting: Fitting) -> bool:
         """Put a fit where it was; tell whether there was anything of it."""
         try:
-            with safe_open(self.folder / NAME, framework="pt") as file:
+            with safe_open(self.path, framework="pt") as file:
                 facts = json.loads((file.metadata() or {}).get("facts", "{}"))
                 if facts.get("mark") != self.mark:
                     return False
@@ -50,7 +58,7 @@ class Checkpoint:
 
     def remove(self) -> None:
         """Remove the file: the fit has ended."""
-        (self.folder / NAME).unlink(missing_ok=True)
+        self.path.unlink(missing_ok=True)
 
 
 def _put(fitting: Fitting, tensors: dict[str, Tensor]) -> None:
