@@ -7,7 +7,7 @@ BIN := .venv/bin
 STAMP := .venv/.set-up
 PYPROJECTS := pyproject.toml inference-server/pyproject.toml localcluster/pyproject.toml demo/pyproject.toml benchmarks/pyproject.toml
 
-.PHONY: help setup programs models crds crds-check generated-load-plot pretrained lint test unit slow integration e2e demo bench bench-server bench-soak bench-cold-start bench-reflex bench-split bench-fuzz bench-forecast bench-forecast-cost bench-replay bench-replay-live bench-planning bench-arbitration bench-mixing bench-capacity clean FORCE
+.PHONY: help setup programs models crds crds-check generated-load-plot pretrained lint test unit slow integration e2e demo bench bench-server bench-soak bench-cold-start bench-reflex bench-split bench-fuzz bench-forecast bench-forecast-cost bench-replay bench-replay-live bench-planning bench-arbitration bench-mixing bench-capacity bench-accelerator clean FORCE
 
 help: ## Print this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-20s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -103,8 +103,11 @@ bench-forecast-cost: setup ## What forecasts of 5,000 series cost, in time and m
 bench-planning: setup ## What plans for 5,000 ModelDeployments and two replayed weeks cost, into docs/benchmarks.md (4 minutes; JSON=FILE)
 	@$(BENCH).planning --write $(WITH_JSON)
 
-bench-capacity: setup ## The capacity model beside the real server, into docs/benchmarks.md (4 minutes; JSON=FILE)
-	@$(BENCH).capacity --write $(WITH_JSON)
+bench-capacity: setup ## The capacity model beside the real server, into docs/benchmarks.md (4 minutes; JSON=FILE; DEVICE=cuda:0 VARIANT=half)
+	@$(BENCH).capacity --write $(WITH_JSON) $(if $(DEVICE),--device $(DEVICE) --network large-encoder --variant $(or $(VARIANT),full))
+
+bench-accelerator: setup ## A GPU beside the CPU, into docs/benchmarks.md (4 minutes; DEVICE=cuda:0; JSON=FILE; MEASURED=FILE to write down another machine's JSON)
+	@$(BENCH).accelerator --device $(or $(DEVICE),cuda:0) --write $(WITH_JSON) $(if $(MEASURED),--measured $(MEASURED))
 
 bench-arbitration: setup ## What sharing 64 accelerators among 500 ModelDeployments costs, into docs/benchmarks.md (JSON=FILE)
 	@$(BENCH).arbitration --write $(WITH_JSON)

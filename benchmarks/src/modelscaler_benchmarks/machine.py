@@ -3,6 +3,7 @@
 import importlib.metadata
 import os
 import platform
+import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -88,6 +89,19 @@ def quiet_machine(packages: Sequence[str]) -> MachineFacts:
     if warning := facts.warning():
         print(warning, file=sys.stderr)
     return facts
+
+
+def device_name(device: str) -> str:
+    """Return what an accelerator is called, and what drives it; asked in a process of its own, which gives it back.
+
+    Raises:
+        subprocess.CalledProcessError: When torch finds no such device.
+    """
+    if device == "cpu":
+        return "No accelerator"
+    program = f"import torch; print(torch.cuda.get_device_name({device!r}), torch.version.cuda, sep=', CUDA ')"
+    done = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
+    return f"One {done.stdout.strip()}"
 
 
 def cache_directory() -> Path:

@@ -4,7 +4,9 @@ from typing import Any
 
 import pytest
 
-from modelserver.serving.head_start import begin_first_worker
+from modelserver.cgroups import cpu_limit_cores, whole_cores
+from modelserver.serving.head_start import begin_first_worker, own_share
+from modelserver.serving.place import Place
 from modelserver.serving.settings import ServeSettings
 
 LARGE = ("numpy", "asyncio", "torch", "onnxruntime", "modelserver.engine.engine")
@@ -25,3 +27,12 @@ def test_nothing_large_is_imported_when_the_first_worker_is_begun() -> None:
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(("changes", "workers"), [({}, 1), ({"workers": 3}, 3), ({"fronts": 2}, 1)])
+def test_an_accelerator_gets_one_worker_when_nobody_says_how_many(changes: dict[str, Any], workers: int) -> None:
+    assert own_share(settings_with(device="cuda:0", **changes), Place()).workers == workers
+
+
+def test_a_processor_gets_a_worker_per_core_when_nobody_says_how_many() -> None:
+    assert own_share(settings_with(device="cpu"), Place()).workers == whole_cores(cpu_limit_cores())

@@ -14,7 +14,8 @@ from modelserver.errors import LoadError
 from modelserver.model import Network
 from modelserver.tensors import Arrays
 from modelserver.timing import LinearCost
-from modelserver.worker.device import find_device
+from modelserver.worker import device
+from modelserver.worker.device import find_device, is_accelerator
 from modelserver.worker.ladder import Ladder, Steps
 from modelserver.worker.memory import MemoryPlan, ResidentMemory, artifact_bytes
 from worker_models import Doubling
@@ -206,6 +207,23 @@ def test_a_worker_computes_with_as_many_threads_as_told_whatever_the_library(mon
 def test_a_device_is_refused_when_it_is_not_one(asked: str) -> None:
     with pytest.raises(LoadError, match="expected auto, cpu, cuda or cuda:N"):
         find_device(asked)
+
+
+@pytest.mark.parametrize(
+    ("asked", "there", "expected"),
+    [
+        ("cuda", False, True),
+        ("cuda:1", False, True),
+        ("cpu", True, False),
+        ("auto", True, True),
+        ("auto", False, False),
+    ],
+)
+def test_an_accelerator_is_seen_without_torch(
+    asked: str, there: bool, expected: bool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(device, "_NVIDIA", tmp_path if there else tmp_path / "none")
+    assert is_accelerator(asked) == expected
 
 
 IMPORTS = """

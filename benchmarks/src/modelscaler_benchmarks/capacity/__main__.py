@@ -20,12 +20,13 @@ from modelscaler.domain import Floats, Objective, PoolKey, ReplicaCapacity
 from modelscaler.profiling.measuring import Plan, measure
 from modelscaler.profiling.server import Server
 from modelscaler_benchmarks.http_client import request_bytes
-from modelscaler_benchmarks.machine import quiet_machine
+from modelscaler_benchmarks.machine import device_name, quiet_machine
 from modelscaler_benchmarks.open_loop import Recorder, Samples, offer, poisson_arrivals
 from modelscaler_benchmarks.report import DOCUMENT, markdown_table, write_json, write_section
-from modelscaler_benchmarks.server.contenders import OURS, Setup, Workshop, command
+from modelscaler_benchmarks.server.contenders import OURS, Setting, Setup, Workshop, command
 from modelscaler_benchmarks.server.measuring import check_answers, payload_of
 from modelscaler_benchmarks.server.payloads import V2, Payload
+from modelscaler_benchmarks.server.served.shapes import ENCODERS
 from modelscaler_benchmarks.server.workloads import prepare
 from modelscaler_benchmarks.serving_process import ServingProcess
 
@@ -38,6 +39,31 @@ OVERLOAD_SECONDS, FILLING_SECONDS = 4.0, 1.0
 PERCENTILE = 0.99
 TARGET = 0.15
 PROFILE = Plan(window_seconds=0.25, inferences=300, run_seconds=10.0, soak_seconds=0.4, max_batch=None)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What is served.
+
+    Attributes:
+        device: `cpu` or `cuda:N`.
+        network: `encoder` or `large-encoder`.
+        variant: Of it: `full`, or the larger one's `half`.
+    """
+
+    device: str
+    network: str
+    variant: str
+
+    @property
+    def title(self) -> str:
+        """Return it in words."""
+        return f"{self.network.replace('-', ' ').capitalize()}, {self.variant}, on {self.device}"
+
+    @property
+    def section(self) -> str:
+        """Return the section of the document that it belongs in."""
+        return "capacity" if self.device == "cpu" else f"capacity-accelerator-{self.variant}"
 
 
 @dataclass(frozen=True)
@@ -89,16 +115,18 @@ def main() -> int:
     """Compare; the exit code tells whether it ran, not whether the bound was kept."""
     given = _arguments()
     machine = quiet_machine(PACKAGES)
-    rounds = _rounds(given.rounds, given.seconds, given.seed)
-    text = f"{_how(rounds, given.seconds, given.seed)} {machine.sentence()}\n\n{table(rounds)}"
+    asked = Asked(given.device, given.network, given.variant)
+    name = "" if asked.device == "cpu" else f"{device_name(asked.device)}; "
+    rounds = _rounds(asked, given.rounds, given.seconds, given.seed)
+    text = f"{_how(asked, rounds, given.seconds, given.seed)} {name}{machine.sentence()}\n\n{table(rounds)}"
     print(text)
     if given.json:
-        settings = {"rounds": given.rounds, "seconds": given.seconds, "seed": given.seed}
+        settings = {**asdict(asked), "rounds": given.rounds, "seconds": given.seconds, "seed": given.seed}
         settings |= {"profile": asdict(PROFILE), "target": TARGET}
         figures = {"rounds": [asdict(one) for one in rounds]}
         write_json(given.json, {"machine": machine.as_json(), "settings": settings, **figures})
     if given.write:
-        write_section(DOCUMENT, "capacity", text)
+        write_section(DOCUMENT, asked.section, text)
     return 0
 
 
@@ -159,13 +187,15 @@ def _spread(values: Iterable[float], shown: Callable[[float], str]) -> str:
     return f"{shown(float(np.median(ordered)))} ({shown(ordered[0])} to {shown(ordered[-1])})"
 
 
-def _rounds(count: int, seconds: float, seed: int) -> list[Round]:
-    setup = Setup(OURS, "encoder", {"workers": 1}, (V2,))
+def _rounds(asked: Asked, count: int, seconds: float, seed: int) -> list[Round]:
+    settings: dict[str, Setting] = {"workers": 1, "device": asked.device, "variant": asked.variant}
+    setup = Setup(OURS, asked.network, settings, (V2,))
     with tempfile.TemporaryDirectory(prefix="bench-capacity-") as folder:
-        workshop = Workshop({}, Path(folder), {"encoder": prepare("encoder", Path(folder) / "weights")}, Path(folder))
+        workloads = {asked.network: prepare(asked.network, Path(folder) / "weights")}
+        workshop = Workshop({}, Path(folder), workloads, Path(folder))
         sent = payload_of(setup, V2, workshop)
         with ServingProcess(command(setup, workshop)) as server:
-            check_answers(server.command.port, sent, exact=True)
+            check_answers(server.command.port, sent, exact=asked.variant == "full")
             bench = _Bench(
                 Server(server.command.url, sent.path.split("/")[-2]), server.command.port, sent, seconds, seed
             )
@@ -220,14 +250,14 @@ def _answered_rps(beyond: Samples) -> float:
     return answered / (OVERLOAD_SECONDS - FILLING_SECONDS)
 
 
-def _how(rounds: Sequence[Round], seconds: float, seed: int) -> str:
+def _how(asked: Asked, rounds: Sequence[Round], seconds: float, seed: int) -> str:
     capacity = middle([one.capacity for one in rounds])
     promised = _spread((largest_rps(one.capacity) for one in rounds), "{:.0f}".format)
     saturated = _spread((one.saturated_rps for one in rounds), "{:.0f}".format)
     return (
-        f"Encoder, JSON, one worker; {len(rounds)} rounds of Poisson arrivals for {seconds:g} s at each load, seed {seed}, "
-        f"between profiles (closed loops of 1 to 64 clients, {PROFILE.window_seconds:g} s each, {PROFILE.inferences} "
-        f"inferences alone). The mean profile: {1e3 * capacity.per_request_seconds:.2f} ms a request, "
+        f"{asked.title}, JSON, one worker; {len(rounds)} rounds of Poisson arrivals for {seconds:g} s at each load, "
+        f"seed {seed}, between profiles (closed loops of 1 to 64 clients, {PROFILE.window_seconds:g} s each, "
+        f"{PROFILE.inferences} inferences alone). The mean profile: {1e3 * capacity.per_request_seconds:.2f} ms a request, "
         f"{1e3 * capacity.overhead_seconds:.2f} ms a batch, at most {capacity.max_batch} in one, a tail of "
         f"{1e3 * capacity.tail_seconds:.1f} ms. Largest throughput predicted: {promised} requests/s; answered when "
         f"{OVERLOAD:g} × that was offered: {saturated}. Medians over the rounds (least to most); latency counts from when a "
@@ -239,6 +269,11 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="modelscaler_benchmarks.capacity", description=__doc__)
     parser.add_argument("--rounds", type=int, default=5, help="of everything (default: %(default)s)")
     parser.add_argument("--seconds", type=float, default=9.0, help="at each load in a round (default: %(default)s)")
+    parser.add_argument("--device", default="cpu", help="cpu or cuda:N, which has a section of its own (default: cpu)")
+    parser.add_argument("--network", choices=sorted(ENCODERS), default="encoder", help="(default: %(default)s)")
+    parser.add_argument(
+        "--variant", choices=("full", "half"), default="full", help="half: of the larger one (default: %(default)s)"
+    )
     parser.add_argument("--seed", type=int, default=0, help="of the arrivals (default: %(default)s)")
     parser.add_argument("--json", type=Path, help="write every figure with its settings to this file")
     parser.add_argument("--write", action="store_true", help="write the table into docs/benchmarks.md")

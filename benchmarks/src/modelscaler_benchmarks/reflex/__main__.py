@@ -35,7 +35,7 @@ def main() -> int:
     except LadderError as error:
         print(error, file=sys.stderr)
         return 1
-    served = Served(given.model, pair, given.objective_milliseconds, pair.floor(given.floor_share))
+    served = Served(given.model, pair, given.objective_milliseconds, pair.floor(given.floor_share), given.device)
     plan = _plan(given)
     machine = measured_machine(PACKAGES)
     generator = load_generator()
@@ -53,8 +53,8 @@ def main() -> int:
         measured = measure(served, plan, generator, Path(folder), tick)
     how = (
         f"{given.model}, ladder {pair.full} → {pair.fast} (accuracy {pair.full_accuracy:g} and {pair.fast_accuracy:g}), "
-        f"floor {served.floor:.4f}, timeout of each request {served.objective_milliseconds} ms, one worker, "
-        f"batches of at most {MAX_BATCH_ROWS} rows; capacities, "
+        f"on {served.device}, floor {served.floor:.4f}, timeout of each request {served.objective_milliseconds} ms, "
+        f"one worker, batches of at most {MAX_BATCH_ROWS} rows; capacities, "
         f"closed loop by {generator.name} with {CONNECTIONS} connections: {measured.full_rps:.0f} and "
         f"{measured.fast_rps:.0f} requests/s, {measured.fast_rps / measured.full_rps:.2f} ×. Mean accuracy is that of one "
         f"run, which may spend what the budget has saved before. {machine.sentence()}"
@@ -168,6 +168,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--model", default="builtin://search-ranker", help="a model with variants that was built (default: %(default)s)"
     )
+    parser.add_argument("--device", default="cpu", help="cpu or cuda:N (default: %(default)s)")
     parser.add_argument("--full", default="full", help="the ladder's first variant (default: full)")
     parser.add_argument("--fast", help=f"its second (default: the most accurate that is {WANTED_SPEED_UP:g} × as fast)")
     parser.add_argument(

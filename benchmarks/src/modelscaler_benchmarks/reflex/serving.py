@@ -34,12 +34,14 @@ class Served:
         pair: Its two variants.
         objective_milliseconds: In which answers are to come.
         floor: Mean accuracy that the ladder must keep.
+        device: That it computes on.
     """
 
     model: str
     pair: Pair
     objective_milliseconds: int
     floor: float
+    device: str = "cpu"
 
     def command(self, directory: Path, ladder: bool, variant: str | None = None) -> Command:
         """Return how a server is started, on a port that is free now.
@@ -52,7 +54,7 @@ class Served:
         (port,) = free_ports(1)
         arguments = [sys.executable, "-m", "modelserver", "serve", "--model", self.model]
         arguments += ["--variant", variant or self.pair.full, "--host", HOST, "--port", str(port), "--workers", "1"]
-        arguments += ["--max-batch", str(MAX_BATCH_ROWS), "--lame-duck-seconds", "0", "--device", "cpu"]
+        arguments += ["--max-batch", str(MAX_BATCH_ROWS), "--lame-duck-seconds", "0", "--device", self.device]
         if ladder:
             arguments += ["--ladder", self.pair.fast, "--min-mean-accuracy", f"{self.floor:.4f}"]
             arguments += ["--latency-objective-milliseconds", str(self.objective_milliseconds)]

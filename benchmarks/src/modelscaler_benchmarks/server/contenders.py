@@ -13,7 +13,7 @@ from modelscaler_benchmarks.serving_process import HOST, Command, free_ports
 
 SERVED = "modelscaler_benchmarks.server.served"
 OURS = "modelserver"
-OUR_CLASSES = {"mlp": "Perceptron", "encoder": "Encoder"}
+OUR_CLASSES = {"mlp": "Perceptron", "encoder": "Encoder", "large-encoder": "LargeEncoder"}
 PEER_NAMES = ("litserve", "mlserver", "bentoml")
 
 Setting = str | int | float | bool
@@ -25,7 +25,7 @@ class Setup:
 
     Attributes:
         server: `modelserver`, `litserve`, `mlserver` or `bentoml`.
-        network: `mlp` or `encoder`.
+        network: `mlp`, `encoder` or `large-encoder`.
         settings: What is not its default, by name.
         dialects: How it is spoken to, one measurement each.
     """
@@ -185,11 +185,15 @@ def _bentoml(setup: Setup, workshop: Workshop) -> Command:
 
 def _modelserver(setup: Setup, workshop: Workshop) -> Command:
     (port,) = free_ports(1)
-    if setup.settings.get("variant") == "int8":
-        uri = str(workshop.onnx_int8)
-    else:
-        uri = f"python:{SERVED}.modelserver_app:{OUR_CLASSES[setup.network]}"
+    uri, variant = (
+        f"python:{SERVED}.modelserver_app:{OUR_CLASSES[setup.network]}",
+        setup.settings.get("variant", "full"),
+    )
+    if variant == "int8":
+        uri, variant = str(workshop.onnx_int8), "full"
     arguments = ["--model", uri, "--host", HOST, "--port", str(port), "--workers", str(setup.settings["workers"])]
+    arguments += ["--variant", str(variant), "--device", str(setup.settings.get("device", "cpu"))]
+    arguments += ["--fronts", str(setup.settings.get("fronts", 1))]
     environment = {"BENCHMARK_WEIGHTS": str(workshop.workloads[setup.network].weights)}
     program = [sys.executable, "-m", "modelserver", "serve", *arguments]
     return Command(program, environment, _directory(setup, workshop), "/v2/health/ready", port)

@@ -45,8 +45,13 @@ class _Calibration:
         return None if batch is None else {"input": batch}
 
 
-def build(workload: Workload, path: Path) -> Parity:
+def build(workload: Workload, path: Path, max_batch_difference: float = MAX_BATCH_DIFFERENCE) -> Parity:
     """Write the quantized encoder and measure its parity.
+
+    Args:
+        workload: The network in full precision.
+        path: Of the graph.
+        max_batch_difference: Relative: how much a row's answer may depend on its neighbours.
 
     Raises:
         ParityError: When it does not agree with fp32, or a row's answer depends on its neighbours.
@@ -55,11 +60,11 @@ def build(workload: Workload, path: Path) -> Parity:
     with tempfile.TemporaryDirectory() as folder:
         exported, prepared = Path(folder) / "fp32.onnx", Path(folder) / "prepared.onnx"
         _export(workload, exported)
-        _quantize(exported, prepared, path)
+        _quantize(workload.network, exported, prepared, path)
     parity = _parity(workload, path)
-    if parity.least_cosine < MIN_COSINE or parity.batch_difference > MAX_BATCH_DIFFERENCE:
+    if parity.least_cosine < MIN_COSINE or parity.batch_difference > max_batch_difference:
         raise ParityError(
-            f"static int8 of {workload.network}: {parity}, expected cosine >= {MIN_COSINE}, batch <= {MAX_BATCH_DIFFERENCE}"
+            f"static int8 of {workload.network}: {parity}, expected cosine >= {MIN_COSINE}, batch <= {max_batch_difference}"
         )
     return parity
 
@@ -74,7 +79,7 @@ def _export(workload: Workload, path: Path) -> None:
         "onnxscript",
     ):  # they miss torchvision, and tell what they do not fold; neither matters here
         logging.getLogger(name).setLevel(logging.ERROR)
-    module = load_flat_encoder(str(workload.weights))
+    module = load_flat_encoder(workload.network, str(workload.weights))
     rows = torch.from_numpy(workload.rows[:2])
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the exporter warns about its own internals
@@ -92,12 +97,12 @@ def _export(workload: Workload, path: Path) -> None:
         )
 
 
-def _quantize(exported: Path, prepared: Path, path: Path) -> None:
+def _quantize(network: str, exported: Path, prepared: Path, path: Path) -> None:
     from onnxruntime.quantization import QuantFormat, QuantType, quantize_static, shape_inference  # noqa: PLC0415 - as above
 
     # Symbolic inference takes ONNX's Attention for Microsoft's older operator of that name, and fails.
     shape_inference.quant_pre_process(exported, prepared, skip_symbolic_shape=True)
-    rows = rows_of("encoder", CALIBRATION_ROWS, np.random.default_rng(SEED + 1))
+    rows = rows_of(network, CALIBRATION_ROWS, np.random.default_rng(SEED + 1))
     quantize_static(
         prepared,
         path,

@@ -4,7 +4,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.onnx.ops import attention
 
-from modelscaler_benchmarks.server.served.networks import WIDTH, Encoder, EncoderLayer, load_network
+from modelscaler_benchmarks.server.served.networks import Encoder, EncoderLayer, load_network
 
 OPSET = 23
 """The first with an Attention operator."""
@@ -23,28 +23,28 @@ class FlatEncoder(nn.Module):
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Return what the encoder returns."""
-        encoder, length = self.encoder, tokens.shape[1]
-        stream = (encoder.words(tokens) + encoder.positions).reshape(-1, WIDTH)
+        encoder, length, width = self.encoder, tokens.shape[1], self.encoder.shape.width
+        stream = (encoder.words(tokens) + encoder.positions).reshape(-1, width)
         for layer in encoder.layers:
             stream = _after(layer, stream, length)
-        return encoder.norm(stream).reshape(-1, length, WIDTH).mean(dim=1)  # type: ignore[no-any-return]
+        return encoder.norm(stream).reshape(-1, length, width).mean(dim=1)  # type: ignore[no-any-return]
 
 
 def _after(layer: nn.Module, stream: Tensor, length: int) -> Tensor:
     if not isinstance(layer, EncoderLayer):
         raise TypeError(f"layer {type(layer).__name__}: expected an EncoderLayer")
-    normalised = layer.attention_norm(stream)
+    normalised, width = layer.attention_norm(stream), stream.shape[1]
     # Three products: to split one costs a copy. Attention takes heads side by side, without transposing.
     parts = zip(layer.projection.weight.chunk(3), layer.projection.bias.chunk(3), strict=True)
-    query, key, value = (functional.linear(normalised, *part).reshape(-1, length, WIDTH) for part in parts)
+    query, key, value = (functional.linear(normalised, *part).reshape(-1, length, width) for part in parts)
     attended = attention(query, key, value, q_num_heads=layer.heads, kv_num_heads=layer.heads)[0]
-    stream = stream + layer.output(attended.reshape(-1, WIDTH))
+    stream = stream + layer.output(attended.reshape(-1, width))
     return stream + layer.feed_forward(stream)  # type: ignore[no-any-return]
 
 
-def load_flat_encoder(weights: str) -> FlatEncoder:
-    """Return the encoder for export, with its weights from a safetensors file."""
-    encoder = load_network("encoder", weights)
+def load_flat_encoder(name: str, weights: str) -> FlatEncoder:
+    """Return an encoder for export, with its weights from a safetensors file."""
+    encoder = load_network(name, weights)
     if not isinstance(encoder, Encoder):
         raise TypeError(f"network {type(encoder).__name__}: expected an Encoder")
     return FlatEncoder(encoder).eval()

@@ -8,14 +8,8 @@ import sys
 import time
 from pathlib import Path
 
-from modelscaler_benchmarks.server.served.networks import (
-    DTYPES,
-    FEATURES,
-    MAX_BATCH,
-    SEQUENCE,
-    VOCABULARY,
-    load_network,
-)
+from modelscaler_benchmarks.server.served.networks import MAX_BATCH, load_network
+from modelscaler_benchmarks.server.served.shapes import ENCODERS, FEATURES
 
 WINDOWS = 5
 
@@ -40,8 +34,8 @@ def _measured(network: str, weights: str, threads: int, seconds: float) -> float
     module = load_network(network, weights)
     torch.set_num_threads(threads)
     torch.manual_seed(0)
-    if DTYPES[network] == torch.int64:
-        batch = torch.randint(0, VOCABULARY, (MAX_BATCH, SEQUENCE))
+    if shape := ENCODERS.get(network):
+        batch = torch.randint(0, shape.vocabulary, (MAX_BATCH, shape.sequence))
     else:
         batch = torch.randn(MAX_BATCH, FEATURES)
     with torch.inference_mode():

@@ -8,7 +8,8 @@ import torch
 from safetensors.torch import save_file
 
 from modelscaler_benchmarks.server.payloads import Row
-from modelscaler_benchmarks.server.served.networks import FEATURES, NETWORKS, SEQUENCE, VOCABULARY
+from modelscaler_benchmarks.server.served.networks import NETWORKS
+from modelscaler_benchmarks.server.served.shapes import ENCODERS, FEATURES
 
 SEED = 20261125
 DISTINCT_ROWS = 64
@@ -20,7 +21,7 @@ class Workload:
     """A network with rows to ask and their answers.
 
     Attributes:
-        network: `mlp` or `encoder`.
+        network: `mlp`, `encoder` or `large-encoder`.
         weights: Its safetensors file.
         rows: Inputs, [64, size].
         expected: Outputs in plain torch, fp32, [64, width].
@@ -34,8 +35,8 @@ class Workload:
 
 def rows_of(network: str, count: int, generator: np.random.Generator) -> Row:
     """Return inputs of a network; features have three decimals, as sensors and prices do."""
-    if network == "encoder":
-        return generator.integers(0, VOCABULARY, size=(count, SEQUENCE), dtype=np.int64)
+    if shape := ENCODERS.get(network):
+        return generator.integers(0, shape.vocabulary, size=(count, shape.sequence), dtype=np.int64)
     return generator.normal(size=(count, FEATURES)).round(3).astype(np.float32)
 
 

@@ -18,6 +18,7 @@ from modelscaler_benchmarks.report import DOCUMENT, IMAGES, markdown_table, writ
 from modelscaler_benchmarks.server.contenders import OURS, Setup, Workshop, command
 from modelscaler_benchmarks.server.measuring import CONNECTIONS, check_answers, payload_of
 from modelscaler_benchmarks.server.payloads import V2
+from modelscaler_benchmarks.server.served.shapes import ENCODERS
 from modelscaler_benchmarks.server.workloads import SEED, prepare
 from modelscaler_benchmarks.serving_process import ServingProcess
 from modelscaler_benchmarks.soak import plot
@@ -70,11 +71,13 @@ def main() -> int:
     seconds, warm_seconds = minutes * 60.0, WARM_SHARE * minutes * 60.0
     reading_seconds = 2.0 if given.quick else READING_SECONDS
     machine, generator = quiet_machine(PACKAGES), load_generator()
-    soaked = _soaked(given.workers, given.load, seconds, reading_seconds, generator)
+    soaked = _soaked(given.network, given.device, given.workers, given.load, seconds, reading_seconds, generator)
     verdict = judge(soaked.memory, soaked.samples, warm_seconds, seconds / 2)
     got = f"{generator.name}, {CONNECTIONS} connections, median of {READINGS} × {reading_seconds:g} s"
+    title = given.network.replace("-", " ").capitalize()
     how = (
-        f"Encoder, JSON, workers: {given.workers}; {minutes:g} minutes at {soaked.rate_rps:.0f} requests/s, {given.load:.0%} "
+        f"{title} on {given.device}, JSON, workers: {given.workers}; {minutes:g} minutes at {soaked.rate_rps:.0f} requests/s, "
+        f"{given.load:.0%} "
         f"of capacity: {soaked.before} requests/s before and {soaked.after} after, closed loop by {got}."
         f"{drift_sentence(soaked.rate_rps, soaked.before, soaked.after)} The first {warm_seconds:g} s are warm-up; latency "
         f"counts from when a request was due. {machine.sentence()}"
@@ -97,10 +100,18 @@ def main() -> int:
     return 0
 
 
-def _soaked(workers: int, load: float, seconds: float, reading_seconds: float, generator: LoadGenerator) -> Soaked:
-    setup = Setup(OURS, "encoder", {"workers": workers}, (V2,))
+def _soaked(
+    network: str,
+    device: str,
+    workers: int,
+    load: float,
+    seconds: float,
+    reading_seconds: float,
+    generator: LoadGenerator,
+) -> Soaked:
+    setup = Setup(OURS, network, {"workers": workers, "device": device}, (V2,))
     with tempfile.TemporaryDirectory(prefix="bench-soak-") as folder:
-        workshop = Workshop({}, Path(folder), {"encoder": prepare("encoder", Path(folder) / "weights")}, Path(folder))
+        workshop = Workshop({}, Path(folder), {network: prepare(network, Path(folder) / "weights")}, Path(folder))
         sent = payload_of(setup, V2, workshop)
         with ServingProcess(command(setup, workshop)) as server:
             port = server.command.port
@@ -132,6 +143,8 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--workers", type=int, default=1, help="of the server (default: 1, so that the load has a core too)"
     )
+    parser.add_argument("--device", default="cpu", help="cpu or cuda:N (default: %(default)s)")
+    parser.add_argument("--network", choices=sorted(ENCODERS), default="encoder", help="(default: %(default)s)")
     parser.add_argument("--json", type=Path, help="write every figure with its settings to this file")
     parser.add_argument(
         "--no-document", action="store_true", help="leave docs/benchmarks.md and its picture as they are"

@@ -19,8 +19,8 @@ _REPEATS = 3
 _FRUITLESS_SIZES = 2
 """After so many sizes in a row that bring nothing, larger ones are not tried."""
 _LEAST_SECONDS = 1e-9
-BUDGET_SECONDS = 0.4
-"""Seconds after which no larger size is tried: a cold start waits for this."""
+BUDGET_SECONDS = 0.3
+"""Seconds of measured runs after which no larger size is tried: a cold start waits for this, and a third more."""
 HAND_OVER_SECONDS = 3e-4
 """What a batch costs besides when a worker process computes it: two messages and two wake-ups, 160 to 420 microseconds."""
 LONGEST_BATCH_SECONDS = 0.25
@@ -58,7 +58,7 @@ def warm_up(
         network: Of the variant.
         variant: Its name.
         hand_over_seconds: That a batch costs besides, whatever its size: with it a tiny network is worth larger batches.
-        budget_seconds: After which no larger batch is tried.
+        budget_seconds: Of measured runs, after which no larger batch is tried.
         clock: Wall seconds.
         hindered: Seconds of them in which others had the cores; they do not count, as workers often start all at once.
 
@@ -69,10 +69,14 @@ def warm_up(
     example = checked_example(model, network, variant)
     seconds: dict[int, float] = {}
     with_hand_over: dict[int, float] = {}
+    measured_seconds = 0.0
     for size in SIZES:
-        seconds[size] = _least_seconds(model, network, Batch(variant, [example] * size), clock, hindered)
+        taken = _measured_seconds(model, network, Batch(variant, [example] * size), clock, hindered)
+        measured_seconds += sum(taken)
+        # The least of them: whatever disturbs a run only adds to it.
+        seconds[size] = max(min(taken), _LEAST_SECONDS)
         with_hand_over[size] = seconds[size] + hand_over_seconds
-        is_over = stopwatch.seconds() >= budget_seconds or seconds[size] >= LONGEST_BATCH_SECONDS
+        is_over = measured_seconds >= budget_seconds or seconds[size] >= LONGEST_BATCH_SECONDS
         if len(seconds) > 1 and (is_over or _is_fruitless(with_hand_over)):
             break
     cap = batch_cap(with_hand_over)
@@ -147,17 +151,17 @@ class _Stopwatch:
         return wall_seconds - (self._hindered() - self._hindered_before)
 
 
-def _least_seconds(
+def _measured_seconds(
     model: Model, network: Network, batch: Batch, clock: Callable[[], float], hindered: Callable[[], float]
-) -> float:
-    """Return the least of some runs, after one that is not counted: whatever disturbs a run only adds to it."""
+) -> list[float]:
+    """Return what runs of a batch take, after one that does not count: an accelerator loads kernels for it, seconds maybe."""
     run_batch(model, network, batch)
     taken = []
     for _ in range(_REPEATS):
         stopwatch = _Stopwatch(clock, hindered)
         run_batch(model, network, batch)
         taken.append(stopwatch.seconds())
-    return max(min(taken), _LEAST_SECONDS)
+    return taken
 
 
 def _is_fruitless(seconds: dict[int, float]) -> bool:

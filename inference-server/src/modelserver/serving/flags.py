@@ -133,7 +133,9 @@ def _add_batching_flags(group: argparse._ArgumentGroup) -> None:
 
 
 def _add_process_flags(group: argparse._ArgumentGroup) -> None:
-    group.add_argument("--workers", type=positive, help="processes that compute; one per core when not given")
+    group.add_argument(
+        "--workers", type=positive, help="processes that compute; when not given one per core, on an accelerator one"
+    )
     group.add_argument("--fronts", type=positive, default=1, help="processes that speak HTTP")
     group.add_argument(
         "--worker-memory-limit-bytes",

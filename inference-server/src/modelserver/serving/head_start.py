@@ -7,12 +7,17 @@ from modelserver.cgroups import cpu_limit_cores, memory_limit_bytes, whole_cores
 from modelserver.engine.spawning import Begun, Orders, begin
 from modelserver.serving.place import Place, share_of
 from modelserver.serving.settings import ServeSettings
+from modelserver.worker.device import is_accelerator
 from modelserver.worker.orders import Open, Start
 
 
 def own_share(settings: ServeSettings, place: Place) -> ServeSettings:
-    """Return a front's share of what this machine, or container, has."""
-    return share_of(settings, place, whole_cores(cpu_limit_cores()), memory_limit_bytes())
+    """Return a front's share of what this machine, or container, has.
+
+    An accelerator gets one worker: others would each hold the model and a context of its own there, and compute by turns.
+    """
+    default_workers = 1 if is_accelerator(settings.device) else whole_cores(cpu_limit_cores())
+    return share_of(settings, place, default_workers, memory_limit_bytes())
 
 
 def begin_first_worker(settings: ServeSettings) -> Begun | None:

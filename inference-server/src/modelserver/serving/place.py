@@ -74,16 +74,18 @@ def _share(whole: int, place: Place) -> int:
     return max(1, whole // place.count + (place.index < whole % place.count))
 
 
-def share_of(settings: ServeSettings, place: Place, cores: int, memory_limit_bytes: int | None) -> ServeSettings:
+def share_of(
+    settings: ServeSettings, place: Place, default_workers: int, memory_limit_bytes: int | None
+) -> ServeSettings:
     """Return the settings of one front: its share of workers, queue, cache and memory.
 
     Args:
         settings: Of the whole server.
         place: Of the front.
-        cores: Whole cores that the server may use.
+        default_workers: Of the server, where the settings state none.
         memory_limit_bytes: Of the container; None for no limit.
     """
-    workers = settings.workers or cores
+    workers = settings.workers or default_workers
     all_workers = sum(_share(workers, replace(place, index=index)) for index in range(place.count))
     worker_bytes = settings.worker_memory_limit_bytes
     if worker_bytes is None and memory_limit_bytes is not None:

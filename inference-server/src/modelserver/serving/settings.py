@@ -25,7 +25,7 @@ class ServeSettings:
         max_queue_seconds: What waits may take to compute, as predicted; a request beyond that is answered 429.
         max_queue: Rows that may wait, however quick; ditto.
         max_batch: Rows per batch; None to find it at warm-up.
-        workers: Processes that compute, over all fronts; None for one per core.
+        workers: Processes that compute, over all fronts; None for one per core, or one on an accelerator.
         fronts: Processes that speak HTTP.
         device: `auto`, `cpu` or a torch device such as `cuda:0`.
         executables: SHA-256 digests of executable artifacts that whoever runs the server vouches for.

@@ -29,6 +29,28 @@ def find_device(asked: str) -> str:
     return f"cuda:{number or 0}"
 
 
+def is_accelerator(asked: str) -> bool:
+    """Say whether a worker that is asked for a device would compute on an accelerator, as far as can be seen without torch.
+
+    Args:
+        asked: See `find_device`.
+    """
+    return asked.startswith("cuda") or (asked == "auto" and _NVIDIA.exists())
+
+
+def prepare_device(device: str) -> None:
+    """Choose among torch's ways to compute on an accelerator those that suit batches of any size.
+
+    cuDNN's attention, torch's first choice in half precision on Hopper, makes a plan for each shape that it meets: 45 ms on an
+    H200, for a batch that takes 1.5 ms. The other kernels need none.
+    """
+    if device == "cpu":
+        return
+    import torch  # noqa: PLC0415 - see find_device
+
+    torch.backends.cuda.enable_cudnn_sdp(False)
+
+
 def _cuda_devices() -> int:
     import torch  # noqa: PLC0415 - see find_device
 
@@ -42,3 +64,20 @@ def device_memory_bytes(device: str) -> int:
     import torch  # noqa: PLC0415 - it is there, the model is on it
 
     return torch.cuda.memory_reserved(device)
+
+
+def device_is_lost(device: str) -> bool:
+    """Say whether whatever a process asks of its accelerator will fail until the process ends.
+
+    So it is with CUDA after a kernel has stopped at an assertion, which an index out of range is enough for, or at an address
+    that is not its own (CUDA Runtime API, cudaErrorAssert and cudaErrorIllegalAddress). Memory that ran out is no such case.
+    """
+    if device == "cpu":
+        return False
+    import torch  # noqa: PLC0415 - it is there, the model is on it
+
+    try:
+        torch.accelerator.synchronize(device)
+    except RuntimeError:
+        return True
+    return False

@@ -2,6 +2,7 @@
 
 import gc
 import logging
+import os
 import socket
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -10,14 +11,14 @@ from dataclasses import dataclass, replace
 from modelserver.compute.batching import run_batch
 from modelserver.compute.executor import Batch
 from modelserver.compute.warmup import HAND_OVER_SECONDS, WarmUp, warm_up
-from modelserver.errors import LoadError, UnavailableError
+from modelserver.errors import InferenceFailedError, LoadError, UnavailableError
 from modelserver.model import Model, Network
 from modelserver.opening import Opened as FoundModel
 from modelserver.opening import open_model, set_up
 from modelserver.tensors import Contract
 from modelserver.timing import LinearCost
 from modelserver.worker.arena import Arena
-from modelserver.worker.device import device_memory_bytes, find_device
+from modelserver.worker.device import device_is_lost, device_memory_bytes, find_device, prepare_device
 from modelserver.worker.isolation import be_first_out_of_memory, die_with, leave_signals_to_the_front
 from modelserver.worker.ladder import Ladder, Steps
 from modelserver.worker.memory import ResidentMemory
@@ -46,6 +47,10 @@ _RECEIVE_BYTES = 1 << 16
 log = logging.getLogger("modelserver.worker")
 
 
+class DeviceLostError(Exception):
+    """An accelerator that this process cannot use any more."""
+
+
 @dataclass(frozen=True)
 class _Served:
     """A model that has been set up, and where it computes."""
@@ -71,6 +76,7 @@ def _open(asked: Open) -> _Served:
     if asked.version != VERSION:
         raise LoadError(f"messages of version {asked.version}: expected {VERSION}")
     device = find_device(asked.device)
+    prepare_device(device)
     found = open_model(asked.uri)
     contract = set_up(found, device, frozenset(asked.executables))
     if asked.stage is not None:
@@ -180,6 +186,8 @@ class Worker:
     def _computed(self, network: Network, asked: Compute) -> Computed:
         requests = read_requests(self._arenas.reads[0], asked.requests)
         result = run_batch(self._loaded_model, network, Batch(asked.variant, requests))
+        if any(isinstance(outcome, InferenceFailedError) for outcome in result.outcomes):
+            self._check_device()
         return Computed(
             outcomes=write_outcomes(self._arenas.writes[0], result.outcomes),
             preprocess_seconds=result.preprocess_seconds,
@@ -194,7 +202,18 @@ class Worker:
         network = self._loaded_ladder.networks.get(asked.variant)
         if network is None:
             return ComputedPart(error=write_error(UnavailableError(f"variant {asked.variant!r} is not loaded")))
-        return self._part.run(network, asked)
+        computed = self._part.run(network, asked)
+        if computed.error is not None:
+            self._check_device()
+        return computed
+
+    def _check_device(self) -> None:
+        """Give up where nothing can be computed any more: a process that begins anew can."""
+        served = self._served
+        if served is not None and device_is_lost(served.device):
+            raise DeviceLostError(
+                f"device {served.device!r} fails whatever it is asked: expected an end, and a new start"
+            )
 
     @property
     def _loaded_ladder(self) -> Ladder:
@@ -250,6 +269,11 @@ def main(arguments: Sequence[str]) -> int:
     with socket.socket(fileno=int(connection)) as front_socket:
         front_socket.set_inheritable(False)
         for message in _messages(front_socket):
-            front_socket.sendall(write_message(worker.answer(message)))
+            try:
+                answer = worker.answer(message)
+            except DeviceLostError as error:
+                log.critical("%s", error)
+                os._exit(os.EX_IOERR)  # not by way of torch's own end, which waits for the device or aborts
+            front_socket.sendall(write_message(answer))
             worker.tidy_up()
     return 0

@@ -1,15 +1,12 @@
-"""The two networks that every server serves, in plain torch."""
+"""The networks that are served, in plain torch: two by every server, a larger one on accelerators."""
 
 import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional
 
-FEATURES = 256
-CLASSES = 10
-SEQUENCE = 32
-VOCABULARY = 1000
-WIDTH = 128
+from modelscaler_benchmarks.server.served.shapes import CLASSES, ENCODERS, FEATURES, EncoderShape
+
 MAX_BATCH = 32
 
 
@@ -31,14 +28,14 @@ class Perceptron(nn.Module):
 class EncoderLayer(nn.Module):
     """Self-attention and a feed-forward net, each normalised first (Xiong et al., 2020)."""
 
-    def __init__(self, heads: int = 4) -> None:
+    def __init__(self, width: int, heads: int) -> None:
         super().__init__()
         self.heads = heads
-        self.attention_norm = nn.LayerNorm(WIDTH)
-        self.projection = nn.Linear(WIDTH, 3 * WIDTH)
-        self.output = nn.Linear(WIDTH, WIDTH)
+        self.attention_norm = nn.LayerNorm(width)
+        self.projection = nn.Linear(width, 3 * width)
+        self.output = nn.Linear(width, width)
         self.feed_forward = nn.Sequential(
-            nn.LayerNorm(WIDTH), nn.Linear(WIDTH, 4 * WIDTH), nn.GELU(), nn.Linear(4 * WIDTH, WIDTH)
+            nn.LayerNorm(width), nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width)
         )
 
     def forward(self, hidden: Tensor) -> Tensor:
@@ -54,23 +51,31 @@ class EncoderLayer(nn.Module):
 
 
 class Encoder(nn.Module):
-    """Two layers, width 128, 4 heads: token ids [n, 32] to an embedding [n, 128]."""
+    """Token ids [n, sequence] to an embedding [n, width]."""
 
-    def __init__(self) -> None:
+    def __init__(self, shape: EncoderShape = ENCODERS["encoder"]) -> None:
         super().__init__()
-        self.words = nn.Embedding(VOCABULARY, WIDTH)
-        self.positions = nn.Parameter(torch.zeros(SEQUENCE, WIDTH))
-        self.layers = nn.Sequential(EncoderLayer(), EncoderLayer())
-        self.norm = nn.LayerNorm(WIDTH)
+        self.shape = shape
+        self.words = nn.Embedding(shape.vocabulary, shape.width)
+        self.positions = nn.Parameter(torch.zeros(shape.sequence, shape.width))
+        self.layers = nn.Sequential(*(EncoderLayer(shape.width, shape.heads) for _ in range(shape.layers)))
+        self.norm = nn.LayerNorm(shape.width)
 
     def forward(self, tokens: Tensor) -> Tensor:
-        """Return embeddings [n, 128], float32, of token ids [n, 32], int64."""
+        """Return embeddings [n, width] of token ids [n, sequence], int64."""
         hidden = self.layers(self.words(tokens) + self.positions)
         return self.norm(hidden).mean(dim=1)  # type: ignore[no-any-return]
 
 
-NETWORKS: dict[str, type[nn.Module]] = {"mlp": Perceptron, "encoder": Encoder}
-DTYPES = {"mlp": torch.float32, "encoder": torch.int64}
+class LargeEncoder(Encoder):
+    """Six layers over 128 tokens: so much work that a processor's core does tens of rows a second."""
+
+    def __init__(self) -> None:
+        super().__init__(ENCODERS["large-encoder"])
+
+
+NETWORKS: dict[str, type[nn.Module]] = {"mlp": Perceptron, "encoder": Encoder, "large-encoder": LargeEncoder}
+DTYPES = {"mlp": torch.float32, "encoder": torch.int64, "large-encoder": torch.int64}
 
 
 def load_network(name: str, weights: str) -> nn.Module:
