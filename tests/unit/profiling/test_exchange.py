@@ -105,4 +105,5 @@ def test_address_is_found_in_a_url(url: str, expected: Address) -> None:
 def test_failures_are_counted_and_the_first_is_told() -> None:
     asked = Server("http://127.0.0.1:9", "m").ask([b"body"], clients=2, most_requests=4, most_seconds=5.0)
     assert (asked.failures, asked.latencies_seconds) == (4, ())
+    assert 0.0 < asked.busy_share <= 1.5
     assert asked.first_failure.startswith("http://127.0.0.1:9/v2/models/m/infer: ")

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from modelscaler.profiling.fit import Window, fit_batches, line_through
+from modelscaler.profiling.fit import Line, Window, batch_within_seen, fit_batches, line_through
 
 
 def window(clients: int, batch: float, counted: bool, a: float = 0.004, b: float = 0.002, noise: float = 1.0) -> Window:
@@ -56,3 +56,31 @@ def test_both_numbers_are_possible_whatever_was_measured(points: list[tuple[floa
     line = line_through(sizes, times)
     assert line.per_request_seconds > 0.0
     assert line.overhead_seconds >= 0.0
+
+
+@pytest.mark.parametrize(
+    ("seen_rps", "expected"),
+    [
+        (5779.0, 31),  # an H200's half precision behind one process of HTTP: 64 would promise 6,919
+        (6919.0, 64),
+        (9000.0, 64),
+        (100.0, 1),
+    ],
+)
+def test_no_more_is_promised_than_was_seen(seen_rps: float, expected: int) -> None:
+    assert batch_within_seen(Line(0.000118, 0.0017), 64, seen_rps) == expected
+
+
+@given(
+    per_request=st.floats(1e-5, 0.1),
+    overhead=st.floats(0.0, 0.1),
+    seen=st.floats(1.0, 1e4),
+    largest=st.integers(1, 128),
+)
+def test_a_batch_is_one_that_was_seen_and_grows_with_what_was_answered(
+    per_request: float, overhead: float, seen: float, largest: int
+) -> None:
+    line = Line(per_request, overhead)
+    found = batch_within_seen(line, largest, seen)
+    assert 1 <= found <= largest
+    assert found <= batch_within_seen(line, largest, 1.5 * seen)

@@ -35,7 +35,7 @@ def page(batches: int, of_up_to_two: int, rows: int) -> str:
 
 
 def measured() -> Measured:
-    asked = Asked(8, (0.01, 0.02, 0.03), 1.5, 0, "")
+    asked = Asked(8, (0.01, 0.02, 0.03), 1.5, 0, "", 0.3)
     fit = Fit(Line(0.004, 0.002), (0.0039, 0.0041), (0.001, 0.003), counted=True)
     return Measured((asked,), fit, 16, asked, (asked,) * 4, (2.0**30, 2.0**31))
 
@@ -114,7 +114,7 @@ def test_stored_profile_is_what_the_operator_reads() -> None:
 
 
 def test_tail_is_none_when_even_slow_requests_take_less_than_a_batch_of_one() -> None:
-    quick = replace(measured(), timed=Asked(1, (0.001, 0.002), 0.1, 0, ""))
+    quick = replace(measured(), timed=Asked(1, (0.001, 0.002), 0.1, 0, "", 0.3))
     assert quick.tail_seconds == 0.0
 
 
@@ -134,6 +134,12 @@ def test_report_gives_line_interval_and_memory() -> None:
     assert "tail         23.800 ms" in text
     assert "1024 MiB before, 2048 MiB after" in text
     assert "3 inferences one after the other in 1.50 s" in text
+
+
+def test_report_warns_only_when_its_own_clients_were_what_was_measured() -> None:
+    of_busy_clients = replace(measured(), loops=(replace(measured().timed, busy_share=0.97),))
+    assert "client       computing 97% of the time with 8 clients" in report(of_busy_clients)
+    assert "client " not in report(measured())
 
 
 def test_job_is_restricted_and_runs_the_same_command(capsys: pytest.CaptureFixture[str]) -> None:

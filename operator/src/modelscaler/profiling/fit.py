@@ -84,6 +84,23 @@ def fit_batches(windows: Sequence[Window], seed: int = 0) -> Fit:
     return Fit(line_through(sizes, times), (slopes[0], slopes[1]), (overheads[0], overheads[1]), counted)
 
 
+def batch_within_seen(line: Line, largest: int, seen_rps: float) -> int:
+    """Return the largest batch of which full ones come to no more requests than were seen to be answered.
+
+    The line knows what computing a batch takes. A server whose computing is quick is held up by something else, such as the one
+    process that speaks HTTP, before its batches are full; the line through half full ones promises what it will never do.
+
+    Args:
+        line: Of a batch.
+        largest: Batch that was seen, in requests.
+        seen_rps: Best of the closed loops.
+    """
+    free_share = 1.0 - line.per_request_seconds * seen_rps
+    if free_share <= 0.0:
+        return largest
+    return max(1, min(largest, round(line.overhead_seconds * seen_rps / free_share)))
+
+
 def line_through(sizes: Floats, times: Floats) -> Line:
     """Return the line with the least squared relative error, with neither number below 0.
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from modelscaler.profiling.counters import largest_rows, mean_rows
-from modelscaler.profiling.fit import Fit, Window, fit_batches
+from modelscaler.profiling.fit import Fit, Window, batch_within_seen, fit_batches
 from modelscaler.profiling.server import Asked, Server, ServerError
 
 CLIENTS = (1, 2, 4, 8, 16, 32, 64)
@@ -32,7 +32,8 @@ class Plan:
         inferences: Of the timed run, one after the other.
         run_seconds: Longest that the timed run may take.
         soak_seconds: Of the soak.
-        max_batch: Largest batch the server forms; None: what its counters show, else the most clients.
+        max_batch: Largest batch the server forms; None: what its counters show, else the most clients, or less where full
+            ones would come to more than was seen.
     """
 
     window_seconds: float
@@ -49,7 +50,7 @@ class Measured:
     Attributes:
         loops: Closed loops, ROUNDS of each number of clients.
         fit: Of the time of a batch.
-        max_batch: Largest batch, in requests.
+        max_batch: Largest batch to count on, in requests.
         timed: The timed run, one client.
         soak: The soak's quarters, one after the other.
         memory_bytes: Of the server's workers, before and after everything; None: it does not say.
@@ -91,7 +92,10 @@ def measure(server: Server, bodies: Sequence[bytes], plan: Plan, progress: Progr
             "start the server with --cache-megabytes 0"
         )
     memory = (before.memory_bytes, after.memory_bytes) if before and after and after.memory_bytes else None
-    return Measured(loops, fit_batches(windows), plan.max_batch or most_requests or max(clients), timed, soak, memory)
+    fit = fit_batches(windows)
+    seen_rps = max(len(loop.latencies_seconds) / loop.seconds for loop in loops)
+    max_batch = plan.max_batch or batch_within_seen(fit.line, most_requests or max(clients), seen_rps)
+    return Measured(loops, fit, max_batch, timed, soak, memory)
 
 
 def client_counts(request_seconds: float) -> tuple[int, ...]:

@@ -11,6 +11,9 @@ from modelscaler.profiling.measuring import Measured
 from modelscaler.profiling.server import Asked
 from modelscaler.workload.files import PROFILE_KEY
 
+BUSY_SHARE = 0.9
+"""Of the time: a client that computes for longer is what limits a closed loop."""
+
 
 def report(measured: Measured) -> str:
     """Return the figures as text."""
@@ -33,6 +36,7 @@ def report(measured: Measured) -> str:
         + ", ".join(f"{_rps([each]):.1f}" for each in measured.soak)
         + f"; {sum(each.failures for each in measured.soak)} failures",
         f"memory       {_memory(measured)}",
+        *_too_slow(measured.loops),
     ]
     return "\n".join(lines)
 
@@ -97,6 +101,17 @@ def _row(name: str, loops: Sequence[Asked]) -> str:
 
 def _rps(loops: Sequence[Asked]) -> float:
     return sum(len(loop.latencies_seconds) for loop in loops) / sum(loop.seconds for loop in loops)
+
+
+def _too_slow(loops: Sequence[Asked]) -> list[str]:
+    """Return a warning where the clients, not the server, were what the loops measured."""
+    busiest = max(loops, key=lambda loop: loop.busy_share)
+    if busiest.busy_share < BUSY_SHARE:
+        return []
+    return [
+        f"client       computing {busiest.busy_share:.0%} of the time with {busiest.clients} clients: the server may do more "
+        "than was measured"
+    ]
 
 
 def _memory(measured: Measured) -> str:
