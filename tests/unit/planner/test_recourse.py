@@ -25,7 +25,16 @@ from modelscaler.api.words import Binding, DecisionReason
 from modelscaler.domain import Plan, PolicySettings, PolicyState, PoolObservation, QuantileForecast, Value, Workload
 from modelscaler.planner.candidates import candidates
 from modelscaler.planner.plan import plan
-from modelscaler.planner.recourse import Rung, Spread, allowed_share, expected_share, replicas_within
+from modelscaler.planner.recourse import (
+    BUDGET_SECONDS,
+    REFILL_SECONDS,
+    Rung,
+    Spread,
+    allowed_share,
+    bearable_multiple,
+    expected_share,
+    replicas_within,
+)
 from modelscaler.planner.transition import next_step
 
 BURSTS = replace(capacity(CPU_INT8, 10.0), reflex_only=True)
@@ -188,14 +197,59 @@ def test_window_of_the_policy_holds_instead_of_the_spec_s_when_it_is_set(chosen:
 
 def test_replicas_are_added_until_the_expected_share_of_cheaper_answers_is_allowed() -> None:
     ahead = forecast(200.0, spread=1.0)
-    sizes = [sized(laddered(objective=floored(floor)), 100.0, ahead) for floor in (None, 0.915, 0.918, 0.919, 0.92)]
+    slow = (placement("cpu", start_seconds=600.0),)
+    specs = [laddered(objective=floored(floor), placements=slow) for floor in (None, 0.915, 0.918, 0.919, 0.92)]
+    sizes = [sized(spec, 100.0, ahead) for spec in specs]
 
     assert sizes == sorted(sizes)
     assert sizes[0] == 5
     assert sizes[-1] == 10, "no cheaper answer is allowed at all within the planned quantile"
-    made = planned(laddered(objective=floored(0.919)), 100.0, ahead)
+    made = planned(specs[3], 100.0, ahead)
     assert (made.binding, made.reason) == (Binding.MEAN_ACCURACY, DecisionReason.FIRST_PLAN)
     assert made.message.endswith("for minMeanAccuracy, the first plan")
+
+
+@settings(deadline=None)
+@given(st.floats(1.05, 10.0), st.floats(0.0, 0.5), st.floats(1.0, 3600.0))
+def test_bearable_load_uses_up_by_the_horizon_what_servers_have_saved(
+    speedup: float, share: float, seconds: float
+) -> None:
+    """One server that answers a request a second by itself; cheaper answers beyond the share are paid from what is saved."""
+    multiple = bearable_multiple(Rung("int8", speedup, share), seconds)
+    cheaper = expected_share(Spread.of([multiple]), 1.0, speedup)
+    paid = (cheaper - (1.0 - cheaper) * share / (1.0 - share)) * multiple * seconds
+    saved = min(BUDGET_SECONDS * speedup, REFILL_SECONDS * share / (1.0 - share))
+
+    assert 1.0 <= multiple <= speedup
+    assert paid <= saved + 1e-6 * seconds * speedup
+    assert multiple == pytest.approx(speedup) or paid == pytest.approx(saved, abs=1e-6 * seconds * speedup)
+
+
+@settings(deadline=None)
+@given(st.floats(1.05, 10.0), st.floats(0.0, 1.0), st.floats(0.0, 1.0), st.floats(1.0, 3600.0), st.floats(1.0, 10.0))
+def test_bearable_load_is_never_smaller_when_replicas_start_sooner_or_more_is_allowed(
+    speedup: float, one: float, other: float, seconds: float, slower: float
+) -> None:
+    low, high = sorted((one, other))
+    multiple = bearable_multiple(Rung("int8", speedup, low), seconds)
+
+    assert bearable_multiple(Rung("int8", speedup, low), seconds * slower) <= multiple + 1e-9
+    assert bearable_multiple(Rung("int8", speedup, high), seconds) >= multiple - 1e-9
+
+
+def test_nothing_is_bearable_when_no_cheaper_answer_is_allowed_and_all_is_when_any_are() -> None:
+    assert bearable_multiple(Rung("int8", 2.5, 0.0), 60.0) == 1.0
+    assert bearable_multiple(Rung("int8", 2.5, 1.0), 6000.0) == 2.5
+
+
+@pytest.mark.parametrize(("start_seconds", "replicas"), [(20.0, 5), (100.0, 6), (600.0, 8)])
+def test_improbable_burst_is_left_to_what_servers_have_saved_for_as_long_as_that_lasts(
+    start_seconds: float, replicas: int
+) -> None:
+    """A median of 200 requests/s takes 5 replicas; with 8 the cheaper answers to 400 are few enough to be expected for good."""
+    spec = laddered(objective=floored(0.9192), placements=(placement("cpu", start_seconds=start_seconds),))
+
+    assert sized(spec, 100.0, forecast(200.0, spread=1.0)) == replicas
 
 
 def test_pool_whose_variant_is_below_the_mean_is_not_taken_when_another_reaches_it() -> None:
@@ -226,6 +280,13 @@ def test_nothing_is_added_when_the_ladder_answers_the_little_that_is_above_what_
     assert planned(spec, 3 * 40.8 * 1.11, None, pool(CPU_FULL, 3)).target.replicas == 4
     assert planned(spec, 3 * 40.8 * 1.09, None, pool(CPU_FULL, 1)).target.replicas == 4
     assert planned(replace(spec, reflex=False), 3 * 40.8 * 1.01, None, pool(CPU_FULL, 3)).target.replicas == 4
+
+
+def test_nothing_is_added_when_the_tail_of_the_forecast_is_little_above_what_the_ladder_carries() -> None:
+    tails = [forecast(3 * INT8_RPS * beyond / 6.0, spread=5.0) for beyond in (1.09, 1.11)]
+
+    assert [planned(laddered(), 10.0, tail, pool(CPU_FULL, 3)).target.replicas for tail in tails] == [3, 4]
+    assert planned(laddered(), 10.0, tails[0], pool(CPU_FULL, 2)).target.replicas == 4
 
 
 # --- when the limits are reached ---------------------------------------------------------------------------------------

@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from modelscaler.domain import Choice, Demand, PoolKey
 from modelscaler.planner.candidates import Candidate
 from modelscaler.planner.demand import Load
-from modelscaler.planner.recourse import Spread, replicas_within
+from modelscaler.planner.recourse import Spread, bearable_multiple, replicas_within
 
 NEAR_EQUAL_COST = 0.05
 """Costs this close count as equal, and accuracy decides."""
@@ -32,7 +32,7 @@ NEAR_EQUAL_COST = 0.05
 TOLERANCE = 0.10
 """As HorizontalPodAutoscaler has it: a demand that flickers around what n replicas carry must not make the number flicker
 between n and n + 1. Replicas are removed only when the rest would carry this much more than the demand, and where a ladder
-answers what is above them, added only when what is lasting is this much more than their planned variant carries."""
+answers what is above them, added only when the demand is this much more than they carry."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,7 +191,7 @@ def _ahead(load: Load, horizon_seconds: float, limited: bool) -> _Ahead:
 def _serving(candidate: Candidate, ahead: _Ahead, far: Demand) -> Option:
     needed = _needed(candidate, ahead)
     roomy = candidate.clipped(_needed(candidate, ahead, growth=1.0 + TOLERANCE))
-    tight = candidate.clipped(_needed(candidate, ahead, own_share=1.0 / (1.0 + TOLERANCE)))
+    tight = candidate.clipped(_needed(candidate, ahead, share=1.0 / (1.0 + TOLERANCE)))
     return _option(candidate, ahead, far, needed, (candidate.clipped(needed), roomy, tight))
 
 
@@ -229,20 +229,21 @@ def _option(candidate: Candidate, ahead: _Ahead, far: Demand, needed: int, sizes
     )
 
 
-def _needed(candidate: Candidate, ahead: _Ahead, growth: float = 1.0, own_share: float = 1.0) -> int:
+def _needed(candidate: Candidate, ahead: _Ahead, growth: float = 1.0, share: float = 1.0) -> int:
     """Return the replicas that carry `growth` times a demand with no more cheaper answers than the mean accuracy allows.
 
-    Where there is a ladder the planned variant must carry only `own_share` of what is lasting itself. Never more than the
-    planned variant needs to carry all of the demand: what is beyond is beyond the planned quantile.
+    Where there is a ladder only `share` of it must be carried. And replicas are added for the mean accuracy only while what
+    servers have saved would not last until more could be ready, were the load of now on as large as what is planned for.
     """
     rps, own_rps, rung = ahead.demand.planned_rps * growth, ahead.demand.own_rps * growth, candidate.rung
-    needed = candidate.needed(rps, own_rps if rung is None else own_rps * own_share)
-    if rung is None or rung.allowed_share >= 1.0:
+    if rung is None:
+        return candidate.needed(rps, own_rps)
+    needed = candidate.needed(rps * share, own_rps * share)
+    if rung.allowed_share >= 1.0:
         return needed
-    alone = candidate.needed(rps, rps)
-    if needed >= alone:
-        return needed
-    return replicas_within(rung, ahead.spread, candidate.rps_per_replica / growth, needed, alone)
+    borne_rps = rps * share / bearable_multiple(rung, ahead.demand.horizon_seconds)
+    enough = candidate.needed(borne_rps, borne_rps)
+    return replicas_within(rung, ahead.spread, candidate.rps_per_replica / growth / share, needed, enough)
 
 
 def best(listed: Sequence[Option]) -> Option:

@@ -17,6 +17,12 @@ from modelscaler.domain import Observation, PoolKey, Workload
 LEAST_RPS = 1e-3
 """Loads below it count as this one: their inverse would drown the others'."""
 
+BUDGET_SECONDS = 60.0
+"""A server saves up cheaper answers for so many seconds of nothing else (burst_seconds of its scheduler)."""
+
+REFILL_SECONDS = 10_800.0
+"""Of what servers may save only what they earn in this time is counted on: a burst some hours ago has spent what there was."""
+
 
 @dataclass(frozen=True, slots=True)
 class Rung:
@@ -85,6 +91,29 @@ def expected_share(spread: Spread, own_rps: float, speedup: float) -> float:
     return (max(some, 0.0) * speedup / (speedup - 1.0) + len(loads) - beyond) / len(loads)
 
 
+def bearable_multiple(rung: Rung, horizon_seconds: float) -> float:
+    """Return by what factor a load may exceed what replicas carry themselves, from now on until more of them could be ready.
+
+    At r times what they carry they give (r - 1) speedup / (speedup - 1) cheaper answers in the time of one answer of their
+    own, and r times the allowed share of that is nobody's loss. What is beyond is paid from what their servers have saved, at
+    most BUDGET_SECONDS of nothing but cheaper answers, and has to last for the horizon.
+
+    Args:
+        rung: The cheaper variant.
+        horizon_seconds: Until replicas that are asked for now could be ready, above 0.
+
+    Returns:
+        From 1 (nothing is saved) to the speedup (what the cheaper variant carries at all).
+    """
+    share = rung.allowed_share
+    if share >= 1.0:
+        return rung.speedup
+    per_excess = rung.speedup / (rung.speedup - 1.0)
+    saved_seconds = min(BUDGET_SECONDS * rung.speedup, REFILL_SECONDS * share / (1.0 - share))
+    bearable = (saved_seconds * (1.0 - share) / horizon_seconds + per_excess) / (per_excess - share)
+    return min(bearable, rung.speedup)
+
+
 def replicas_within(rung: Rung, spread: Spread, rps_per_replica: float, fewest: int, most: int) -> int:
     """Return the fewest replicas, from `fewest` to `most`, whose cheaper answers are expected to be no more than allowed.
 
@@ -93,7 +122,7 @@ def replicas_within(rung: Rung, spread: Spread, rps_per_replica: float, fewest: 
         spread: The loads.
         rps_per_replica: What one replica carries with the planned variant.
         fewest: Returned when it suffices; at least 0.
-        most: Returned when nothing less suffices: with so many the planned variant carries all that is planned for.
+        most: Returned when nothing less suffices: with so many what servers have saved lasts until more could be ready.
     """
     if fewest >= most or rung.allowed_share >= 1.0:
         return fewest

@@ -16,7 +16,7 @@ from datetime import datetime
 from modelscaler.api.words import DecisionReason
 from modelscaler.domain import PolicyState, PoolKey
 from modelscaler.planner.choice import NEAR_EQUAL_COST, Option, best
-from modelscaler.planner.recourse import Spread, expected_share
+from modelscaler.planner.recourse import BUDGET_SECONDS, Spread, expected_share
 
 WORTHWHILE_SAVING = 0.10
 """A smaller saving is no reason to move. Twice what counts as equal cost, so that taste alone never moves to and fro."""
@@ -26,9 +26,6 @@ WORTHWHILE_RELIEF = 0.10
 
 CALL_OFF_MARGIN = 0.10
 """A switch is called off when the serving pool would do after all, with this much to spare."""
-
-BUDGET_SECONDS = 60.0
-"""A server saves up cheaper answers for so many seconds of nothing else (burst_seconds of its scheduler)."""
 
 SPENT_WAITING = 0.5
 """So much of what servers have saved may be used up while waiting for lost replicas."""
