@@ -117,9 +117,7 @@ class Candidate:
 
     def clipped(self, replicas: int) -> int:
         """Return `replicas`, within the limits."""
-        if replicas < self.fewest:
-            replicas = self.fewest
-        return self.most if replicas > self.most else replicas
+        return min(max(replicas, self.fewest), self.most)
 
     @property
     def stuck(self) -> bool:

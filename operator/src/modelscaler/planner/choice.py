@@ -185,7 +185,7 @@ def _ahead(load: Load, horizon_seconds: float, limited: bool) -> _Ahead:
 
 
 def _serving(candidate: Candidate, ahead: _Ahead, far: Demand, present: int) -> Option:
-    """Return what serves with `present` replicas: those that are more than needed go, and others come, only beyond a tolerance."""
+    """Return what serves with `present` replicas: some go, or others come, only beyond the tolerance."""
     needed = _needed(candidate, ahead)
     replicas = candidate.clipped(needed)
     if replicas < present:
