@@ -6,10 +6,11 @@ currency, times UTC-aware.
 
 import math
 from bisect import bisect_left
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from enum import Enum
-from typing import Literal, TypeAlias
+from typing import Literal, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,9 +20,8 @@ from modelscaler.api.words import Binding, DecisionReason, GrantReason
 Floats: TypeAlias = NDArray[np.float64]
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class WorkloadKey:
-    """A ModelDeployment by namespace and name."""
+class WorkloadKey(NamedTuple):
+    """A ModelDeployment by namespace and name; a tuple, as keys are compared and looked up more than all else."""
 
     namespace: str
     name: str
@@ -30,8 +30,7 @@ class WorkloadKey:
         return f"{self.namespace}/{self.name}"
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class PoolKey:
+class PoolKey(NamedTuple):
     """A pool of like replicas: one placement running one variant."""
 
     placement: str
@@ -308,12 +307,20 @@ class QuantileForecast:
 
     def peak(self, quantile: float, horizon_seconds: float) -> float:
         """Return the `quantile` of the peak within `horizon_seconds`, interpolated between the quantiles at hand."""
-        row, at = self.peak_rps[self._index(horizon_seconds)], bisect_left(self.quantiles, quantile)
+        return self.peaks([quantile], horizon_seconds)[0]
+
+    def peaks(self, quantiles: Iterable[float], horizon_seconds: float) -> list[float]:
+        """Return several quantiles of the peak within `horizon_seconds`."""
+        row: list[float] = self.peak_rps[self._index(horizon_seconds)].tolist()
+        return [self._interpolated(row, quantile) for quantile in quantiles]
+
+    def _interpolated(self, row: Sequence[float], quantile: float) -> float:
+        at = bisect_left(self.quantiles, quantile)
         if at == len(self.quantiles) or at == 0 or self.quantiles[at] == quantile:
-            return float(row[min(at, len(row) - 1)])
+            return row[min(at, len(row) - 1)]
         below, above = self.quantiles[at - 1], self.quantiles[at]
         share = (quantile - below) / (above - below)
-        return float(row[at - 1] + share * (row[at] - row[at - 1]))
+        return row[at - 1] + share * (row[at] - row[at - 1])
 
     def values(self, horizon_seconds: float) -> Floats:
         """Return the quantiles of the load `horizon_seconds` ahead, shape (quantiles,)."""

@@ -29,7 +29,6 @@ from modelscaler.planner.recourse import (
     BUDGET_SECONDS,
     REFILL_SECONDS,
     Rung,
-    Spread,
     allowed_share,
     bearable_multiple,
     expected_share,
@@ -72,11 +71,11 @@ def sized(spec: Workload, rps: float | None, ahead: QuantileForecast | None = No
 
 def test_share_is_what_the_formula_says_when_the_load_is_between_own_and_full_capacity() -> None:
     """At 1.5 times its capacity a replica whose cheap variant is 2.5 times as fast spends a third of its time on it."""
-    assert expected_share(Spread.of([150.0]), 100.0, 2.5) == pytest.approx(2.5 * (1 / 3) / 1.5)
-    assert expected_share(Spread.of([100.0]), 100.0, 2.5) == 0.0
-    assert expected_share(Spread.of([250.0, 900.0]), 100.0, 2.5) == pytest.approx(1.0), "no more than all"
-    assert expected_share(Spread.of([50.0, 250.0]), 100.0, 2.5) == pytest.approx(0.5)
-    assert expected_share(Spread(), 100.0, 2.5) == 0.0, "nothing is expected without a forecast"
+    assert expected_share([150.0], 100.0, 2.5) == pytest.approx(2.5 * (1 / 3) / 1.5)
+    assert expected_share([100.0], 100.0, 2.5) == 0.0
+    assert expected_share([250.0, 900.0], 100.0, 2.5) == pytest.approx(1.0), "no more than all"
+    assert expected_share([50.0, 250.0], 100.0, 2.5) == pytest.approx(0.5)
+    assert expected_share([], 100.0, 2.5) == 0.0, "nothing is expected without a forecast"
 
 
 @settings(deadline=None)
@@ -85,7 +84,7 @@ def test_share_is_the_mean_of_the_formula_over_all_loads(loads: list[float], own
     loads.sort()
     shares = [min(max(1.0 - own / load, 0.0) * speedup / (speedup - 1.0), 1.0) if load else 0.0 for load in loads]
 
-    assert expected_share(Spread.of(loads), own, speedup) == pytest.approx(np.mean(shares), abs=1e-6)
+    assert expected_share(loads, own, speedup) == pytest.approx(np.mean(shares), abs=1e-6)
 
 
 def test_share_allowed_leaves_the_mean_at_the_floor() -> None:
@@ -108,10 +107,10 @@ def test_fewest_replicas_within_the_share_are_found(
     loads: list[float], speedup: float, share: float, fewest: int, more: int
 ) -> None:
     loads.sort()
-    found = replicas_within(Rung("int8", speedup, share), Spread.of(loads), 40.0, fewest, fewest + more)
+    found = replicas_within(Rung("int8", speedup, share), loads, 40.0, fewest, fewest + more)
 
     def is_within(replicas: int) -> bool:
-        return expected_share(Spread.of(loads), replicas * 40.0, speedup) <= share
+        return expected_share(loads, replicas * 40.0, speedup) <= share
 
     assert fewest <= found <= fewest + more
     assert found == fewest + more or is_within(found)
@@ -216,7 +215,7 @@ def test_bearable_load_uses_up_by_the_horizon_what_servers_have_saved(
 ) -> None:
     """One server that answers a request a second by itself; cheaper answers beyond the share are paid from what is saved."""
     multiple = bearable_multiple(Rung("int8", speedup, share), seconds)
-    cheaper = expected_share(Spread.of([multiple]), 1.0, speedup)
+    cheaper = expected_share([multiple], 1.0, speedup)
     paid = (cheaper - (1.0 - cheaper) * share / (1.0 - share)) * multiple * seconds
     saved = min(BUDGET_SECONDS * speedup, REFILL_SECONDS * share / (1.0 - share))
 

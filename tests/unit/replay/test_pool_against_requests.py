@@ -7,7 +7,7 @@ import pytest
 
 from modelscaler.domain import Floats, PoolKey
 from modelscaler.replay.batching import Speed
-from modelscaler.replay.pool import Pool, PoolSettings, Rung, Tally
+from modelscaler.replay.pool import Arriving, Pool, PoolSettings, Rung, Tally
 from modelserver.engine.ladder import Ladder
 from modelserver_fakes import loaded_variant
 from request_simulator import Phase, arrivals, sojourns
@@ -47,7 +47,7 @@ def pooled(
     slots = np.bincount((at / SLOT_SECONDS).astype(np.int64))
     pool, tally = Pool(settings), Tally()
     for first in range(0, len(slots), 20):
-        tally.add(pool.advance(slots[first : first + 20], replicas, SLOT_SECONDS))
+        tally.add(pool.advance(Arriving.of(slots[first : first + 20]), replicas, SLOT_SECONDS))
     return tally
 
 
@@ -147,10 +147,10 @@ def test_what_a_replica_has_saved_is_lost_when_it_goes() -> None:
         PoolKey("cpu", "full"), Rung(speed("as much"), 0.9), fast, 0.89, 0.2, QUEUE_SECONDS, 0.1, 20.0
     )
     pool = Pool(settings)
-    pool.advance(np.full(20, 20), 4, SLOT_SECONDS)
+    pool.advance(Arriving.of(np.full(20, 20)), 4, SLOT_SECONDS)
     before = pool.saved
 
-    pool.advance(np.zeros(20, dtype=np.int64), 1, SLOT_SECONDS)
+    pool.advance(Arriving.of(np.zeros(20, dtype=np.int64)), 1, SLOT_SECONDS)
 
     assert before == pytest.approx(400 * 0.01, rel=0.02)
     assert pool.saved == pytest.approx(before / 4, rel=0.02)
@@ -172,7 +172,7 @@ def test_every_request_is_accounted_for_when_time_is_up(load: float) -> None:
     settings = PoolSettings(PoolKey("cpu", "full"), Rung(replica, 0.9), None, None, 0.1, QUEUE_SECONDS, 0.1, 20.0)
     pool, tally = Pool(settings), Tally()
     for count in np.random.default_rng(5).poisson(load * replica.largest_rps * SLOT_SECONDS, (20, 20)):
-        tally.add(pool.advance(count, 1, SLOT_SECONDS))
+        tally.add(pool.advance(Arriving.of(count), 1, SLOT_SECONDS))
 
     assert tally.served + tally.refused + pool.queued == pytest.approx(tally.offered)
     assert pool.queued <= QUEUE_SECONDS * replica.largest_rps + 1e-6

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from modelscaler.domain import PoolKey
 from modelscaler.replay.batching import Speed
-from modelscaler.replay.pool import Pool, PoolSettings, Rung, Tally
+from modelscaler.replay.pool import Arriving, Pool, PoolSettings, Rung, Tally
 
 SLOT_SECONDS = 0.25
 PLANNED = Speed(0.01, 0.02, 8.0)
@@ -28,7 +28,7 @@ def pool(fast: bool = False, target_seconds: float = 0.3) -> Pool:
 def advanced(simulated: Pool, counts: list[int], replicas: int) -> Tally:
     tally = Tally()
     for first in range(0, len(counts), 4):
-        tally.add(simulated.advance(np.array(counts[first : first + 4]), replicas, SLOT_SECONDS))
+        tally.add(simulated.advance(Arriving.of(np.array(counts[first : first + 4])), replicas, SLOT_SECONDS))
     return tally
 
 
@@ -87,7 +87,7 @@ def test_no_more_are_late_when_there_is_a_reflex(counts: list[int], replicas: in
 @given(st.integers(1, 12), REPLICAS)
 def test_a_calm_pool_is_as_one_that_is_simulated_slot_by_slot(count: int, replicas: int) -> None:
     quickly, slowly = pool(), pool()
-    calm = quickly.advance(np.full(40, count), replicas, SLOT_SECONDS)
+    calm = quickly.advance(Arriving.of(np.full(40, count)), replicas, SLOT_SECONDS)
     slots = Tally()
     for _ in range(40):
         slowly._slot(slots, float(count), replicas, SLOT_SECONDS)

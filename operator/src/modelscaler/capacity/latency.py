@@ -9,6 +9,7 @@ late that met no queue. It is added at its own percentile, as if the slowest req
 errs towards slow, most where the queue is long.
 """
 
+from bisect import bisect_right
 from dataclasses import dataclass
 from functools import lru_cache
 from math import log
@@ -16,7 +17,7 @@ from math import log
 import numpy as np
 
 from modelscaler.capacity.batching import Load, percentile_of_sojourn
-from modelscaler.domain import Floats, Objective, ReplicaCapacity
+from modelscaler.domain import Objective, ReplicaCapacity
 
 SOLVED_AT = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95)
 """Shares of the largest throughput at which the curve is solved, closest where it bends."""
@@ -30,31 +31,39 @@ class LatencyCurve:
     """
 
     largest_rps: float
-    busy: Floats
-    scaled_seconds: Floats
+    busy: tuple[float, ...]
+    scaled_seconds: tuple[float, ...]
 
     def seconds(self, rps: float) -> float:
         """Return the latency at `rps` requests per second; inf where the queue would grow without end."""
         busy = rps / self.largest_rps
         if busy >= 1.0:
             return float("inf")
-        return float(np.interp(busy, self.busy, self.scaled_seconds)) / (1.0 - busy)
+        left = bisect_right(self.busy, busy) - 1
+        if left + 1 == len(self.busy):
+            return self.scaled_seconds[-1] / (1.0 - busy)
+        return (self._slope(left) * (busy - self.busy[left]) + self.scaled_seconds[left]) / (1.0 - busy)
 
     def rps(self, seconds: float) -> float:
         """Return the largest load with a latency of at most `seconds`; 0 when even an idle replica is slower."""
-        latencies = self.scaled_seconds / (1.0 - self.busy)
-        above = int(np.searchsorted(latencies, seconds, side="right"))
+        latencies = [scaled / (1.0 - busy) for scaled, busy in zip(self.scaled_seconds, self.busy, strict=True)]
+        above = bisect_right(latencies, seconds)
         if above == 0:
             return 0.0
         if above == len(latencies):
-            return self.largest_rps * (1.0 - float(self.scaled_seconds[-1]) / seconds)
+            return self.largest_rps * (1.0 - self.scaled_seconds[-1] / seconds)
         return self.largest_rps * self._crossing(above - 1, seconds)
 
     def _crossing(self, left: int, seconds: float) -> float:
         """Return where the line between points `left` and `left` + 1 meets `seconds` x (1 - busy)."""
-        slope = np.diff(self.scaled_seconds)[left] / np.diff(self.busy)[left]
+        slope = self._slope(left)
         start = self.scaled_seconds[left] - slope * self.busy[left]
-        return float((seconds - start) / (seconds + slope))
+        return (seconds - start) / (seconds + slope)
+
+    def _slope(self, left: int) -> float:
+        """Return how steep the line between points `left` and `left` + 1 is."""
+        rise = self.scaled_seconds[left + 1] - self.scaled_seconds[left]
+        return rise / (self.busy[left + 1] - self.busy[left])
 
 
 def largest_rps(capacity: ReplicaCapacity) -> float:
@@ -111,4 +120,4 @@ def _curve(overhead: float, max_batch: int, percentile: float, dispersion: float
     # A busier replica is never faster: the running maximum removes what rounding and grouping leave of the contrary.
     latencies = np.maximum.accumulate([1.0 + overhead, *solved])
     busy = np.array([0.0, *SOLVED_AT])
-    return LatencyCurve(largest, busy, latencies * (1.0 - busy))
+    return LatencyCurve(largest, tuple(busy.tolist()), tuple((latencies * (1.0 - busy)).tolist()))

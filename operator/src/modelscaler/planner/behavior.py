@@ -29,6 +29,8 @@ def limit_change(
         changes: Past changes of replicas, oldest first.
         now: The time.
     """
+    if wanted == current:  # no window and no rate moves what is to stay
+        return current, None
     stable = _stabilized(workload, current, wanted, recommendations, now)
     if stable > current:
         most = current + _allowance(workload.scale_up, current, 1, changes, now)
@@ -43,15 +45,14 @@ def limit_change(
     return allowed, rate if allowed != stable else Binding.STABILIZATION
 
 
-def remember(history: History, entry: tuple[datetime, int], now: datetime, keep_seconds: float) -> History:
-    """Return recommendations with one more and the outdated gone; equal neighbours are thinned to first and last."""
-    kept = [*since(history, now, keep_seconds), entry]
-    thinned = [
-        item
-        for index, item in enumerate(kept)
-        if index in (0, len(kept) - 1) or not kept[index - 1][1] == item[1] == kept[index + 1][1]
-    ]
-    return tuple(thinned[-KEPT:])
+def remember(
+    history: History, entry: tuple[datetime, int], now: datetime, keep_seconds: float
+) -> tuple[tuple[datetime, int], ...]:
+    """Return recommendations with one more and the outdated gone; of a run of equal ones the first and the last are kept."""
+    kept = since(history, now, keep_seconds)
+    if len(kept) > 1 and kept[-2][1] == kept[-1][1] == entry[1]:
+        kept.pop()
+    return (*kept, entry)[-KEPT:]
 
 
 def with_change(changes: History, entry: tuple[datetime, int], now: datetime, keep_seconds: float) -> History:

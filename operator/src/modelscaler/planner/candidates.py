@@ -1,7 +1,7 @@
 """The pools a spec allows: what a replica of each costs and carries, and how many there may be. Pure."""
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import lru_cache
 
@@ -62,6 +62,9 @@ class Candidate:
         within_budget: Whether `fewest` replicas are within the budget.
         running: Replicas that exist and are not stuck, when some are stuck; None when nothing hinders more of them.
         available: Whether the pool may be relied on now.
+        wishes: The wishes it grants, whatever the demand, the most important first (`choice.py`).
+        largest_rps: Load that the pool carries at its largest, with the help of the ladder.
+        own_largest_rps: Load that it carries at its largest with the planned variant.
     """
 
     capacity: ReplicaCapacity
@@ -81,6 +84,22 @@ class Candidate:
     within_budget: bool
     running: int | None = None
     available: bool = True
+    wishes: tuple[bool, bool, bool, bool, bool] = field(init=False, repr=False, compare=False)
+    largest_rps: float = field(init=False, repr=False, compare=False)
+    own_largest_rps: float = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Work out once what follows from the rest: it is asked for at every tick, and a candidate seldom changes."""
+        wishes = (
+            self.available,
+            self.meets_objective,
+            self.keeps_mean_accuracy,
+            self.keeps_minimum,
+            self.within_budget,
+        )
+        object.__setattr__(self, "wishes", wishes)
+        object.__setattr__(self, "largest_rps", self.obtainable * self.rung_rps_per_replica * (1.0 + ROUNDING))
+        object.__setattr__(self, "own_largest_rps", self.obtainable * self.rps_per_replica * (1.0 + ROUNDING))
 
     @property
     def pool(self) -> PoolKey:
@@ -93,7 +112,8 @@ class Candidate:
 
     def exactly_needed(self, rps: float, own_rps: float) -> float:
         """Return the replicas that carry a load, as a fraction."""
-        return max(own_rps / self.rps_per_replica, rps / self.rung_rps_per_replica)
+        own, helped = own_rps / self.rps_per_replica, rps / self.rung_rps_per_replica
+        return helped if helped > own else own
 
     def clipped(self, replicas: int) -> int:
         """Return `replicas`, within the limits."""
@@ -103,17 +123,6 @@ class Candidate:
     def stuck(self) -> bool:
         """Whether some of its replicas are there but cannot run."""
         return self.running is not None
-
-    @property
-    def wishes(self) -> tuple[bool, bool, bool, bool, bool]:
-        """The wishes it grants, whatever the demand, the most important first (`choice.py`)."""
-        return (
-            self.available,
-            self.meets_objective,
-            self.keeps_mean_accuracy,
-            self.keeps_minimum,
-            self.within_budget,
-        )
 
     @property
     def obtainable(self) -> int:
@@ -131,11 +140,11 @@ class Candidate:
 
     def carried_rps(self, rps: float) -> float:
         """Return how much of a load the pool can carry at its largest, with the help of the ladder."""
-        return min(rps, self.obtainable * self.rung_rps_per_replica * (1.0 + ROUNDING))
+        return min(rps, self.largest_rps)
 
     def own_carried_rps(self, rps: float) -> float:
         """Return how much of a load the pool can carry at its largest with the planned variant."""
-        return min(rps, self.obtainable * self.rps_per_replica * (1.0 + ROUNDING))
+        return min(rps, self.own_largest_rps)
 
     def latency_seconds(self, rps: float, replicas: int) -> float:
         """Return the latency at the objective's percentile when so many replicas share a load.
@@ -158,9 +167,9 @@ def candidates(workload: Workload, observation: Observation, state: PolicyState)
     """
     seen = {pool.pool: pool for pool in observation.pools}
     noticed = {state.active, *seen, *(outage.pool for outage in state.outages)}
+    now = observation.now
     return tuple(
-        _as_seen(workload, observation.now, state, c, seen.get(c.pool)) if c.pool in noticed else c
-        for c in _offered(workload)
+        [_as_seen(workload, now, state, c, seen.get(c.pool)) if c.pool in noticed else c for c in _offered(workload)]
     )
 
 

@@ -20,11 +20,12 @@ latency gives way, not accuracy: the plan is as large as the limits allow and sa
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from modelscaler.domain import Choice, Demand, PoolKey
 from modelscaler.planner.candidates import Candidate
 from modelscaler.planner.demand import Load
-from modelscaler.planner.recourse import Spread, bearable_multiple, replicas_within
+from modelscaler.planner.recourse import bearable_multiple, replicas_within
 
 NEAR_EQUAL_COST = 0.05
 """Costs this close count as equal, and accuracy decides."""
@@ -56,9 +57,8 @@ class Past:
     at_least: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Option:
-    """A candidate with the replicas for its demand.
+class Option(NamedTuple):
+    """A candidate with the replicas for its demand; a tuple, as every plan makes one for each candidate.
 
     `far` is the demand within the longest horizon of all candidates: whoever cannot carry that has to make room for another
     pool in time, although its own replicas start sooner.
@@ -69,8 +69,7 @@ class Option:
         far: The demand within the longest horizon.
         needed: Replicas for the demand, whatever the limits.
         replicas: Within the limits.
-        roomy: To how many replicas it is made smaller when it serves and is larger.
-        tight: With how many replicas it is left as it is when it serves and is smaller than `replicas`.
+        wanted: The same, but for what the tolerance leaves to the pool that serves.
         hourly_cost: Price of all replicas.
         carried_rps: How much of the far demand the pool can carry at its largest.
         own_carried_rps: How much of what is lasting in the far demand it can carry with its planned variant.
@@ -81,8 +80,7 @@ class Option:
     far: Demand
     needed: int
     replicas: int
-    roomy: int
-    tight: int
+    wanted: int
     hourly_cost: float
     carried_rps: float
     own_carried_rps: float
@@ -114,12 +112,6 @@ class Option:
         """Whether it is larger than the demand asks for, so that not too many answers are cheaper ones."""
         return self.needed > self.candidate.needed(self.demand.planned_rps, self.demand.own_rps)
 
-    def wanted(self, present: int) -> int:
-        """Return to how many replicas the pool is sized when it serves and has `present`."""
-        if self.replicas >= present:
-            return present if self.tight <= present else self.replicas
-        return min(max(self.roomy, self.replicas), present)
-
     def proven_replicas(self, past: Past) -> int:
         """Return how many replicas would not have carried the load at some time within the window, when this pool serves.
 
@@ -127,7 +119,7 @@ class Option:
         the number flicker. A recommendation of the minimum proves no load.
         """
         asked = self.candidate.clipped(self.candidate.needed(self.demand.planned_rps, self.demand.own_rps))
-        recommended = past.recommended - max(self.wanted(past.replicas) - asked, 0)
+        recommended = past.recommended - max(self.wanted - asked, 0)
         return recommended - 1 if recommended > self.candidate.fewest else 0
 
     def choice(self, replicas: int) -> Choice:
@@ -166,13 +158,17 @@ def options(candidates: Sequence[Candidate], load: Load, interval_seconds: float
     limited = any(c.rung is not None and c.rung.allowed_share < 1.0 for c in candidates)
     ahead = {seconds: _ahead(load, seconds + lead, limited) for seconds in {c.start_seconds for c in candidates}}
     far = ahead[max(c.start_seconds for c in escapes)].demand
-    serving = next((_serving(c, ahead[c.start_seconds], far) for c in candidates if c.pool == past.serving), None)
+    serving = next(
+        (_serving(c, ahead[c.start_seconds], far, past.replicas) for c in candidates if c.pool == past.serving), None
+    )
     recent = _recent(serving, past) if serving is not None and past.recommended else (0.0, 0.0)
     return tuple(
-        serving
-        if serving is not None and c is serving.candidate
-        else _other(c, ahead[c.start_seconds], far, recent, past.at_least)
-        for c in candidates
+        [
+            serving
+            if serving is not None and c is serving.candidate
+            else _other(c, ahead[c.start_seconds], far, recent, past.at_least)
+            for c in candidates
+        ]
     )
 
 
@@ -181,24 +177,28 @@ class _Ahead:
     """The demand within a horizon, and the spread of the load at it, where cheaper answers are limited."""
 
     demand: Demand
-    spread: Spread
+    spread_rps: Sequence[float]
 
 
 def _ahead(load: Load, horizon_seconds: float, limited: bool) -> _Ahead:
-    return _Ahead(load.within(horizon_seconds), load.spread(horizon_seconds) if limited else Spread())
+    return _Ahead(load.within(horizon_seconds), load.spread_rps(horizon_seconds) if limited else ())
 
 
-def _serving(candidate: Candidate, ahead: _Ahead, far: Demand) -> Option:
+def _serving(candidate: Candidate, ahead: _Ahead, far: Demand, present: int) -> Option:
+    """Return what serves with `present` replicas: some go, or others come, only beyond the tolerance."""
     needed = _needed(candidate, ahead)
-    roomy = candidate.clipped(_needed(candidate, ahead, growth=1.0 + TOLERANCE))
+    replicas = candidate.clipped(needed)
+    if replicas < present:
+        roomy = candidate.clipped(_needed(candidate, ahead, growth=1.0 + TOLERANCE))
+        return _option(candidate, ahead, far, needed, replicas, min(max(roomy, replicas), present))
     tight = candidate.clipped(_needed(candidate, ahead, share=1.0 / (1.0 + TOLERANCE)))
-    return _option(candidate, ahead, far, needed, (candidate.clipped(needed), roomy, tight))
+    return _option(candidate, ahead, far, needed, replicas, present if tight <= present else replicas)
 
 
 def _other(candidate: Candidate, ahead: _Ahead, far: Demand, recent: tuple[float, float], at_least: int) -> Option:
     needed = _needed(candidate, ahead)
     replicas = candidate.clipped(max(needed, candidate.needed(*recent), at_least))
-    return _option(candidate, ahead, far, needed, (replicas, replicas, replicas))
+    return _option(candidate, ahead, far, needed, replicas, replicas)
 
 
 def _recent(serving: Option, past: Past) -> tuple[float, float]:
@@ -213,16 +213,14 @@ def _recent(serving: Option, past: Past) -> tuple[float, float]:
     return demand.planned_rps * proven / asked, demand.own_rps * proven / asked
 
 
-def _option(candidate: Candidate, ahead: _Ahead, far: Demand, needed: int, sizes: tuple[int, int, int]) -> Option:
-    replicas, roomy, tight = sizes
+def _option(candidate: Candidate, ahead: _Ahead, far: Demand, needed: int, replicas: int, wanted: int) -> Option:
     return Option(
         candidate=candidate,
         demand=ahead.demand,
         far=far,
         needed=needed,
         replicas=replicas,
-        roomy=roomy,
-        tight=tight,
+        wanted=wanted,
         hourly_cost=replicas * candidate.replica_hourly_cost,
         carried_rps=candidate.carried_rps(far.planned_rps),
         own_carried_rps=candidate.own_carried_rps(far.own_rps),
@@ -243,19 +241,19 @@ def _needed(candidate: Candidate, ahead: _Ahead, growth: float = 1.0, share: flo
         return needed
     borne_rps = rps * share / bearable_multiple(rung, ahead.demand.horizon_seconds)
     enough = candidate.needed(borne_rps, borne_rps)
-    return replicas_within(rung, ahead.spread, candidate.rps_per_replica / growth / share, needed, enough)
+    return replicas_within(rung, ahead.spread_rps, candidate.rps_per_replica / growth / share, needed, enough)
 
 
 def best(listed: Sequence[Option]) -> Option:
     """Return the preferred one of at least one option, by the order above."""
-    granted = max(option.wishes for option in listed)
-    listed = [option for option in listed if option.wishes == granted]
-    carried = max(option.carried_rps for option in listed)
-    listed = [option for option in listed if option.carried_rps >= carried * (1.0 - 1e-9)]
-    own = max(option.own_carried_rps for option in listed)
-    listed = [option for option in listed if option.own_carried_rps >= own * (1.0 - 1e-9)]
-    enough = min(option.hourly_cost for option in listed) * (1.0 + NEAR_EQUAL_COST)
-    return min((option for option in listed if option.hourly_cost <= enough), key=_taste)
+    granted = max([option.candidate.wishes for option in listed])
+    listed = [option for option in listed if option.candidate.wishes == granted]
+    carried = max([option.carried_rps for option in listed]) * (1.0 - 1e-9)
+    listed = [option for option in listed if option.carried_rps >= carried]
+    own = max([option.own_carried_rps for option in listed]) * (1.0 - 1e-9)
+    listed = [option for option in listed if option.own_carried_rps >= own]
+    enough = min([option.hourly_cost for option in listed]) * (1.0 + NEAR_EQUAL_COST)
+    return min([option for option in listed if option.hourly_cost <= enough], key=_taste)
 
 
 def _taste(option: Option) -> tuple[float, int, float, str, str]:

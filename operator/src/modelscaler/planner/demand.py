@@ -14,7 +14,6 @@ from functools import lru_cache
 import numpy as np
 
 from modelscaler.domain import Demand, Floats, Observation, QuantileForecast, Workload, known
-from modelscaler.planner.recourse import Spread
 
 LIKELY = 0.5
 """Quantile of the peak that the planned variant carries itself, where the settings say nothing."""
@@ -67,25 +66,26 @@ class Load:
         if self.measured_rps is not None:
             own_rps = self.measured_rps * self.aim.growth
             present_rps = own_rps + self.queued_requests / horizon_seconds * self.aim.growth
-        ahead_rps = self._peak(self.aim.quantile, horizon_seconds)
+        ahead_rps, likely_rps = self._peaks(horizon_seconds)
         planned_rps = max(present_rps, (ahead_rps or 0.0) * self.aim.growth)
-        base_rps = None
-        if self.aim.own_quantile is not None:
-            likely_rps = self._peak(self.aim.own_quantile, horizon_seconds) or 0.0
-            base_rps = max(own_rps, likely_rps * self.aim.growth)
+        base_rps = None if self.aim.own_quantile is None else max(own_rps, likely_rps * self.aim.growth)
         return Demand(self.measured_rps, ahead_rps, planned_rps, horizon_seconds, base_rps)
 
-    def spread(self, horizon_seconds: float) -> Spread:
-        """Return equally likely loads at the horizon, without headroom; none without a forecast."""
+    def spread_rps(self, horizon_seconds: float) -> list[float]:
+        """Return equally likely loads at the horizon, rising, without headroom; none without a forecast."""
         if self.forecast is None:
-            return Spread()
+            return []
         row = self.forecast.values(horizon_seconds + self.forecast_age_seconds)
-        return Spread.of(_interpolation(self.forecast.quantiles) @ row)
+        loads: list[float] = (_interpolation(self.forecast.quantiles) @ row).tolist()
+        return loads
 
-    def _peak(self, quantile: float, horizon_seconds: float) -> float | None:
+    def _peaks(self, horizon_seconds: float) -> tuple[float | None, float]:
+        """Return the forecast's peak that is planned for, None without a forecast, and the one that is likely."""
         if self.forecast is None:
-            return None
-        return self.forecast.peak(quantile, horizon_seconds + self.forecast_age_seconds)
+            return None, 0.0
+        own = self.aim.quantile if self.aim.own_quantile is None else self.aim.own_quantile
+        planned, likely = self.forecast.peaks((self.aim.quantile, own), horizon_seconds + self.forecast_age_seconds)
+        return planned, likely
 
 
 @lru_cache(maxsize=16)

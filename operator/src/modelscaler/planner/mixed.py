@@ -53,7 +53,7 @@ def side_recommendations(
         return state.side_recommendations if state.side else ()
     replicas = math.ceil(need_of(mix.base, mix.side, 0.0).near_rps / mix.fast.candidate.rps_per_replica - ROUNDING)
     before = state.side_recommendations if state.side and state.side.pool == mix.side.candidate.pool else ()
-    return tuple(remember(before, (observation.now, replicas), observation.now, scale_down_window_seconds(workload)))
+    return remember(before, (observation.now, replicas), observation.now, scale_down_window_seconds(workload))
 
 
 def _reason(workload: Workload, observation: Observation, state: PolicyState, mix: Mix) -> DecisionReason:

@@ -113,7 +113,7 @@ def mixing(scene: Scene) -> Mixing:
 def _alone(scene: Scene, base: Option) -> Mixing:
     """Decide while one pool serves."""
     single, serving = scene.single, scene.replicas(base)
-    if single is not base or single.tight > serving or not scene.single_does:
+    if single is not base or single.wanted > serving or not scene.single_does:
         grown = _best_mix(scene, base, serving)
         return _bounded(scene, grown) if grown is not None and _helps(scene, grown) else Mixing()
     best = _best_mix(scene, base, None)

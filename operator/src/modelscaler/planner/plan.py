@@ -186,7 +186,7 @@ def _beside_rps(found: Sequence[Candidate], observation: Observation, state: Pol
 
 def _past(workload: Workload, observation: Observation, state: PolicyState, at_least: int = 0) -> Past:
     window_seconds = scale_down_window_seconds(workload)
-    recommended = max((r for _, r in since(state.recommendations, observation.now, window_seconds)), default=0)
+    recommended = max([r for _, r in since(state.recommendations, observation.now, window_seconds)], default=0)
     return Past(state.active, _current(observation, state), recommended, at_least)
 
 
@@ -208,9 +208,8 @@ def _size(workload: Workload, observation: Observation, option: Option, state: P
     current = _current(observation, state)
     if option.candidate.pool != state.active or not current:
         return Size(0, option.replicas, None, minimum)
-    wanted = option.wanted(current)
     now = observation.now
-    replicas, held_by = limit_change(workload, current, wanted, state.recommendations, state.changes, now)
+    replicas, held_by = limit_change(workload, current, option.wanted, state.recommendations, state.changes, now)
     if replicas < current and option.feasible:
         trouble = _trouble(workload, observation, option.candidate)
         replicas, held_by = (current, trouble) if trouble else (replicas, held_by)
@@ -304,14 +303,14 @@ def _binding(observation: Observation, selection: Selection, size: Size) -> Bind
 
 def _runner_up(listed: Sequence[Option], chosen: Option) -> Option | None:
     """Return what would have been taken without the chosen one, were everything available."""
-    others = [option for option in listed if option.candidate.pool != chosen.candidate.pool]
-    return option_of(listed, best([_if_available(o) for o in others]).candidate.pool) if others else None
+    others = [
+        o if o.candidate.available else _as_available(o) for o in listed if o.candidate.pool != chosen.candidate.pool
+    ]
+    return option_of(listed, best(others).candidate.pool) if others else None
 
 
-def _if_available(option: Option) -> Option:
-    if option.candidate.available:
-        return option
-    return replace(option, candidate=replace(option.candidate, available=True))
+def _as_available(option: Option) -> Option:
+    return option._replace(candidate=replace(option.candidate, available=True))
 
 
 def _next_state(
@@ -327,8 +326,8 @@ def _next_state(
     recommendations = state.recommendations
     serving = option_of(listed, state.active)
     if serving is not None:
-        entry = (now, serving.wanted(_current(observation, state)))
-        recommendations = tuple(remember(recommendations, entry, now, longest_window_seconds(workload)))
+        entry = (now, serving.wanted)
+        recommendations = remember(recommendations, entry, now, longest_window_seconds(workload))
     return replace(
         state,
         recommendations=recommendations,

@@ -6,16 +6,10 @@ share t of the time spent on it, C (1 - t) + speedup C t = X, and it answers spe
 """
 
 from bisect import bisect_left, bisect_right
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Self
-
-import numpy as np
-from numpy.typing import ArrayLike
 
 from modelscaler.domain import Observation, PoolKey, Workload
-
-LEAST_RPS = 1e-3
-"""Loads below it count as this one: their inverse would drown the others'."""
 
 BUDGET_SECONDS = 60.0
 """A server saves up cheaper answers for so many seconds of nothing else (burst_seconds of its scheduler)."""
@@ -52,43 +46,21 @@ def allowed_share(accuracy: float, cheaper: float, floor: float | None) -> float
     return min(max((accuracy - floor) / (accuracy - cheaper), 0.0), 1.0)
 
 
-@dataclass(frozen=True, slots=True)
-class Spread:
-    """Equally likely loads, none when nothing is expected.
-
-    Attributes:
-        loads_rps: Rising, not below 0.
-        inverse_sums: Of 1 / load over the first of them, the first two, and so on, after a leading 0: the shares of a range of
-            loads follow from two of these.
-    """
-
-    loads_rps: tuple[float, ...] = ()
-    inverse_sums: tuple[float, ...] = (0.0,)
-
-    @classmethod
-    def of(cls, loads_rps: ArrayLike) -> Self:
-        """Return the spread of loads that rise, shape (loads,)."""
-        loads = np.asarray(loads_rps, dtype=np.float64)
-        sums = np.cumsum(1.0 / np.maximum(loads, LEAST_RPS))
-        return cls(tuple(loads.tolist()), (0.0, *sums.tolist()))
-
-
-def expected_share(spread: Spread, own_rps: float, speedup: float) -> float:
+def expected_share(loads_rps: Sequence[float], own_rps: float, speedup: float) -> float:
     """Return the expected share of answers by the cheaper variant.
 
     Args:
-        spread: The loads. The share is the mean over time: a load that is higher counts no more, so that more load never means
-            a smaller share.
+        loads_rps: Equally likely loads, rising, not below 0; none when nothing is expected. The share is the mean over time: a
+            load that is higher counts no more, so that more load never means a smaller share.
         own_rps: What the replicas carry with the planned variant, above 0.
         speedup: Above 1.
     """
-    loads = spread.loads_rps
-    if not loads:
+    above = bisect_right(loads_rps, own_rps)
+    if above == len(loads_rps):
         return 0.0
-    above = bisect_right(loads, own_rps)
-    beyond = bisect_left(loads, own_rps * speedup, above)  # from here on all answers are cheaper ones
-    some = beyond - above - own_rps * (spread.inverse_sums[beyond] - spread.inverse_sums[above])
-    return (max(some, 0.0) * speedup / (speedup - 1.0) + len(loads) - beyond) / len(loads)
+    beyond = bisect_left(loads_rps, own_rps * speedup, above)  # from here on all answers are cheaper ones
+    some = sum([1.0 - own_rps / load for load in loads_rps[above:beyond]])
+    return (some * speedup / (speedup - 1.0) + len(loads_rps) - beyond) / len(loads_rps)
 
 
 def bearable_multiple(rung: Rung, horizon_seconds: float) -> float:
@@ -114,12 +86,12 @@ def bearable_multiple(rung: Rung, horizon_seconds: float) -> float:
     return min(bearable, rung.speedup)
 
 
-def replicas_within(rung: Rung, spread: Spread, rps_per_replica: float, fewest: int, most: int) -> int:
+def replicas_within(rung: Rung, loads_rps: Sequence[float], rps_per_replica: float, fewest: int, most: int) -> int:
     """Return the fewest replicas, from `fewest` to `most`, whose cheaper answers are expected to be no more than allowed.
 
     Args:
         rung: The cheaper variant.
-        spread: The loads.
+        loads_rps: Equally likely loads, rising.
         rps_per_replica: What one replica carries with the planned variant.
         fewest: Returned when it suffices; at least 0.
         most: Returned when nothing less suffices: with so many what servers have saved lasts until more could be ready.
@@ -128,7 +100,7 @@ def replicas_within(rung: Rung, spread: Spread, rps_per_replica: float, fewest: 
         return fewest
 
     def is_allowed(replicas: int) -> bool:
-        return expected_share(spread, max(replicas, 1e-9) * rps_per_replica, rung.speedup) <= rung.allowed_share
+        return expected_share(loads_rps, max(replicas, 1e-9) * rps_per_replica, rung.speedup) <= rung.allowed_share
 
     if is_allowed(fewest):
         return fewest

@@ -16,7 +16,7 @@ from datetime import datetime
 from modelscaler.api.words import DecisionReason
 from modelscaler.domain import PolicyState, PoolKey
 from modelscaler.planner.choice import NEAR_EQUAL_COST, Option, best
-from modelscaler.planner.recourse import BUDGET_SECONDS, Spread, expected_share
+from modelscaler.planner.recourse import BUDGET_SECONDS, expected_share
 
 WORTHWHILE_SAVING = 0.10
 """A smaller saving is no reason to move. Twice what counts as equal cost, so that taste alone never moves to and fro."""
@@ -161,7 +161,7 @@ def _bearable_seconds(option: Option) -> float:
     rung, lasting_rps = option.candidate.rung, option.far.own_rps
     if rung is None or rung.allowed_share <= 0.0:
         return 0.0
-    share = expected_share(Spread.of([lasting_rps]), option.own_carried_rps, rung.speedup)
+    share = expected_share([lasting_rps], option.own_carried_rps, rung.speedup)
     if share <= rung.allowed_share:
         return math.inf
     saved = BUDGET_SECONDS * option.candidate.obtainable * option.candidate.rung_rps_per_replica

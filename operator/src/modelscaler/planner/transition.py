@@ -137,7 +137,9 @@ def _first(scene: _Scene) -> Step:
 def _stay(scene: _Scene, active: PoolKey) -> Step:
     """The serving pool is the right one: give it its size and drain every other."""
     replicas = scene.plan.target.replicas
-    state, notes = replace(scene.state, switch=None), _abandoned(scene)
+    state, notes = scene.state, _abandoned(scene)
+    if state.switch is not None:
+        state = replace(state, switch=None)
     if scene.plan.binding is Binding.AVAILABILITY:
         state, trouble = _doubted(scene, state, active)
         notes += trouble

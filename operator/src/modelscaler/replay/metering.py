@@ -1,8 +1,5 @@
 """The monitoring system of the simulated cluster: running sums, read over windows that end a while ago."""
 
-import numpy as np
-
-from modelscaler.domain import Floats
 from modelscaler.replay.pool import Tally
 
 OFFERED, VIOLATING, WAITING, BUSY, READY = range(5)
@@ -11,26 +8,25 @@ OFFERED, VIOLATING, WAITING, BUSY, READY = range(5)
 class Metering:
     """Keeps what was measured in each tick, and answers as a `Meter` does for the time it was last told of."""
 
-    def __init__(self, ticks: int, tick_seconds: float, lag_seconds: float) -> None:
-        self._sums: Floats = np.zeros((5, ticks + 1))
-        self._queued: Floats = np.zeros(ticks + 1)
+    def __init__(self, tick_seconds: float, lag_seconds: float) -> None:
+        self._sums: list[tuple[float, float, float, float, float]] = [(0.0, 0.0, 0.0, 0.0, 0.0)]
+        self._queued = [0.0]
         self._tick_seconds = tick_seconds
         self._lag = round(lag_seconds / tick_seconds)
-        self._ticks = 0
 
     def note(self, tally: Tally, ready: int, queued: float) -> None:
         """Note what happened in the next tick."""
-        seconds, now = self._tick_seconds, self._ticks
-        measured = (
-            tally.offered,
-            tally.late + tally.refused,
-            tally.waiting_seconds,
-            tally.busy_seconds,
-            ready * seconds,
+        offered, violating, waiting, busy, ready_seconds = self._sums[-1]
+        self._sums.append(
+            (
+                offered + tally.offered,
+                violating + (tally.late + tally.refused),
+                waiting + tally.waiting_seconds,
+                busy + tally.busy_seconds,
+                ready_seconds + ready * self._tick_seconds,
+            )
         )
-        self._sums[:, now + 1] = self._sums[:, now] + measured
-        self._queued[now + 1] = queued
-        self._ticks = now + 1
+        self._queued.append(queued)
 
     def offered_rps(self, window_seconds: float) -> float:
         """Return arrivals per second, averaged over the window."""
@@ -56,10 +52,13 @@ class Metering:
 
     def queued(self) -> float:
         """Return requests that wait, as last scraped."""
-        return float(self._queued[max(self._ticks - self._lag, 0)])
+        return self._queued[self._last_scraped()]
 
     def _window(self, what: int, window_seconds: float) -> tuple[float, float]:
         """Return a sum over the window, and how many seconds of it there are."""
-        end = max(self._ticks - self._lag, 0)
+        end = self._last_scraped()
         begin = max(end - round(window_seconds / self._tick_seconds), 0)
-        return float(self._sums[what, end] - self._sums[what, begin]), (end - begin) * self._tick_seconds
+        return self._sums[end][what] - self._sums[begin][what], (end - begin) * self._tick_seconds
+
+    def _last_scraped(self) -> int:
+        return max(len(self._queued) - 1 - self._lag, 0)

@@ -6,9 +6,10 @@ answers, while the budget lasts. Against the server's own scheduler over every s
 of fast answers within a quarter or two points in 66; the server turns to the fast rung somewhat earlier where batches are long.
 """
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import NamedTuple, Self
 
 import numpy as np
 
@@ -16,14 +17,28 @@ from modelscaler.backtest.trace import Ints
 from modelscaler.domain import Floats, PoolKey
 from modelscaler.replay.batching import SELDOM, Speed, Stay, calm_rps
 
-Arriving: TypeAlias = Ints | Floats
-"""Arrivals in each slot; fractions where several pools share them."""
-
 BURST_SECONDS = 60.0
 """The budget can pay for so long for answers by the fastest rung alone (`modelserver/engine/scheduler.py`)."""
 
 DWELL_SECONDS = 0.25
 """For so long the server stays with a cheaper variant once it has needed it (`modelserver/engine/reflex.py`)."""
+
+
+class Arriving(NamedTuple):
+    """Arrivals in each slot of a step, all of them together and the most in one; fractions where several pools share them."""
+
+    counts: Sequence[float]
+    total: float
+    largest: float
+
+    @classmethod
+    def of(cls, counts: Ints | Floats) -> Self:
+        """Return the arrivals, shape (slots,), one slot at least."""
+        return cls(counts.tolist(), float(counts.sum()), float(counts.max()))
+
+    def shared(self, share: float) -> "Arriving":
+        """Return a share of the arrivals."""
+        return self if share == 1.0 else Arriving.of(np.multiply(self.counts, share, dtype=np.float64))
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +63,7 @@ class PoolSettings:
         replica_hourly_cost: Price of a replica, from asked for to gone.
         start_seconds: From asked for to ready.
         budget_at_start: How full the budget of a new replica is, 0 to 1: what those before it have saved.
+        most_saved: What one replica can save at most.
     """
 
     pool: PoolKey
@@ -59,6 +75,13 @@ class PoolSettings:
     replica_hourly_cost: float
     start_seconds: float
     budget_at_start: float = 0.0
+    most_saved: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        most = 0.0
+        if self.fast is not None and self.floor is not None:
+            most = max(self.floor - self.fast.accuracy, 0.0) * self.fast.speed.largest_rps * BURST_SECONDS
+        object.__setattr__(self, "most_saved", most)
 
 
 @dataclass(slots=True)
@@ -81,8 +104,15 @@ class Tally:
 
     def add(self, other: "Tally") -> None:
         """Add another's figures."""
-        for name in Tally.__slots__:
-            setattr(self, name, getattr(self, name) + getattr(other, name))
+        self.offered += other.offered
+        self.served += other.served
+        self.late += other.late
+        self.refused += other.refused
+        self.degraded += other.degraded
+        self.accuracy += other.accuracy
+        self.lost_accuracy += other.lost_accuracy
+        self.busy_seconds += other.busy_seconds
+        self.waiting_seconds += other.waiting_seconds
 
 
 @dataclass(slots=True)
@@ -109,6 +139,10 @@ class Pool:
         """Return how many replicas serve at a time."""
         return bisect_right(self.ready_at, seconds)
 
+    def unschedulable(self) -> int:
+        """Return how many replicas no node has room for."""
+        return len(self.ready_at) - bisect_left(self.ready_at, float("inf"))
+
     def unready_seconds(self, seconds: float) -> float:
         """Return for how long some replica or other has not been ready at a time; 0 when all are."""
         return 0.0 if self.ready(seconds) == len(self.ready_at) else seconds - self.unready_since
@@ -130,22 +164,23 @@ class Pool:
         self.ready_at.extend([at] * (replicas - len(self.ready_at)))
         self.ready_at.sort()
 
-    def advance(self, counts: Arriving, ready: int, slot_seconds: float) -> Tally:
+    def advance(self, arriving: Arriving, ready: int, slot_seconds: float) -> Tally:
         """Let requests arrive, slot by slot, while the replicas stay as they are.
 
         Args:
-            counts: Arrivals in each slot; they go to the replicas in turn.
+            arriving: Arrivals in each slot; they go to the replicas in turn.
             ready: Replicas that serve, one at least.
             slot_seconds: Length of a slot.
         """
-        self._handed_over(ready)
+        if ready != self.serving:
+            self._handed_over(ready)
         settings = self.settings
         speed = settings.planned.speed
         calm = calm_rps(speed, settings.target_seconds, 1.0 / ready, slot_seconds)
-        if counts.max(initial=0) <= calm * ready * slot_seconds and self.queued <= speed.steady_waiting(calm) * ready:
-            return self._calmly(counts, ready, slot_seconds)
+        if arriving.largest <= calm * ready * slot_seconds and self.queued <= speed.steady_waiting(calm) * ready:
+            return self._calmly(arriving, ready, slot_seconds)
         tally = Tally()
-        for count in counts.tolist():
+        for count in arriving.counts:
             self._slot(tally, float(count), ready, slot_seconds)
         return tally
 
@@ -153,19 +188,12 @@ class Pool:
         """Take away what those have saved that are gone, and give those that are new what they begin with."""
         if ready < self.serving:
             self.saved *= ready / self.serving
-        self.saved += max(ready - self.serving, 0) * self.settings.budget_at_start * self._most_saved()
+        self.saved += max(ready - self.serving, 0) * self.settings.budget_at_start * self.settings.most_saved
         self.serving = ready
 
-    def _most_saved(self) -> float:
-        """Return what one replica can save at most."""
-        fast, floor = self.settings.fast, self.settings.floor
-        if fast is None or floor is None:
-            return 0.0
-        return max(floor - fast.accuracy, 0.0) * fast.speed.largest_rps * BURST_SECONDS
-
-    def _calmly(self, counts: Arriving, ready: int, slot_seconds: float) -> Tally:
+    def _calmly(self, arriving: Arriving, ready: int, slot_seconds: float) -> Tally:
         """Advance where no batch of any slot is so large that somebody waits too long."""
-        speed, offered, seconds = self.settings.planned.speed, float(counts.sum()), len(counts) * slot_seconds
+        speed, offered, seconds = self.settings.planned.speed, arriving.total, len(arriving.counts) * slot_seconds
         rps = offered / seconds / ready
         waiting = speed.steady_waiting(rps)
         served = offered + self.queued - waiting * ready
@@ -233,7 +261,7 @@ class Pool:
         fast, floor = self.settings.fast, self.settings.floor
         if fast is None or floor is None:
             return
-        self.saved = min(self.saved + requests * (accuracy - floor), self.serving * self._most_saved())
+        self.saved = min(self.saved + requests * (accuracy - floor), self.serving * self.settings.most_saved)
 
 
 def _moved(
@@ -254,7 +282,6 @@ def _dwelling(pressed: float, batch_seconds: float) -> float:
     return float(1.0 - (1.0 - pressed) ** max(DWELL_SECONDS / batch_seconds, 1.0))
 
 
-def refused(counts: Arriving) -> Tally:
+def refused(arriving: Arriving) -> Tally:
     """Return the tally of arrivals that nobody is there to take."""
-    offered = float(np.sum(counts))
-    return Tally(offered=offered, refused=offered)
+    return Tally(offered=arriving.total, refused=arriving.total)

@@ -43,12 +43,13 @@ class _Run:
         self._pools = {case.pool: Pool(case.settings(case.pool), [0.0] * first_replicas)}
         self._serving: PoolKey | None = case.pool
         self._route: RouteTarget | None = None
-        self._metering = Metering(self._steps + BEFORE_STEPS, self._step_seconds, case.cluster.lag_seconds)
+        self._metering = Metering(self._step_seconds, case.cluster.lag_seconds)
         self._remember(max(first_replicas, 1))
         self._log = _Log(self._steps)
 
     def timeline(self) -> Timeline:
         counts = self._case.load.counts[: self._steps * self._slots].reshape(self._steps, self._slots)
+        totals, largest = counts.sum(axis=1).tolist(), counts.max(axis=1).tolist()
         next_decision = 0.0
         for step in range(self._steps):
             seconds = step * self._step_seconds
@@ -56,13 +57,15 @@ class _Run:
             if seconds >= next_decision - 1e-9:
                 self._apply(self._policy.decide(self._sight(seconds)), seconds)
                 next_decision += self._policy.interval_seconds
-            self._advance(step, seconds, counts[step])
+            self._advance(step, seconds, Arriving(counts[step].tolist(), totals[step], largest[step]))
         return self._log.timeline(self._step_seconds)
 
     def _remember(self, replicas: int) -> None:
         """Let the monitoring system have seen the load before, as it is at first: nobody begins blind."""
         arriving = np.full(self._slots, float(self._case.load.expected_rps[0]) * self._case.load.slot_seconds)
-        calm = Pool(self._case.settings(self._case.pool)).advance(arriving, replicas, self._case.load.slot_seconds)
+        calm = Pool(self._case.settings(self._case.pool)).advance(
+            Arriving.of(arriving), replicas, self._case.load.slot_seconds
+        )
         for _ in range(BEFORE_STEPS):
             self._metering.note(calm, replicas, 0.0)
 
@@ -73,7 +76,7 @@ class _Run:
                 replicas=len(pool.ready_at),
                 ready=(ready := pool.ready(seconds)),
                 starting=len(pool.ready_at) - ready,
-                unschedulable=_unschedulable(pool),
+                unschedulable=pool.unschedulable(),
                 unready_seconds=pool.unready_seconds(seconds),
             )
             for key, pool in self._pools.items()
@@ -101,7 +104,7 @@ class _Run:
     def _retry(self, seconds: float) -> None:
         """Start what could not be started, as soon as there is a node."""
         for key, pool in self._pools.items():
-            if _unschedulable(pool) and self._startable(key, seconds):
+            if pool.unschedulable() and self._startable(key, seconds):
                 at = seconds + self._start_seconds(pool)
                 pool.ready_at = sorted(min(ready, at) for ready in pool.ready_at)
 
@@ -113,19 +116,19 @@ class _Run:
         spread = self._case.cluster.start_spread
         return pool.settings.start_seconds * float(self._random.uniform(1.0 - spread, 1.0 + spread))
 
-    def _advance(self, step: int, seconds: float, counts: Ints) -> None:
+    def _advance(self, step: int, seconds: float, arriving: Arriving) -> None:
         middle = seconds + self._step_seconds / 2.0
         ready = {key: pool.ready(middle) for key, pool in self._pools.items()}
         shares = self._shares(ready)
-        total = Tally() if shares else refused(counts)
+        total = Tally() if shares else refused(arriving)
+        queued = 0.0
         for key, pool in self._pools.items():
             share = shares.get(key, 0.0)
             if ready[key] and (share or pool.queued > 0.0):
-                mine: Arriving = counts if share == 1.0 else np.multiply(counts, share, dtype=np.float64)
-                total.add(pool.advance(mine, ready[key], self._case.load.slot_seconds))
+                total.add(pool.advance(arriving.shared(share), ready[key], self._case.load.slot_seconds))
             elif share:
-                total.add(refused(np.multiply(counts, share, dtype=np.float64)))
-        queued = sum(pool.queued for pool in self._pools.values())
+                total.add(refused(arriving.shared(share)))
+            queued += pool.queued
         self._metering.note(total, sum(ready.values()), queued)
         self._log.note(step, total, queued, self._pools, ready, self._serving)
 
@@ -146,15 +149,11 @@ class _Run:
         return {serving: 1.0 - self._route.side_share, side: self._route.side_share}
 
 
-def _unschedulable(pool: Pool) -> int:
-    return sum(at == float("inf") for at in pool.ready_at)
-
-
 class _Log:
     """What happened, as it happens."""
 
     def __init__(self, steps: int) -> None:
-        self._sums = np.zeros((7, steps))
+        self._sums: list[tuple[float, ...]] = []
         self._queued, self._cost = np.zeros(steps), np.zeros(steps)
         self._serving = np.full(steps, -1, dtype=np.int64)
         self._steps = steps
@@ -170,19 +169,23 @@ class _Log:
         serving: PoolKey | None,
     ) -> None:
         answers = (tally.served, tally.degraded, tally.accuracy, tally.lost_accuracy)
-        self._sums[:, step] = (tally.offered, tally.late, tally.refused, *answers)
+        self._sums.append((tally.offered, tally.late, tally.refused, *answers))
         self._queued[step] = queued
+        cost = 0.0
         for key, pool in pools.items():
             if key not in self._pools:
                 self._pools[key] = (np.zeros(self._steps, dtype=np.int64), np.zeros(self._steps, dtype=np.int64))
             serve, start = self._pools[key]
-            serve[step], start[step] = ready[key], len(pool.ready_at) - ready[key]
-            self._cost[step] += len(pool.ready_at) * pool.settings.replica_hourly_cost
+            replicas = len(pool.ready_at)
+            serve[step], start[step] = ready[key], replicas - ready[key]
+            cost += replicas * pool.settings.replica_hourly_cost
+        self._cost[step] = cost
         if serving is not None:
             self._serving[step] = list(self._pools).index(serving)
 
     def timeline(self, step_seconds: float) -> Timeline:
-        offered, late, turned_away, served, degraded, accuracy, lost_accuracy = self._sums
+        sums = np.array(self._sums, dtype=np.float64).reshape(-1, 7).T.copy()
+        offered, late, turned_away, served, degraded, accuracy, lost_accuracy = sums
         return Timeline(
             step_seconds=step_seconds,
             offered=offered,

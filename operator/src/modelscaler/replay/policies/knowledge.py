@@ -10,7 +10,7 @@ from modelscaler.domain import PoolKey, ReplicaCapacity, Workload
 from modelscaler.replay.batching import Speed
 from modelscaler.replay.case import capacity_of
 from modelscaler.replay.load import SLOT_SECONDS
-from modelscaler.replay.pool import Pool, PoolSettings, Rung
+from modelscaler.replay.pool import Arriving, Pool, PoolSettings, Rung
 
 MEASURED_SLOTS: Final = 1200
 MEASURED_REPLICAS: Final = 8
@@ -55,5 +55,5 @@ def _concurrency(capacity: ReplicaCapacity, rps: float, target_seconds: float) -
     waiting_seconds = 0.0
     pool = Pool(settings, [0.0] * MEASURED_REPLICAS)
     for some in counts.reshape(-1, 20):
-        waiting_seconds += pool.advance(some, MEASURED_REPLICAS, SLOT_SECONDS).waiting_seconds
+        waiting_seconds += pool.advance(Arriving.of(some), MEASURED_REPLICAS, SLOT_SECONDS).waiting_seconds
     return waiting_seconds / (MEASURED_SLOTS * SLOT_SECONDS) / MEASURED_REPLICAS
