@@ -1,5 +1,6 @@
 """What the document of the comparison of policies says: which rival stands beside ours, at which cost, and where we lose."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import numpy as np
@@ -84,3 +85,11 @@ def test_losses_name_the_rival_when_it_is_cheaper_or_calmer_or_violates_less() -
     assert "miss the objective, 0.200%" in said
     better = comparison(with_rung=True, modelscaler=outcome(1.1, 0.0), hpa=outcome(1.4, 0.001))
     assert losses([better]).endswith("- nowhere in these runs")
+
+
+def test_losses_say_so_when_answers_are_less_accurate_than_asked_for() -> None:
+    careless = replace(outcome(1.1, 0.0), mean_accuracy=0.9491)
+
+    said = losses([comparison(with_rung=True, modelscaler=careless, hpa=outcome(1.4, 0.001))])
+
+    assert said.endswith("- shop, 60 s: answers are 0.9491 accurate on average, 0.9496 is asked for")

@@ -143,6 +143,9 @@ def losses(found: Sequence[Comparison]) -> str:
             lost.append(f"{where}: ours turns {_turns(ours):.0f} times a day, HPA {_turns(hpa):.0f} times")
         if ours.violating_share > VIOLATING_SHARE:
             lost.append(f"{where}: the settings chosen before miss the objective, {ours.violating_share:.3%}")
+        floor, accuracy = one.setting.workload.objective.min_mean_accuracy, _mean_accuracy(ours)
+        if floor is not None and accuracy < floor:
+            lost.append(f"{where}: answers are {accuracy:.4f} accurate on average, {floor:.4f} is asked for")
     return "Where we lose:\n\n" + ("\n".join(f"- {each}" for each in lost) if lost else "- nowhere in these runs")
 
 
@@ -175,6 +178,10 @@ def _rival(found: Comparison, cost: float, names: Collection[str] | None = None)
 
 def _tuned(found: Comparison, policy: str) -> Judged:
     return next(one for one in found.judged if one.policy == policy and not one.hindsight)
+
+
+def _mean_accuracy(one: Judged) -> float:
+    return _mean([o.mean_accuracy for o in one.outcomes])
 
 
 def _turns(one: Judged) -> float:
