@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 
 from modelscaler.capacity.latency import largest_rps, sustainable_rps
-from modelscaler.domain import Objective, PoolKey, ReplicaCapacity
+from modelscaler.domain import Objective, PoolKey
 from modelscaler.profiling.measuring import Measured, Plan, measure
-from modelscaler.profiling.server import Server
+from modelscaler.profiling.server import Server, answered_rps
 from modelscaler_benchmarks.http_client import ask_once, request_bytes
 from modelscaler_benchmarks.joining import wait_for_workers
 from modelscaler_benchmarks.load import LoadGenerator
@@ -186,27 +186,15 @@ def speed_of(measured: Measured, objective_seconds: float) -> Speed:
         measured: The profile.
         objective_seconds: That 99 of 100 requests are to keep.
     """
-    line = measured.fit.line
-    capacity = ReplicaCapacity(
-        PoolKey("here", "here"),
-        line.per_request_seconds,
-        line.overhead_seconds,
-        measured.max_batch,
-        "Profile",
-        tail_seconds=measured.tail_seconds,
-    )
-    by_clients: dict[int, float] = {}
-    for clients in dict.fromkeys(loop.clients for loop in measured.loops):
-        loops = [loop for loop in measured.loops if loop.clients == clients]
-        by_clients[clients] = sum(len(loop.latencies_seconds) for loop in loops) / sum(loop.seconds for loop in loops)
+    capacity = measured.capacity(PoolKey("here", "here"))
     p50, p99 = (float(each) for each in np.quantile(measured.timed.latencies_seconds, (0.5, PERCENTILE)))
     return Speed(
-        per_request_seconds=line.per_request_seconds,
-        overhead_seconds=line.overhead_seconds,
-        tail_seconds=measured.tail_seconds,
-        max_batch=measured.max_batch,
+        per_request_seconds=capacity.per_request_seconds,
+        overhead_seconds=capacity.overhead_seconds,
+        tail_seconds=capacity.tail_seconds,
+        max_batch=capacity.max_batch,
         alone_seconds=(p50, p99),
-        rps_by_clients=by_clients,
+        rps_by_clients={clients: answered_rps(loops) for clients, loops in measured.by_clients},
         largest_rps=largest_rps(capacity),
         sustainable_rps=sustainable_rps(capacity, Objective(PERCENTILE, objective_seconds, 0.0)),
     )

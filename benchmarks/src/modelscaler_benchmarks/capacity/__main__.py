@@ -227,15 +227,7 @@ class _Bench:
 
     def _profile(self) -> ReplicaCapacity:
         found = measure(self._server, self._sent.bodies, PROFILE, lambda *_: None)
-        line = found.fit.line
-        return ReplicaCapacity(
-            PoolKey("here", "full"),
-            line.per_request_seconds,
-            line.overhead_seconds,
-            found.max_batch,
-            "Profile",
-            tail_seconds=found.tail_seconds,
-        )
+        return found.capacity(PoolKey("here", "full"))
 
     def _offered(self, rps: float, seconds: float) -> Samples:
         recorder = Recorder(expected={200})

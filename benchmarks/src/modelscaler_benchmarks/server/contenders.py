@@ -185,10 +185,8 @@ def _bentoml(setup: Setup, workshop: Workshop) -> Command:
 
 def _modelserver(setup: Setup, workshop: Workshop) -> Command:
     (port,) = free_ports(1)
-    uri, variant = (
-        f"python:{SERVED}.modelserver_app:{OUR_CLASSES[setup.network]}",
-        setup.settings.get("variant", "full"),
-    )
+    uri = f"python:{SERVED}.modelserver_app:{OUR_CLASSES[setup.network]}"
+    variant = setup.settings.get("variant", "full")
     if variant == "int8":
         uri, variant = str(workshop.onnx_int8), "full"
     arguments = ["--model", uri, "--host", HOST, "--port", str(port), "--workers", str(setup.settings["workers"])]

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from modelscaler.domain import PoolKey, ReplicaCapacity
 from modelscaler.profiling.counters import largest_rows, mean_rows
 from modelscaler.profiling.fit import Fit, Window, batch_within_seen, fit_batches
-from modelscaler.profiling.server import Asked, Server, ServerError
+from modelscaler.profiling.server import Asked, Server, ServerError, answered_rps
 
 CLIENTS = (1, 2, 4, 8, 16, 32, 64)
 """A server that computes one batch while the next one gathers forms batches of half of them."""
@@ -64,10 +65,28 @@ class Measured:
     memory_bytes: tuple[float, float] | None
 
     @property
+    def by_clients(self) -> list[tuple[int, list[Asked]]]:
+        """The closed loops of each number of clients, the fewest clients first."""
+        counts = sorted({loop.clients for loop in self.loops})
+        return [(count, [loop for loop in self.loops if loop.clients == count]) for count in counts]
+
+    @property
     def tail_seconds(self) -> float:
         """What one request in a hundred takes beyond a batch of one, with nothing else to do; at least 0."""
         slow = float(np.quantile(self.timed.latencies_seconds, 0.99))
         return max(slow - self.fit.line.overhead_seconds - self.fit.line.per_request_seconds, 0.0)
+
+    def capacity(self, pool: PoolKey) -> ReplicaCapacity:
+        """Return what the planner takes it for, as a replica of a pool."""
+        line = self.fit.line
+        return ReplicaCapacity(
+            pool,
+            line.per_request_seconds,
+            line.overhead_seconds,
+            self.max_batch,
+            "Profile",
+            tail_seconds=self.tail_seconds,
+        )
 
 
 def measure(server: Server, bodies: Sequence[bytes], plan: Plan, progress: Progress) -> Measured:
@@ -93,7 +112,7 @@ def measure(server: Server, bodies: Sequence[bytes], plan: Plan, progress: Progr
         )
     memory = (before.memory_bytes, after.memory_bytes) if before and after and after.memory_bytes else None
     fit = fit_batches(windows)
-    seen_rps = max(len(loop.latencies_seconds) / loop.seconds for loop in loops)
+    seen_rps = max(answered_rps([loop]) for loop in loops)
     max_batch = plan.max_batch or batch_within_seen(fit.line, most_requests or max(clients), seen_rps)
     return Measured(loops, fit, max_batch, timed, soak, memory)
 

@@ -8,7 +8,7 @@ import numpy as np
 import yaml
 
 from modelscaler.profiling.measuring import Measured
-from modelscaler.profiling.server import Asked
+from modelscaler.profiling.server import Asked, answered_rps
 from modelscaler.workload.files import PROFILE_KEY
 
 BUSY_SHARE = 0.9
@@ -24,7 +24,7 @@ def report(measured: Measured) -> str:
     how = "batch sizes as the server counted them" if fit.counted else "batches taken to hold all clients' requests"
     lines = [
         "clients   requests/s   p50 ms   p95 ms   p99 ms   failures",
-        *(_row(str(clients), loops) for clients, loops in _by_clients(measured.loops)),
+        *(_row(str(clients), loops) for clients, loops in measured.by_clients),
         "",
         f"per request  {1e3 * fit.line.per_request_seconds:.3f} ms ({low:.3f} to {high:.3f}, 90 % interval)",
         f"per batch    {1e3 * fit.line.overhead_seconds:.3f} ms ({fixed_low:.3f} to {fixed_high:.3f}); {how}",
@@ -33,7 +33,7 @@ def report(measured: Measured) -> str:
         f"timed run    {len(timed.latencies_seconds):,} inferences one after the other in {timed.seconds:.2f} s",
         f"soak         {measured.soak[0].clients} clients, {sum(each.seconds for each in measured.soak):.0f} s: "
         + "requests/s by quarter "
-        + ", ".join(f"{_rps([each]):.1f}" for each in measured.soak)
+        + ", ".join(f"{answered_rps([each]):.1f}" for each in measured.soak)
         + f"; {sum(each.failures for each in measured.soak)} failures",
         f"memory       {_memory(measured)}",
         *_too_slow(measured.loops),
@@ -87,20 +87,11 @@ def _entries(stored: str | None) -> list[dict[str, Any]]:
     return entries
 
 
-def _by_clients(loops: Sequence[Asked]) -> list[tuple[int, list[Asked]]]:
-    counts = sorted({loop.clients for loop in loops})
-    return [(count, [loop for loop in loops if loop.clients == count]) for count in counts]
-
-
 def _row(name: str, loops: Sequence[Asked]) -> str:
     latencies = np.concatenate([loop.latencies_seconds for loop in loops])
     p50, p95, p99 = 1e3 * np.percentile(latencies, (50.0, 95.0, 99.0))
     failures = sum(loop.failures for loop in loops)
-    return f"{name:>7} {_rps(loops):12.1f} {p50:8.1f} {p95:8.1f} {p99:8.1f} {failures:10}"
-
-
-def _rps(loops: Sequence[Asked]) -> float:
-    return sum(len(loop.latencies_seconds) for loop in loops) / sum(loop.seconds for loop in loops)
+    return f"{name:>7} {answered_rps(loops):12.1f} {p50:8.1f} {p95:8.1f} {p99:8.1f} {failures:10}"
 
 
 def _too_slow(loops: Sequence[Asked]) -> list[str]:

@@ -41,6 +41,11 @@ class Asked:
     busy_share: float
 
 
+def answered_rps(loops: Sequence[Asked]) -> float:
+    """Return the requests per second that loops, one after the other, were answered."""
+    return sum(len(loop.latencies_seconds) for loop in loops) / sum(loop.seconds for loop in loops)
+
+
 class Server:
     """One server and one of its models."""
 

@@ -16,7 +16,7 @@ Fields: TypeAlias = dict[str, Any]
 BUDGET_AT_START: Final = "1"
 """How full a new server's budget is. What a server has saved ends with it, and a new one is there because load rises: with an
 empty budget it could not help with the burst that it was started for. It is bounded: a minute of answers by the fastest rung.
-What a fleet loses otherwise: docs/designs/006-ladder.md."""
+What a fleet loses otherwise: docs/designs/006-ladder-in-a-file.md."""
 
 LADDER_KEY: Final = "ladder.json"
 LADDER_DIRECTORY: Final = "/run/modelscaler"
