@@ -172,11 +172,16 @@ class Stage:
     def until(self, holds: Callable[[], object], what: str, seconds: float) -> float:
         """Wait until something holds and return how long that took, in seconds."""
         started = time.monotonic()
-        while not holds():
-            if time.monotonic() - started > seconds:
-                raise AssertionError(f"not within {seconds:.0f} s: {what}")
-            time.sleep(POLL_SECONDS)
+        if not self.holds_within(holds, seconds):
+            raise AssertionError(f"not within {seconds:.0f} s: {what}")
         return time.monotonic() - started
+
+    def holds_within(self, holds: Callable[[], object], seconds: float) -> bool:
+        """Wait until something holds, for so long at most, and say whether it does."""
+        started = time.monotonic()
+        while not (found := bool(holds())) and time.monotonic() - started <= seconds:
+            time.sleep(POLL_SECONDS)
+        return found
 
     def until_serving(self, name: str, pool: str, replicas: int = 1, seconds: float = 60.0) -> float:
         """Wait until a pool serves with that many ready replicas."""

@@ -8,9 +8,11 @@ import pytest
 
 from stage import NAMESPACE, Stage, capacity, cpu, model_deployment, scaling
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 
-QUIET_RPS, BURST_RPS = 6.0, 50.0  # 0.4 CPU answers about 30 requests a second by full, 70 by int8
+QUIET_RPS = 6.0
+BURSTS_RPS = (45.0, 65.0, 95.0, 140.0)
+"""0.4 CPU answers 30 to 60 requests a second by full, as the machine is, and twice that by int8: one of these is between."""
 NAME = "burst"
 
 
@@ -36,19 +38,27 @@ def test_burst_is_answered_by_the_cheaper_variant_and_status_says_so(stage: Stag
         assert stage.status(name)["servedAccuracy"] == "0.95"
         quiet.stop_sending()
         assert quiet.wait(40)["lost"] == 0
-    with stage.load(name, BURST_RPS) as burst:
-        stage.until(
-            lambda: float(stage.status(name).get("degradedShare", "0")) >= 0.1, "status tells of cheaper answers", 90
-        )
-        assert 0.9 <= float(stage.status(name)["servedAccuracy"]) < 0.95
-        burst.stop_sending()
-        summary = burst.wait(40)
+    summary = burst_that_degrades(stage, name)
     assert summary["lost"] == 0, summary
     assert summary["versions"]["int8"] > 0, "the burst was answered by the rung"
     stage.apply(bursty(minAccuracy="0.92"))
     stage.until(lambda: held(stage, pod) == "full", "the rung below the new floor goes, at run time", 60)
     assert only_pod(stage) == pod, "no pod is restarted for another ladder"
     stage.delete(name)
+
+
+def burst_that_degrades(stage: Stage, name: str) -> dict[str, Any]:
+    """Send larger and larger bursts until status tells of cheaper answers; return the summary of that burst's load."""
+    for rate_rps in BURSTS_RPS:
+        with stage.load(name, rate_rps) as burst:
+            degrades = stage.holds_within(lambda: float(stage.status(name).get("degradedShare", "0")) >= 0.1, 40)
+            accuracy = float(stage.status(name)["servedAccuracy"])
+            burst.stop_sending()
+            summary = burst.wait(40)
+        if degrades:
+            assert 0.9 <= accuracy < 0.95
+            return summary
+    raise AssertionError(f"status tells of no cheaper answers at {BURSTS_RPS[-1]:g} requests a second")
 
 
 def only_pod(stage: Stage) -> str:
