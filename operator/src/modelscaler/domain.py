@@ -122,7 +122,7 @@ class PlacementOption:
 class Objective:
     """`percentile` in (0, 1): that share of requests within `latency_seconds`; no answer below `min_accuracy`.
 
-    `min_mean_accuracy` is what answers must reach on average over a rolling hour; None: `min_accuracy` is all that is asked.
+    `min_mean_accuracy` is what answers must reach on average, over about a day; None: `min_accuracy` is all that is asked.
     """
 
     percentile: float
@@ -338,7 +338,8 @@ class PoolObservation:
     `unschedulable` pods are those the scheduler could not place; `failing` those that crash, cannot be pulled or exit.
     `failure` is the reason of the first of either, None when there is none. `start_seconds` is the measured 90th
     percentile of pod created → ready, None before one was seen. `unready_seconds` is how long the oldest pod that is not
-    ready has existed, 0 when all are ready.
+    ready has existed, 0 when all are ready. `budgets` is how full the budgets of accuracy of its replicas are, added up (2.5:
+    two full ones and a half), None when that is not known; `budget_at_start` how full that of a new one is, None before any.
     """
 
     pool: PoolKey
@@ -351,6 +352,8 @@ class PoolObservation:
     start_seconds: float | None = None
     terminating: int = 0
     unready_seconds: float = 0.0
+    budgets: float | None = None
+    budget_at_start: float | None = None
 
     @property
     def alive(self) -> int:
@@ -476,6 +479,17 @@ class PolicyState:
     mix_better_since: datetime | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Savings:
+    """What answers saved of accuracy above the floor for their mean, less what was below it; `at`: up to when.
+
+    One unit is one answer, one whole unit of accuracy. It is below 0 when answers were worse than the floor.
+    """
+
+    balance: float
+    at: datetime
+
+
 # --- what is decided --------------------------------------------------------------------------------------------------
 
 
@@ -543,11 +557,15 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class PoolTarget:
-    """How many replicas a pool shall have now; a pool that shall go away has `delete` set once it is drained."""
+    """How many replicas a pool shall have now; a pool that shall go away has `delete` set once it is drained.
+
+    `budget_at_start` is how full the budget of accuracy of a new replica is, 0 to 1.
+    """
 
     pool: PoolKey
     replicas: int
     delete: bool = False
+    budget_at_start: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

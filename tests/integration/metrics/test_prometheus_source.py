@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import pytest
@@ -17,6 +18,8 @@ from modelscaler.metrics.prometheus import PrometheusSettings, PrometheusSource
 from prometheus_fakes import SCRAPE_SECONDS, exporter, prometheus
 
 pytestmark = pytest.mark.integration
+
+Read = TypeVar("Read")
 
 RATE_WINDOW_SECONDS = 8 * SCRAPE_SECONDS
 STALE_AFTER_SECONDS = 4 * SCRAPE_SECONDS
@@ -54,9 +57,14 @@ def rows(key: WorkloadKey, variant: str, value: float) -> str:
     return f"modelserver_rows_total{labels(key, variant=variant)} {value}\n"
 
 
+def budget(key: WorkloadKey, share: float, instance: str) -> str:
+    return f"modelserver_reflex_budget{labels(key, of=instance)} {share}\n"
+
+
 def fleet(seconds: float) -> str:
     return "".join(
         [
+            budget(BUSY, 1.0, "one") + budget(BUSY, 0.25, "other"),
             retrying(STORMY, seconds, retried_rps=25.0, refused=15.0 * seconds),
             retrying(PATIENT, seconds, retried_rps=5.0, refused=15.0 * seconds),
             retrying(CALMED, seconds, retried_rps=10.0, refused=200.0 * (seconds // 6.0)),
@@ -95,7 +103,7 @@ def source(url: str, rate_window_seconds: float = RATE_WINDOW_SECONDS) -> Promet
     return PrometheusSource(PrometheusSettings(url, rate_window_seconds, STALE_AFTER_SECONDS))
 
 
-def eventually(read: Callable[[], Reading], wanted: Callable[[Reading], bool]) -> Reading:
+def eventually(read: Callable[[], Read], wanted: Callable[[Read], bool]) -> Read:
     """Return the first reading that is as wanted; the last one when none is in time."""
     until = time.monotonic() + PATIENCE_SECONDS
     while not wanted(reading := read()) and time.monotonic() < until:
@@ -135,6 +143,12 @@ def test_who_answers_is_read_per_variant(url: str) -> None:
     served = source(url).read(now()).served(BUSY, "cpu-full")
     assert served == pytest.approx({"full": 30.0, "int8": 10.0}, rel=0.1)
     assert source(url).read(now()).served(SILENT, "cpu-full") == {}
+
+
+def test_budgets_of_a_pool_s_replicas_are_added_up(url: str) -> None:
+    found = eventually(lambda: source(url).read(now()).budgets(BUSY, "cpu-full"), lambda share: share is not None)
+    assert found == 1.25
+    assert source(url).read(now()).budgets(SILENT, "cpu-full") is None
 
 
 def test_demand_is_a_true_zero_when_a_fresh_counter_stands_still(url: str) -> None:
@@ -182,11 +196,11 @@ def test_latency_is_what_prometheus_would_say_when_asked_for_any_percentile(
     assert known(reading) == pytest.approx(float(answer["data"]["result"][0]["value"][1]), rel=0.01)
 
 
-def test_six_queries_are_sent_when_the_fleet_is_read(url: str) -> None:
+def test_seven_queries_are_sent_when_the_fleet_is_read(url: str) -> None:
     sent: list[None] = []
     settings = PrometheusSettings(url, RATE_WINDOW_SECONDS, STALE_AFTER_SECONDS)
     PrometheusSource(settings, on_query=lambda: sent.append(None)).read(now())
-    assert len(sent) == 6
+    assert len(sent) == 7
 
 
 def test_reading_goes_stale_and_in_the_end_absent_when_the_exporter_dies(program: Path, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import json
 from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager
 from copy import deepcopy
@@ -107,7 +108,8 @@ class FakeSource:
 
     def __init__(self) -> None:
         self.offered: Reading = Absent()
-        self.served: dict[tuple[str, str], float] = {}
+        self.served: dict[tuple[str, ...], float] = {}
+        self.budgets: dict[tuple[str, ...], float] = {}
         self.reads = 0
         self.remembered: list[list[str]] = []
         self.on_read: Callable[[], None] = lambda: None
@@ -116,7 +118,8 @@ class FakeSource:
         self.reads += 1
         self.on_read()
         rows = self.offered if isinstance(self.offered, SourceError) else {WorkloadKey("shop", "ranker"): self.offered}
-        return FleetMetrics(offered_rps=rows, served_rows={WorkloadKey("shop", "ranker"): self.served})
+        ranker = WorkloadKey("shop", "ranker")
+        return FleetMetrics(offered_rps=rows, served_rows={ranker: self.served}, budget_shares={ranker: self.budgets})
 
     def history(
         self, start: datetime, end: datetime, step_seconds: float, keys: Collection[WorkloadKey]
@@ -268,6 +271,41 @@ async def test_ladder_is_written_again_when_the_objective_changes() -> None:
         assert '"latencyMilliseconds": 300' in ladder
 
 
+async def test_new_replicas_begin_with_what_answers_have_saved_and_a_calm_pool_is_left_alone() -> None:
+    def budget(harness: Harness) -> str:
+        ladder = harness.cluster.objects["ConfigMap", "ranker-cpu-full-ladder"]["data"]["ladder.json"]
+        return str(json.loads(ladder)["budgetAtStart"])
+
+    both = [{"placement": "cpu", "variant": v, "perRequestMilliseconds": m} for v, m in (("full", "8"), ("int8", "4"))]
+    async with running(Harness()) as harness:
+        harness.deploy(
+            **{
+                "spec.capacity": both,
+                "spec.slo.minMeanAccuracy": "0.909",
+                "spec.scaling": {"minReplicas": 1, "maxReplicas": 9},
+            }
+        )
+        await harness.tick()
+        assert budget(harness) == "0"
+        harness.source.offered = Value(60.0, START)
+        harness.source.served = {("cpu-full", "full"): 60.0}
+        harness.source.budgets = {("cpu-full",): 1.0}
+        for _ in range(200):
+            await harness.tick(seconds=60.0)
+        applied = [name for manager, name in harness.cluster.writes if manager == "modelscaler"]
+        assert applied.count("ranker-cpu-full-ladder") == 1, "and nothing was written for it"
+        harness.source.offered = Value(600.0, harness.now)
+        await harness.tick()
+        assert harness.cluster.objects["Deployment", "ranker-cpu-full"]["spec"]["replicas"] > 1
+        assert float(budget(harness)) > 0.0
+        restarted = harness.status["policy"]["savings"]
+        assert float(restarted["answers"]) > 0.0
+        harness.source.served = {("cpu-full", "int8"): 600.0}
+        for _ in range(10):
+            await harness.tick(seconds=60.0)
+        assert budget(harness) == "0", "what was spent is given to nobody"
+
+
 async def test_early_pass_asks_no_metrics_when_something_changes() -> None:
     async with running(Harness()) as harness:
         harness.deploy()
@@ -293,7 +331,11 @@ async def test_status_tells_who_answers_by_the_spec_s_names_when_servers_know_ar
         harness.deploy(**{"spec.variants.1.artifact": "ranker-int8"})
         await harness.tick()
         harness.source.offered = Value(40.0, START)
-        rates = {("cpu-full", "full"): 30.0, ("cpu-full", "ranker-int8"): 10.0, ("cpu-full", "gone"): 5.0}
+        rates: dict[tuple[str, ...], float] = {
+            ("cpu-full", "full"): 30.0,
+            ("cpu-full", "ranker-int8"): 10.0,
+            ("cpu-full", "gone"): 5.0,
+        }
         harness.source.served = {**rates, ("cpu-int8", "ranker-int8"): 90.0}
         await harness.tick(seconds=60.0)
         assert (harness.status["servedAccuracy"], harness.status["degradedShare"]) == ("0.9075", "0.25")

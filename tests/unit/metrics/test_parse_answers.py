@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 
 from modelscaler.domain import SourceError, WorkloadKey
-from modelscaler.metrics.parse import Sample, by_variant, histograms, samples
+from modelscaler.metrics.parse import Sample, by_labels, histograms, samples
 
 RANKER = WorkloadKey("shop", "ranker")
 LABELS = {"modeldeployment_namespace": "shop", "modeldeployment": "ranker"}
@@ -93,13 +93,20 @@ def test_histograms_fail_together_when_the_answer_is_no_list() -> None:
 
 def test_rates_are_read_per_variant_when_several_answer() -> None:
     answer = [series([1.0, "30"], pool="gpu-full", variant=variant) for variant in ("full", "int8")]
-    assert by_variant(answer, "rows served") == {RANKER: {("gpu-full", "full"): 30.0, ("gpu-full", "int8"): 30.0}}
+    assert by_labels(answer, "rows served", "pool", "variant") == {
+        RANKER: {("gpu-full", "full"): 30.0, ("gpu-full", "int8"): 30.0}
+    }
 
 
 def test_who_answers_is_not_known_of_a_modeldeployment_when_one_of_its_rates_is_bad() -> None:
     other = {"metric": {**LABELS, "modeldeployment": "other", "pool": "p-v", "variant": "full"}, "value": [1.0, "2"]}
-    found = by_variant([series([1.0, "3"], variant="full"), series([1.0, "NaN"], variant="int8"), other], "rows served")
+    found = by_labels(
+        [series([1.0, "3"], variant="full"), series([1.0, "NaN"], variant="int8"), other],
+        "rows served",
+        "pool",
+        "variant",
+    )
     assert isinstance(found, dict)
     assert isinstance(found[RANKER], SourceError)
     assert found[WorkloadKey("shop", "other")] == {("p-v", "full"): 2.0}
-    assert isinstance(by_variant("garbage", "rows served"), SourceError)
+    assert isinstance(by_labels("garbage", "rows served", "pool", "variant"), SourceError)

@@ -5,7 +5,7 @@ import pytest
 
 from modelscaler.domain import Absent, Reading, SourceError, Stale, Value, WorkloadKey, Zero, known
 from modelscaler.metrics.judge import Newest
-from modelscaler.metrics.parse import Sample
+from modelscaler.metrics.parse import Labelled, Sample
 from modelscaler.metrics.source import FleetMetrics, LatencyHistogram
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
@@ -68,18 +68,25 @@ def test_reading_is_the_error_when_its_own_freshness_is_bad() -> None:
     assert judged(Newest({KEY: BROKEN}, NOW, 60.0), Sample(3.0, EVALUATED)) == BROKEN
 
 
-RATES = {("gpu-full", "full"): 30.0, ("gpu-full", "int8"): 10.0, ("cpu-int8", "int8"): 5.0}
+RATES: Labelled = {("gpu-full", "full"): 30.0, ("gpu-full", "int8"): 10.0, ("cpu-int8", "int8"): 5.0}
 
 
 def test_who_answers_is_known_only_while_samples_are_fresh_and_sound() -> None:
-    metrics = FleetMetrics(served_rows=newest(5.0).served({KEY: RATES}))
+    metrics = FleetMetrics(served_rows=newest(5.0).labelled({KEY: RATES}))
     assert metrics.served(KEY, "gpu-full") == {"full": 30.0, "int8": 10.0}
     assert metrics.served(KEY, "cpu-int8") == {"int8": 5.0}
     assert metrics.served(KEY, "tpu-full") == metrics.served(OTHER, "gpu-full") == {}
-    assert newest(99.0).served({KEY: RATES}) == {}
-    assert FleetMetrics(served_rows=newest(5.0).served({KEY: BROKEN})).served(KEY, "gpu-full") == {}
-    assert newest(5.0).served(BROKEN) == {}
-    assert Newest(BROKEN, NOW, 60.0).served({KEY: RATES}) == {}
+    assert newest(99.0).labelled({KEY: RATES}) == {}
+    assert FleetMetrics(served_rows=newest(5.0).labelled({KEY: BROKEN})).served(KEY, "gpu-full") == {}
+    assert newest(5.0).labelled(BROKEN) == {}
+    assert Newest(BROKEN, NOW, 60.0).labelled({KEY: RATES}) == {}
+
+
+def test_budgets_are_those_of_the_pool_that_is_asked_about_and_unknown_where_nobody_says() -> None:
+    metrics = FleetMetrics(budget_shares=newest(5.0).labelled({KEY: {("gpu-full",): 2.5}}))
+    assert metrics.budgets(KEY, "gpu-full") == 2.5
+    assert metrics.budgets(KEY, "cpu-full") is None
+    assert metrics.budgets(OTHER, "gpu-full") is None
 
 
 BUCKETS = ((0.1, 90.0), (0.2, 100.0), (math.inf, 100.0))

@@ -67,6 +67,36 @@ def test_replicas_serve_when_their_start_is_over_and_cost_from_when_they_are_ask
     assert run.hourly_cost[round(590.0 / run.step_seconds)] == 2.0
 
 
+@dataclass(frozen=True)
+class Restless:
+    """Keeps few replicas, and replaces half of them again and again."""
+
+    name: str = "restless"
+    settings: Mapping[str, float | str] = field(default_factory=dict)
+
+    def start(self, workload: Workload, pool: PoolKey) -> Policy:
+        return _Restless(pool)
+
+
+@dataclass(frozen=True)
+class _Restless:
+    pool: PoolKey
+    interval_seconds: float = 15.0
+
+    def decide(self, sight: Sight) -> Targets:
+        return Targets({self.pool: 4 if sight.seconds // 300.0 % 2 else 2}, self.pool)
+
+
+def test_mean_accuracy_keeps_its_floor_however_often_replicas_come_and_go() -> None:
+    floor = standard_workload(60.0, with_rung=True).objective.min_mean_accuracy
+    assert floor is not None
+
+    found = outcome_of(replay(case(rps=300.0, hours=6.0, with_rung=True), Restless(), first_replicas=2))
+
+    assert found.degraded_share > 0.01, "it needed the rung"
+    assert found.mean_accuracy >= floor - 1e-5
+
+
 def test_replicas_do_not_start_while_their_placement_is_out_of_stock() -> None:
     out = Cluster(start_spread=0.0, stock_outs=(StockOut("cpu", 0.0, 1200.0),))
 

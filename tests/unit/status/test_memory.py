@@ -1,13 +1,15 @@
+from dataclasses import replace
 from datetime import datetime, timedelta
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 import builders
 from modelscaler.api.v1alpha1 import ModelDeploymentStatus
-from modelscaler.domain import Outage, PolicyState, PoolKey, Side, Switch
+from modelscaler.domain import Outage, PolicyState, PoolKey, Savings, Side, Switch
 from modelscaler.planner.behavior import remember
-from modelscaler.status import next_status, policy_state, status_body
+from modelscaler.status import next_status, policy_state, savings_from, status_body
 from modelscaler.status.memory import points_of, runs_of
 from status_scenes import scene, step
 
@@ -98,6 +100,23 @@ def test_unreadable_times_are_forgotten_when_a_status_was_edited_by_hand() -> No
 def test_a_time_without_a_zone_is_utc_when_read() -> None:
     body = {"policy": {"cheaperSince": "2026-03-02T09:00:00"}}
     assert policy_state(ModelDeploymentStatus.model_validate(body), builders.NOW).cheaper_since == builders.NOW
+
+
+@given(st.floats(-1e6, 1e6), MOMENTS)
+def test_savings_are_about_the_same_when_they_went_through_a_status(balance: float, at: datetime) -> None:
+    status = next_status(replace(scene(), savings=Savings(balance, at)))
+    found = savings_from(ModelDeploymentStatus.model_validate(status_body(status)))
+    assert found is not None
+    assert found.balance == pytest.approx(balance, rel=1e-3)
+    assert found.at == at
+
+
+@pytest.mark.parametrize(
+    "written", [{"answers": "much", "time": "2026-03-02T10:00:00Z"}, {"answers": "1", "time": "then"}]
+)
+def test_savings_are_forgotten_when_a_status_was_edited_by_hand(written: dict[str, str]) -> None:
+    assert savings_from(ModelDeploymentStatus.model_validate({"policy": {"savings": written}})) is None
+    assert savings_from(ModelDeploymentStatus()) is None
 
 
 def test_memory_is_empty_when_the_status_is() -> None:

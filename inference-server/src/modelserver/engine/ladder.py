@@ -25,14 +25,15 @@ class Ladder:
             do not expire. None for none: they get the first variant.
         accuracies: Variant -> accuracy, 0 to 1, where the model's own figure is to be overruled or is missing.
         budget_at_start: How full the budget of a server is that begins with this ladder, 0 to 1: what others have saved before
-            it. None: empty, so that its own answers alone keep the floor from the first one on.
+            it. None: empty, so that its own answers alone keep the floor from the first one on. It is nothing to a server that
+            runs: ladders that differ in it alone are equal, and have one hash.
     """
 
     variants: tuple[str, ...]
     min_mean_accuracy: Decimal | None = None
     latency_milliseconds: int | None = None
     accuracies: Mapping[str, Decimal] = field(default_factory=dict)
-    budget_at_start: Decimal | None = None
+    budget_at_start: Decimal | None = field(default=None, compare=False)
 
     @property
     def latency_seconds(self) -> float | None:
@@ -55,7 +56,8 @@ class Ladder:
     @property
     def hash(self) -> str:
         """Return the SHA-256 of the settings as JSON without spaces, keys sorted, decimals without trailing zeros."""
-        canonical = json.dumps(self.document(), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+        compared = {name: value for name, value in self.document().items() if name != "budgetAtStart"}
+        canonical = json.dumps(compared, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
         return hashlib.sha256(canonical.encode()).hexdigest()
 
 

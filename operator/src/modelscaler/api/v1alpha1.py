@@ -190,7 +190,10 @@ class Slo(ApiModel):
     min_accuracy: Fraction = Field(default="0", description="No answer comes from a variant below this accuracy.")
     min_mean_accuracy: Fraction | None = Field(
         default=None,
-        description="What answers reach on average while the reflex answers bursts with cheaper variants; absent: minAccuracy.",
+        description=(
+            "What answers reach on average, over about a day, while the reflex answers bursts with cheaper variants; "
+            "absent: minAccuracy."
+        ),
     )
 
     model_config = ConfigDict(
@@ -733,6 +736,15 @@ class ScaleChange(ApiModel):
     change: int = Field(description="Replicas added (positive) or removed (negative).")
 
 
+class SavingsStatus(ApiModel):
+    """What answers have saved of accuracy above slo.minMeanAccuracy, over about a day, for less accurate ones."""
+
+    answers: ShortText = Field(
+        description="In answers that are a whole unit of accuracy off; below 0 when answers were less accurate than that."
+    )
+    time: ShortText = Field(description="Up to when, RFC 3339.")
+
+
 class PolicyStatus(ApiModel):
     """What the policy must remember across a restart of the operator."""
 
@@ -758,6 +770,9 @@ class PolicyStatus(ApiModel):
     )
     mix_better_since: ShortText | None = Field(
         default=None, description="Since when another division between two pools has been cheaper, RFC 3339."
+    )
+    savings: SavingsStatus | None = Field(
+        default=None, description="What new replicas may begin with of it; absent where no mean accuracy is asked for."
     )
 
 

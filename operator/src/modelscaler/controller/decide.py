@@ -8,15 +8,24 @@ from modelscaler.api.words import Binding, ConditionReason, DecisionReason
 from modelscaler.capacity.measured import Carried, Measured, carried, corrected, measured
 from modelscaler.controller.summaries import Entry
 from modelscaler.controller.tuning import Tunable
-from modelscaler.domain import Observation, Plan, PolicyState, PoolTarget, QuantileForecast, Step, Workload
+from modelscaler.domain import Observation, Plan, PolicyState, PoolTarget, QuantileForecast, Savings, Step, Workload
 from modelscaler.planner.candidates import NoCandidateError
 from modelscaler.planner.claims import Bidder
 from modelscaler.planner.memory import recalled
 from modelscaler.planner.plan import plan, sized_options
+from modelscaler.planner.savings import funded, saved
 from modelscaler.planner.transition import next_step
 from modelscaler.planner.weighing import Weighed, weigh
 from modelscaler.render import RenderDefaults, Rendering, render
-from modelscaler.status import ForecastHealth, StatusInputs, decides_anew, measured_from, next_status, policy_state
+from modelscaler.status import (
+    ForecastHealth,
+    StatusInputs,
+    decides_anew,
+    measured_from,
+    next_status,
+    policy_state,
+    savings_from,
+)
 from modelscaler.status.tuning import latest, policy_from, tuning_now
 from modelscaler.workload import InvalidSpec, workload_from
 
@@ -49,8 +58,8 @@ class Inputs:
     """Everything one decision may look at.
 
     `profile` None: the spec names none. `trouble` is why the ModelDeployment cannot be managed although its spec is
-    valid (a profile that cannot be had, an HPA in the way), None when nothing is. `measured` is what the last decision of this
-    process left of it, None when there was none. `tuned` is what self-tuning found last in this process, likewise.
+    valid (a profile that cannot be had, an HPA in the way), None when nothing is. `measured` and `savings` are what the last
+    decision of this process left of them, None when there was none. `tuned` is what self-tuning found last in it, likewise.
     `unroutable` is why there can be no HTTPRoute, None when there can.
     """
 
@@ -62,6 +71,7 @@ class Inputs:
     forecast: QuantileForecast | None
     forecast_health: ForecastHealth
     measured: Measured | None = None
+    savings: Savings | None = None
     tuned: TuningStatus | None = None
     unroutable: Trouble | None = None
 
@@ -70,8 +80,8 @@ class Inputs:
 class Outcome:
     """What to write. `rendering` None: leave the children as they are. `plan` None: none could be made.
 
-    `measured` is for the next decision: what is known of the replicas' speed, in more detail than the status has it. `tunable`
-    is what self-tuning may replay; None when it may not.
+    `measured` and `savings` are for the next decision: what is known of the replicas' speed, in more detail than the status has
+    it, and what answers have saved, which the status has later. `tunable` is what self-tuning may replay; None: it may not.
     """
 
     status: ModelDeploymentStatus
@@ -79,6 +89,7 @@ class Outcome:
     plan: Plan | None = None
     step: Step | None = None
     measured: Measured | None = None
+    savings: Savings | None = None
     tunable: Tunable | None = None
 
 
@@ -103,10 +114,12 @@ def _planned(inputs: Inputs, settings: Settings, resource: ModelDeployment, work
     stated, known = workload, _as_known(inputs, settings, resource, workload, before)
     workload = known.workload
     wanted, state = plan(workload, seen, inputs.forecast, before, settings.lead_seconds)
+    savings = saved(workload, seen, inputs.savings or savings_from(inputs.entry.status))
     if workload.paused or workload.recommend_only:
         step, rendering = _hands_off(seen, before, state), None
     else:
         step = next_step(workload, seen, wanted, state)
+        step = replace(step, pools=funded(workload, seen, savings, step.pools))
         rendering = render(resource, workload, step, settings.defaults)
     if workload.paused:
         message = f"paused; would have: {wanted.message}"
@@ -125,10 +138,11 @@ def _planned(inputs: Inputs, settings: Settings, resource: ModelDeployment, work
             tuning=known.tuning,
             capacities=known.counted_on,
             candidates=weighed,
+            savings=savings,
         )
     )
     tunable = Tunable(workload, stated, seen.pools) if resource.spec.scaling.self_tuning == "Auto" else None
-    return Outcome(status, rendering, wanted, step, known.measured, tunable)
+    return Outcome(status, rendering, wanted, step, known.measured, savings, tunable)
 
 
 def bidder(inputs: Inputs, settings: Settings) -> Bidder | None:
@@ -205,7 +219,7 @@ def _hands_off(seen: Observation, before: PolicyState, state: PolicyState) -> St
 
 def _rejected(inputs: Inputs, trouble: Trouble) -> Outcome:
     rejected = replace(_status_inputs(inputs), rejected=(trouble.reason, trouble.message))
-    return Outcome(next_status(rejected), measured=inputs.measured)
+    return Outcome(next_status(rejected), measured=inputs.measured, savings=inputs.savings)
 
 
 def _status_inputs(inputs: Inputs) -> StatusInputs:

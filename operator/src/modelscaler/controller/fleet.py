@@ -105,7 +105,13 @@ class Fleet:
             queued=self._metrics.queued(entry.key),
             latency=self._metrics.latency(entry.key, percentile / 100.0),
             pools=tuple(
-                observe_pool(deployment, pods, self._mirror.starts_seconds(entry.key, deployment.pool), now)
+                observe_pool(
+                    deployment,
+                    pods,
+                    self._mirror.starts_seconds(entry.key, deployment.pool),
+                    now,
+                    self._metrics.budgets(entry.key, str(deployment.pool)),
+                )
                 for deployment in sorted(self._mirror.deployments(entry.key), key=lambda d: d.name)
             ),
             selected=self._selected(entry.key),

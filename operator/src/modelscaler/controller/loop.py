@@ -26,7 +26,7 @@ from modelscaler.controller.routes import Routes
 from modelscaler.controller.summaries import Entry
 from modelscaler.controller.telemetry import Telemetry
 from modelscaler.controller.tuning import SelfTuning
-from modelscaler.domain import WorkloadKey
+from modelscaler.domain import Savings, WorkloadKey
 from modelscaler.render import pool_names
 from modelscaler.status import settle, status_body
 
@@ -80,6 +80,7 @@ class Loop:
         self._known: dict[WorkloadKey, str] = {}
         self._decided: dict[WorkloadKey, ModelDeploymentStatus] = {}
         self._measured: dict[WorkloadKey, Measured | None] = {}
+        self._savings: dict[WorkloadKey, Savings | None] = {}
         self.ticked_at: float | None = None
 
     def touch(self, key: WorkloadKey) -> None:
@@ -226,6 +227,7 @@ class Loop:
             self._fleet.forget(gone)
             self._decided.pop(gone, None)
             self._measured.pop(gone, None)
+            self._savings.pop(gone, None)
             self._tuning.forget(gone)
             self._telemetry.forget(gone)
         self._known = known
@@ -237,6 +239,7 @@ class Loop:
             return
         outcome = decide(self._inputs(entry, new_readings), self._settings)
         self._measured[key] = outcome.measured
+        self._savings[key] = outcome.savings
         self._tuning.note(key, outcome.tunable, outcome.status.tuning)
         if outcome.rendering is not None:
             for write in self._applier.children(key, outcome.rendering):
@@ -259,6 +262,7 @@ class Loop:
             forecast=forecast,
             forecast_health=health,
             measured=self._measured.get(entry.key),
+            savings=self._savings.get(entry.key),
             tuned=self._tuning.found(entry.key),
             unroutable=self._routes.trouble,
         )

@@ -3,6 +3,7 @@
 Only these are kept, never whole bodies: at 5,000 ModelDeployments that is the difference between 150 MB and 2 GB.
 """
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,7 +12,7 @@ from typing import Any, TypeAlias
 from modelscaler.api import DEPLOYMENT_LABEL, POOL_LABEL
 from modelscaler.api.v1alpha1 import ModelDeployment, ModelDeploymentStatus
 from modelscaler.domain import PoolKey, PoolObservation, RouteObservation, WorkloadKey
-from modelscaler.render import TEMPLATE_DIGEST_ANNOTATION
+from modelscaler.render import BUDGET_ANNOTATION, TEMPLATE_DIGEST_ANNOTATION
 from modelscaler.workload import InvalidSpec, parse_resource, parse_status
 
 Body: TypeAlias = Mapping[str, Any]
@@ -48,7 +49,10 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class DeploymentSummary:
-    """A child Deployment. `replicas` is what is asked for, `present` the pods that exist."""
+    """A child Deployment. `replicas` is what is asked for, `present` the pods that exist.
+
+    `budget_at_start` is how full the budget of accuracy of a new pod is, 0 to 1, as its ladder says; None when it does not.
+    """
 
     namespace: str
     name: str
@@ -59,6 +63,7 @@ class DeploymentSummary:
     replicas: int
     present: int
     template_digest: str
+    budget_at_start: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +166,7 @@ def deployment_from(body: Body) -> DeploymentSummary | None:
         replicas=int(body.get("spec", {}).get("replicas", 0)),
         present=int(body.get("status", {}).get("replicas", 0)),
         template_digest=(meta.get("annotations") or {}).get(TEMPLATE_DIGEST_ANNOTATION, ""),
+        budget_at_start=_share((meta.get("annotations") or {}).get(BUDGET_ANNOTATION)),
     )
 
 
@@ -261,7 +267,11 @@ def pod_from(body: Body) -> PodSummary | None:
 
 
 def observe_pool(
-    deployment: DeploymentSummary, pods: Iterable[PodSummary], starts_seconds: Iterable[float], now: datetime
+    deployment: DeploymentSummary,
+    pods: Iterable[PodSummary],
+    starts_seconds: Iterable[float],
+    now: datetime,
+    budgets: float | None = None,
 ) -> PoolObservation:
     """Say what a pool looks like.
 
@@ -270,6 +280,7 @@ def observe_pool(
         pods: Its pods.
         starts_seconds: Measured starts of this pool's pods, in seconds, the newest few.
         now: The time.
+        budgets: How full its replicas' budgets of accuracy are, added up; None when that is not known.
     """
     mine = [pod for pod in pods if pod.pool == str(deployment.pool)]
     alive = [pod for pod in mine if not pod.deleting]
@@ -287,6 +298,8 @@ def observe_pool(
         start_seconds=percentile(list(starts_seconds), START_PERCENTILE),
         terminating=len(mine) - len(alive),
         unready_seconds=max(((now - pod.unready_since).total_seconds() for pod in unready), default=0.0),
+        budgets=budgets,
+        budget_at_start=deployment.budget_at_start,
     )
 
 
@@ -305,6 +318,15 @@ def version_of(body: Body) -> int:
 def moment(text: str) -> datetime:
     """Parse an RFC 3339 time as the API server writes it."""
     return datetime.fromisoformat(text.replace("Z", "+00:00"))
+
+
+def _share(text: str | None) -> float | None:
+    """Read a share in [0, 1]; None when it is none (edited by hand)."""
+    try:
+        share = float(text) if text is not None else math.nan
+    except ValueError:
+        return None
+    return share if 0.0 <= share <= 1.0 else None
 
 
 def _owner(meta: Body) -> WorkloadKey | None:

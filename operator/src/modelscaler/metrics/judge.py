@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from modelscaler.domain import Absent, Reading, SourceError, Stale, Value, WorkloadKey, Zero
-from modelscaler.metrics.parse import Answers, ByVariant, Histograms, Sample, Samples
+from modelscaler.metrics.parse import ByLabels, Histograms, Labelled, Sample, Samples
 from modelscaler.metrics.source import LatencyHistogram, LatencyReading
 
 
@@ -48,12 +48,12 @@ class Newest:
                 judged[key] = Absent() if buckets is None else LatencyHistogram(buckets, at)
         return judged
 
-    def served(self, found: ByVariant | SourceError) -> Mapping[WorkloadKey, Answers]:
-        """Keep what speaks of now; nothing is decided by who answers, so errors are as good as absence."""
+    def labelled(self, found: ByLabels | SourceError) -> Mapping[WorkloadKey, Labelled]:
+        """Keep what speaks of now; where errors are as good as absence."""
         if isinstance(found, SourceError) or isinstance(self.stamps, SourceError):
             return {}
         fresh = [key for key, stamp in self.stamps.items() if isinstance(self._fresh_at(stamp), datetime)]
-        return {key: rates for key in fresh if not isinstance(rates := found.get(key, {}), SourceError)}
+        return {key: numbers for key in fresh if not isinstance(numbers := found.get(key, {}), SourceError)}
 
     def _reading(self, stamp: Sample | SourceError, sample: Sample | SourceError | None) -> Reading:
         at = self._fresh_at(stamp)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
 from modelscaler.domain import SourceError, WorkloadKey
-from modelscaler.metrics.queries import BOUND_LABEL, NAME_LABEL, NAMESPACE_LABEL, POOL_LABEL, VARIANT_LABEL
+from modelscaler.metrics.queries import BOUND_LABEL, NAME_LABEL, NAMESPACE_LABEL
 
 LONGEST_SHOWN_CHARACTERS: Final = 80
 
@@ -30,8 +30,8 @@ class Sample:
 Samples: TypeAlias = dict[WorkloadKey, Sample | SourceError]
 Buckets: TypeAlias = tuple[tuple[float, float], ...]
 Histograms: TypeAlias = dict[WorkloadKey, Buckets | SourceError]
-Answers: TypeAlias = dict[tuple[str, str], float]
-ByVariant: TypeAlias = dict[WorkloadKey, Answers | SourceError]
+Labelled: TypeAlias = dict[tuple[str, ...], float]
+ByLabels: TypeAlias = dict[WorkloadKey, Labelled | SourceError]
 
 
 def samples(answer: object, query: str) -> Samples | SourceError:
@@ -65,15 +65,15 @@ def histograms(answer: object, query: str) -> Histograms | SourceError:
     return {key: tuple(sorted(mine.items())) for key, mine in counts.items()} | broken
 
 
-def by_variant(answer: object, query: str) -> ByVariant | SourceError:
-    """Read one number per ModelDeployment, pool and variant."""
-    numbers: dict[WorkloadKey, Answers] = {}
-    broken: ByVariant = {}
+def by_labels(answer: object, query: str, *labels: str) -> ByLabels | SourceError:
+    """Read one number per ModelDeployment and values of these labels."""
+    numbers: dict[WorkloadKey, Labelled] = {}
+    broken: ByLabels = {}
     try:
         for key, row in rows(answer):
             try:
-                who = str(row["metric"].get(POOL_LABEL)), str(row["metric"].get(VARIANT_LABEL))
-                numbers.setdefault(key, {})[who] = _sample(row).number
+                values = tuple(str(row["metric"].get(label)) for label in labels)
+                numbers.setdefault(key, {})[values] = _sample(row).number
             except Unreadable as error:
                 broken[key] = SourceError(f"{query} of {key}: {error}")
     except Unreadable as error:

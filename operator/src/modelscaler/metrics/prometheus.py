@@ -19,7 +19,7 @@ from modelscaler.domain import SourceError, WorkloadKey
 from modelscaler.metrics import queries
 from modelscaler.metrics.bounded import BadAnswer, BoundedSession, Refusal
 from modelscaler.metrics.judge import Newest
-from modelscaler.metrics.parse import Samples, Unreadable, by_variant, histograms, samples, shown
+from modelscaler.metrics.parse import ByLabels, Samples, Unreadable, by_labels, histograms, samples, shown
 from modelscaler.metrics.past import Past
 from modelscaler.metrics.source import FleetMetrics, HistoryRead
 
@@ -103,7 +103,7 @@ class PrometheusSource:
             else:
                 answers[name] = unreachable
         newest = Newest(_numbers(answers, queries.FRESHNESS), now, self._settings.stale_after_seconds)
-        latency, served = answers[queries.LATENCY], answers[queries.SERVED]
+        latency = answers[queries.LATENCY]
         return FleetMetrics(
             offered_rps=newest.readings(_numbers(answers, queries.OFFERED)),
             queued_requests=newest.readings(_numbers(answers, queries.QUEUED)),
@@ -111,9 +111,8 @@ class PrometheusSource:
                 latency if isinstance(latency, SourceError) else histograms(latency, queries.LATENCY)
             ),
             reporting_replicas=newest.readings(_numbers(answers, queries.REPORTING)),
-            served_rows=newest.served(
-                served if isinstance(served, SourceError) else by_variant(served, queries.SERVED)
-            ),
+            served_rows=newest.labelled(_labelled(answers, queries.SERVED, queries.POOL_LABEL, queries.VARIANT_LABEL)),
+            budget_shares=newest.labelled(_labelled(answers, queries.BUDGETS, queries.POOL_LABEL)),
         )
 
     def history(
@@ -204,6 +203,11 @@ class PrometheusSource:
 def _numbers(answers: dict[str, object], name: str) -> Samples | SourceError:
     answer = answers[name]
     return answer if isinstance(answer, SourceError) else samples(answer, name)
+
+
+def _labelled(answers: dict[str, object], name: str, *labels: str) -> ByLabels | SourceError:
+    answer = answers[name]
+    return answer if isinstance(answer, SourceError) else by_labels(answer, name, *labels)
 
 
 def _client(settings: PrometheusSettings) -> Any:

@@ -29,6 +29,7 @@ LATENCY: Final = "request latency"
 FRESHNESS: Final = "newest samples"
 REPORTING: Final = "reporting replicas"
 SERVED: Final = "rows served"
+BUDGETS: Final = "budgets of accuracy"
 
 RETRIED_WITHIN_SECONDS: Final = 30.0
 """For so long after a refusal its retries are expected: clients rarely wait longer for an answer."""
@@ -66,6 +67,7 @@ def current(rate_window_seconds: float, stale_after_seconds: float) -> dict[str,
         ),
         REPORTING: f"count by ({_GROUP}) ({_COUNTER}{_OURS})",
         SERVED: f"sum by ({_GROUP}, {POOL_LABEL}, {VARIANT_LABEL}) (rate(modelserver_rows_total{_OURS}[{window}]))",
+        BUDGETS: f"sum by ({_GROUP}, {POOL_LABEL}) (modelserver_reflex_budget{_OURS})",
     }
 
 

@@ -34,7 +34,8 @@ class FleetMetrics:
     queued_requests: Mapping[WorkloadKey, Reading] | SourceError = field(default_factory=dict)
     latencies: Mapping[WorkloadKey, LatencyReading] | SourceError = field(default_factory=dict)
     reporting_replicas: Mapping[WorkloadKey, Reading] | SourceError = field(default_factory=dict)
-    served_rows: Mapping[WorkloadKey, Mapping[tuple[str, str], float]] = field(default_factory=dict)
+    served_rows: Mapping[WorkloadKey, Mapping[tuple[str, ...], float]] = field(default_factory=dict)
+    budget_shares: Mapping[WorkloadKey, Mapping[tuple[str, ...], float]] = field(default_factory=dict)
 
     def offered(self, key: WorkloadKey) -> Reading:
         """Return the offered load in requests per second."""
@@ -59,6 +60,10 @@ class FleetMetrics:
         """Return rows that a pool answers per second, by artefact of a variant; empty when that is not known."""
         rows = self.served_rows.get(key, {})
         return {artifact: rate for (of, artifact), rate in rows.items() if of == pool}
+
+    def budgets(self, key: WorkloadKey, pool: str) -> float | None:
+        """Return how full the budgets of accuracy of a pool's replicas are, added up; None when that is not known."""
+        return self.budget_shares.get(key, {}).get((pool,))
 
     def reporting(self, key: WorkloadKey) -> Reading:
         """Return how many replicas report; fewer than are ready means that some are not scraped."""

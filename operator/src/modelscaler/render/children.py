@@ -18,6 +18,7 @@ Manifest: TypeAlias = dict[str, Any]
 TEMPLATE_MANAGER = "modelscaler"
 TEMPLATE_DIGEST_ANNOTATION = f"{GROUP}/template-digest"
 LADDER_DIGEST_ANNOTATION = f"{GROUP}/ladder-digest"
+BUDGET_ANNOTATION = f"{GROUP}/budget-at-start"
 REVISIONS_KEPT = 2
 
 
@@ -74,7 +75,7 @@ def render(resource: ModelDeployment, workload: Workload, step: Step, defaults: 
     """
     kept = [target for target in step.pools if not target.delete]
     known = [target for target in kept if _in_spec(resource, target.pool)]
-    ladders = [_ladder(resource, workload, target.pool) for target in known]
+    ladders = [_ladder(resource, workload, target) for target in known]
     return Rendering(
         templates=tuple(_deployment(resource, t, defaults, m) for t, m in zip(known, ladders, strict=True)),
         ladders=tuple(ladders),
@@ -108,12 +109,12 @@ def _in_spec(resource: ModelDeployment, pool: PoolKey) -> bool:
     return any(p.name == pool.placement for p in spec.placements) and any(v.name == pool.variant for v in spec.variants)
 
 
-def _ladder(resource: ModelDeployment, workload: Workload, pool: PoolKey) -> Manifest:
+def _ladder(resource: ModelDeployment, workload: Workload, target: PoolTarget) -> Manifest:
     return {
         "apiVersion": "v1",
         "kind": "ConfigMap",
-        "metadata": _metadata(resource, f"{pool_name(resource, pool)}-ladder", _labels(resource, pool)),
-        "data": {LADDER_KEY: ladder_text(resource, workload, pool)},
+        "metadata": _metadata(resource, f"{pool_name(resource, target.pool)}-ladder", _labels(resource, target.pool)),
+        "data": {LADDER_KEY: ladder_text(resource, workload, target.pool, target.budget_at_start)},
     }
 
 
@@ -140,7 +141,8 @@ def _deployment(resource: ModelDeployment, target: PoolTarget, defaults: RenderD
         },
     }
     # Not in the pods' template, so that another ladder makes the operator write and the Deployment roll nothing.
-    return _digested(manifest, {LADDER_DIGEST_ANNOTATION: digest(ladder["data"])})
+    noted = {LADDER_DIGEST_ANNOTATION: digest(ladder["data"]), BUDGET_ANNOTATION: f"{target.budget_at_start:g}"}
+    return _digested(manifest, noted)
 
 
 def _service(resource: ModelDeployment, name: str, pool: PoolKey) -> Manifest:

@@ -13,11 +13,6 @@ from modelscaler.planner.ladder import ladder_of
 
 Fields: TypeAlias = dict[str, Any]
 
-BUDGET_AT_START: Final = "1"
-"""How full a new server's budget is. What a server has saved ends with it, and a new one is there because load rises: with an
-empty budget it could not help with the burst that it was started for. It is bounded: a minute of answers by the fastest rung.
-What a fleet loses otherwise: docs/designs/006-ladder-in-a-file.md."""
-
 LADDER_KEY: Final = "ladder.json"
 LADDER_DIRECTORY: Final = "/run/modelscaler"
 LADDER_VOLUME: Final = "ladder"
@@ -28,8 +23,10 @@ def artifact_of(variant: Variant) -> str:
     return variant.artifact or variant.name
 
 
-def ladder_text(resource: ModelDeployment, workload: Workload, pool: PoolKey) -> str:
+def ladder_text(resource: ModelDeployment, workload: Workload, pool: PoolKey, budget_at_start: float) -> str:
     """Return the ladder of a pool as its servers read it: variants, accuracies, floor and objective.
+
+    With a floor it says how full the budget of a new server is, 0 to 1 (planner/savings.py).
 
     The floor is left out where the spec asks for none: every rung reaches `minAccuracy` anyway. A planned variant below the
     floor could never keep it, so the floor is never above that variant's accuracy.
@@ -42,7 +39,7 @@ def ladder_text(resource: ModelDeployment, workload: Workload, pool: PoolKey) ->
         "latencyMilliseconds": resource.spec.slo.latency.target_milliseconds,
     }
     if floor is not None:
-        document |= {"minMeanAccuracy": min(floor, best, key=float), "budgetAtStart": BUDGET_AT_START}
+        document |= {"minMeanAccuracy": min(floor, best, key=float), "budgetAtStart": f"{budget_at_start:g}"}
     return json.dumps(document, sort_keys=True)
 
 

@@ -1,7 +1,6 @@
 """What is replayed: a workload, its load, and how the simulated cluster behaves. Pure."""
 
 from dataclasses import dataclass, field
-from typing import Final
 
 from modelscaler.capacity.latency import sustainable_rps
 from modelscaler.domain import PoolKey, ReplicaCapacity, Workload
@@ -10,9 +9,6 @@ from modelscaler.replay.batching import Speed
 from modelscaler.replay.incidents import StockOut
 from modelscaler.replay.load import Load
 from modelscaler.replay.pool import PoolSettings, Rung
-
-BUDGET_AT_START: Final = 1.0
-"""As the operator tells its servers (render/ladder.py)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +61,6 @@ class Case:
             queue_seconds=self.cluster.queue_seconds,
             replica_hourly_cost=placement.hourly_cost,
             start_seconds=placement.start_seconds,
-            budget_at_start=BUDGET_AT_START,
         )
 
 

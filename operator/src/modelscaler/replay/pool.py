@@ -15,10 +15,8 @@ import numpy as np
 
 from modelscaler.backtest.trace import Ints
 from modelscaler.domain import Floats, PoolKey
+from modelscaler.planner.savings import most_of
 from modelscaler.replay.batching import SELDOM, Speed, Stay, calm_rps
-
-BURST_SECONDS = 60.0
-"""The budget can pay for so long for answers by the fastest rung alone (`modelserver/engine/scheduler.py`)."""
 
 DWELL_SECONDS = 0.25
 """For so long the server stays with a cheaper variant once it has needed it (`modelserver/engine/reflex.py`)."""
@@ -62,7 +60,6 @@ class PoolSettings:
         queue_seconds: Longest queue, in seconds of work; what comes on top of it is refused.
         replica_hourly_cost: Price of a replica, from asked for to gone.
         start_seconds: From asked for to ready.
-        budget_at_start: How full the budget of a new replica is, 0 to 1: what those before it have saved.
         most_saved: What one replica can save at most.
     """
 
@@ -74,13 +71,12 @@ class PoolSettings:
     queue_seconds: float
     replica_hourly_cost: float
     start_seconds: float
-    budget_at_start: float = 0.0
     most_saved: float = field(init=False)
 
     def __post_init__(self) -> None:
         most = 0.0
         if self.fast is not None and self.floor is not None:
-            most = max(self.floor - self.fast.accuracy, 0.0) * self.fast.speed.largest_rps * BURST_SECONDS
+            most = most_of(self.floor, self.planned.accuracy, self.fast.accuracy, self.fast.speed.largest_rps)
         object.__setattr__(self, "most_saved", most)
 
 
@@ -126,6 +122,7 @@ class Pool:
         saved: What better answers than the floor have saved for worse ones, at all replicas together.
         serving: Replicas that served when it was last advanced: what those have saved that are gone is gone.
         unready_since: When it last had no replica that is yet to serve, and then got one.
+        budget_at_start: How full the budget of a replica that is ready from now on is, 0 to 1; None: nobody has said so.
     """
 
     settings: PoolSettings
@@ -134,6 +131,7 @@ class Pool:
     saved: float = 0.0
     serving: int = 0
     unready_since: float = 0.0
+    budget_at_start: float | None = None
 
     def ready(self, seconds: float) -> int:
         """Return how many replicas serve at a time."""
@@ -188,7 +186,7 @@ class Pool:
         """Take away what those have saved that are gone, and give those that are new what they begin with."""
         if ready < self.serving:
             self.saved *= ready / self.serving
-        self.saved += max(ready - self.serving, 0) * self.settings.budget_at_start * self.settings.most_saved
+        self.saved += max(ready - self.serving, 0) * (self.budget_at_start or 0.0) * self.settings.most_saved
         self.serving = ready
 
     def _calmly(self, arriving: Arriving, ready: int, slot_seconds: float) -> Tally:

@@ -7,6 +7,7 @@ import numpy as np
 
 from modelscaler.backtest.trace import Ints
 from modelscaler.domain import PoolKey, RouteTarget
+from modelscaler.planner.savings import carried_on, covered_share, settled
 from modelscaler.replay.case import Case
 from modelscaler.replay.metering import Metering
 from modelscaler.replay.pool import Arriving, Pool, Tally, refused
@@ -41,6 +42,7 @@ class _Run:
         self._steps = len(case.load.counts) // self._slots
         self._random = np.random.default_rng(case.seed)
         self._pools = {case.pool: Pool(case.settings(case.pool), [0.0] * first_replicas)}
+        self._saved = 0.0
         self._serving: PoolKey | None = case.pool
         self._route: RouteTarget | None = None
         self._metering = Metering(self._step_seconds, case.cluster.lag_seconds)
@@ -61,13 +63,22 @@ class _Run:
         return self._log.timeline(self._step_seconds)
 
     def _remember(self, replicas: int) -> None:
-        """Let the monitoring system have seen the load before, as it is at first: nobody begins blind."""
+        """Let the monitoring system have seen the load before, as it is at first: nobody begins blind, or broke."""
         arriving = np.full(self._slots, float(self._case.load.expected_rps[0]) * self._case.load.slot_seconds)
         calm = Pool(self._case.settings(self._case.pool)).advance(
             Arriving.of(arriving), replicas, self._case.load.slot_seconds
         )
         for _ in range(BEFORE_STEPS):
             self._metering.note(calm, replicas, 0.0)
+            self._save(calm)
+        first = self._pools[self._case.pool]
+        first.budget_at_start = covered_share(self._saved, replicas * first.settings.most_saved)
+
+    def _save(self, tally: Tally) -> None:
+        """Keep the account of all pools' answers, as the operator does."""
+        floor = self._case.workload.objective.min_mean_accuracy
+        if floor is not None:
+            self._saved = carried_on(self._saved, self._step_seconds, tally.accuracy - floor * tally.served)
 
     def _sight(self, seconds: float) -> Sight:
         pools = tuple(
@@ -84,14 +95,28 @@ class _Run:
         return Sight(seconds, pools, self._serving, self._metering, self._route)
 
     def _apply(self, targets: Targets, seconds: float) -> None:
+        grown: dict[PoolKey, bool] = {}
         for key, replicas in targets.replicas.items():
             pool = self._pools.get(key)
             if pool is None:
                 pool = self._pools[key] = Pool(self._case.settings(key))
+            grown[key] = replicas > len(pool.ready_at)
             if replicas != len(pool.ready_at):
                 pool.resize(replicas, seconds, self._startable(key, seconds), self._start_seconds(pool))
+        self._tell_budgets(grown, seconds)
         self._serving, self._route = targets.serving, targets.route
         self._remove([key for key in self._pools if key not in targets.replicas])
+
+    def _tell_budgets(self, grown: dict[PoolKey, bool], seconds: float) -> None:
+        """Say how full the budgets of new replicas are, as the operator does (planner/savings.py), whoever scales."""
+        held, wanted = 0.0, 0.0
+        for key, pool in self._pools.items():
+            held += pool.saved
+            if key in grown:
+                wanted += max(len(pool.ready_at) - pool.ready(seconds), 1) * pool.settings.most_saved
+        share = covered_share(self._saved - held, wanted)
+        for key, grows in grown.items():
+            self._pools[key].budget_at_start = settled(self._pools[key].budget_at_start, share, grows)
 
     def _remove(self, keys: Iterable[PoolKey]) -> None:
         """Take pools away; what still waits there is answered by whoever serves."""
@@ -129,6 +154,7 @@ class _Run:
             elif share:
                 total.add(refused(arriving.shared(share)))
             queued += pool.queued
+        self._save(total)
         self._metering.note(total, sum(ready.values()), queued)
         self._log.note(step, total, queued, self._pools, ready, self._serving)
 

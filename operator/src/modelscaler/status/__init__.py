@@ -3,7 +3,7 @@
 from modelscaler.status.capacity import measured_from
 from modelscaler.status.following import decides_anew, next_status
 from modelscaler.status.inputs import ForecastHealth, StatusInputs, slo_verdict
-from modelscaler.status.memory import policy_state
+from modelscaler.status.memory import policy_state, savings_from
 from modelscaler.status.settling import settle
 from modelscaler.status.wording import status_body
 
@@ -14,6 +14,7 @@ __all__ = [
     "measured_from",
     "next_status",
     "policy_state",
+    "savings_from",
     "settle",
     "slo_verdict",
     "status_body",

@@ -68,7 +68,7 @@ def _decided(inputs: StatusInputs, workload: Workload, plan: Plan, step: Step) -
         capacity=capacity_status(inputs.capacities),
         last_decision=_decision(inputs, plan),
         tuning=inputs.tuning,
-        policy=policy_status(state, workload.fallback.failure_threshold if workload.fallback else 1),
+        policy=policy_status(state, workload.fallback.failure_threshold if workload.fallback else 1, inputs.savings),
     )
 
 

@@ -11,6 +11,7 @@ from modelscaler.domain import (
     Observation,
     Plan,
     QuantileForecast,
+    Savings,
     SloVerdict,
     Step,
     Value,
@@ -37,6 +38,7 @@ class StatusInputs:
     reason and a sentence. `capacities` are what the plan counts on. `candidates` are what the plan weighed, the one it takes
     first; needed only where it makes a new decision (`decides_anew`). `observation` None: nothing could be observed, since the
     spec cannot be read. `routed`: a gateway is asked for; `unroutable` says why there can be no route, None when there can.
+    `savings` None: no mean accuracy is asked for.
     """
 
     generation: int
@@ -53,6 +55,7 @@ class StatusInputs:
     candidates: tuple[Weighed, ...] = ()
     rejected: tuple[ConditionReason, str] | None = None
     tuning: TuningStatus | None = None
+    savings: Savings | None = None
     routed: bool = False
     unroutable: tuple[ConditionReason, str] | None = None
 

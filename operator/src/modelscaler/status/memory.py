@@ -4,6 +4,7 @@ Recommendations are written as runs: (since when, replicas), each in force until
 no update while the recommendation stays the same, and reading it back at a later time says that it was in force until then.
 """
 
+import math
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Final, TypeAlias
@@ -12,12 +13,13 @@ from modelscaler.api.v1alpha1 import (
     ModelDeploymentStatus,
     PolicyStatus,
     Recommendation,
+    SavingsStatus,
     ScaleChange,
     SidePool,
     TransitionStatus,
     Unavailable,
 )
-from modelscaler.domain import Outage, PolicyState, PoolKey, Side, Switch
+from modelscaler.domain import Outage, PolicyState, PoolKey, Savings, Side, Switch
 from modelscaler.status.wording import LONGEST_WORD_CHARACTERS, clipped, exact, moment
 
 Dated: TypeAlias = tuple[tuple[datetime, int], ...]
@@ -49,12 +51,13 @@ def policy_state(status: ModelDeploymentStatus, now: datetime) -> PolicyState:
     )
 
 
-def policy_status(state: PolicyState, most_missing_ticks: int) -> PolicyStatus:
+def policy_status(state: PolicyState, most_missing_ticks: int, savings: Savings | None) -> PolicyStatus:
     """Write down the part of the policy's memory that is shown nowhere else.
 
     Args:
         state: The memory.
         most_missing_ticks: Counting stops here: a longer outage changes no decision, and must not write at every tick.
+        savings: What answers have saved for less accurate ones; None where no mean accuracy is asked for.
     """
     return PolicyStatus(
         recommendations=_recommendations(state.recommendations),
@@ -66,7 +69,21 @@ def policy_status(state: PolicyState, most_missing_ticks: int) -> PolicyStatus:
         planned_generation=state.planned_generation,
         accelerator_wanted_since=_optional_exact(state.accelerator_wanted_since),
         accelerator_held_since=_optional_exact(state.accelerator_held_since),
+        savings=SavingsStatus(answers=f"{savings.balance:.4g}", time=exact(savings.at)) if savings else None,
     )
+
+
+def savings_from(status: ModelDeploymentStatus) -> Savings | None:
+    """Read back what answers had saved; None when nothing is written, or it cannot be read (edited by hand)."""
+    written = status.policy.savings if status.policy else None
+    at = moment(written.time) if written else None
+    if written is None or at is None:
+        return None
+    try:
+        balance = float(written.answers)
+    except ValueError:
+        return None
+    return Savings(balance, at) if math.isfinite(balance) else None
 
 
 def transition_status(switch: Switch | None) -> TransitionStatus | None:

@@ -1,0 +1,139 @@
+"""What answers save for less accurate ones, and how much of it new replicas begin with."""
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from builders import CPU_FULL, CPU_INT8, GPU_FULL, NOW, capacity, objective, observation, placement, pool, workload
+from modelscaler.domain import PoolObservation, PoolTarget, Savings, Workload
+from modelscaler.planner.savings import (
+    FORGOTTEN_SECONDS,
+    LONGEST_READING_SECONDS,
+    carried_on,
+    covered_share,
+    funded,
+    most_saved,
+    saved,
+    settled,
+)
+
+FLOOR = 0.918
+"""Full is 0.92 accurate and int8 0.91: a fifth of the answers may be int8's."""
+
+MOST = (FLOOR - 0.91) * 100.0 * 60.0
+"""int8 takes 10 ms a request."""
+
+
+def laddered(**overrides: Any) -> Workload:
+    fields: dict[str, Any] = {
+        "placements": (placement("cpu"),),
+        "capacities": (
+            capacity(CPU_FULL, 20.0),
+            replace(capacity(CPU_INT8, 10.0, overhead_seconds=0.0), reflex_only=True),
+        ),
+        "objective": replace(objective(), min_mean_accuracy=FLOOR),
+        "reflex": True,
+    }
+    return workload(**(fields | overrides))
+
+
+def budgets(balance: float, *pools: PoolObservation, **wanted: int) -> dict[str, float]:
+    targets = [PoolTarget(p.pool, wanted.get(p.pool.variant, p.replicas)) for p in pools]
+    found = funded(laddered(), observation(10.0, *pools), Savings(balance, NOW), targets)
+    return {target.pool.variant: target.budget_at_start for target in found}
+
+
+def test_answers_save_what_is_above_the_floor_and_spend_what_is_below_it() -> None:
+    before, later = Savings(1.0, NOW), NOW + timedelta(seconds=15)
+    seen = observation(50.0, now=later, served=(("full", 40.0), ("int8", 5.0)), served_beside=(("full", 5.0),))
+    found = saved(laddered(), seen, before)
+    assert found is not None
+    assert found.at == later
+    assert found.balance == pytest.approx(1.0 + 15.0 * (45.0 * 0.002 - 5.0 * 0.008), abs=1e-3)
+
+
+def test_nothing_is_saved_while_nobody_says_who_answers() -> None:
+    found = saved(laddered(), observation(50.0, now=NOW + timedelta(seconds=15)), Savings(1.0, NOW))
+    assert found is not None
+    assert 0.999 < found.balance < 1.0, "and it is slowly forgotten"
+
+
+def test_a_long_silence_saves_no_more_than_a_reading_can_speak_for() -> None:
+    seen = observation(50.0, now=NOW + timedelta(hours=1), served=(("full", 50.0),))
+    found = saved(laddered(), seen, Savings(0.0, NOW))
+    assert found is not None
+    assert found.balance == pytest.approx(LONGEST_READING_SECONDS * 50.0 * 0.002)
+
+
+def test_a_clock_that_is_set_back_saves_nothing() -> None:
+    seen = observation(50.0, now=NOW - timedelta(hours=1), served=(("full", 50.0),))
+    assert saved(laddered(), seen, Savings(1.0, NOW)) == Savings(1.0, seen.now)
+
+
+def test_account_begins_empty_and_is_kept_only_where_a_mean_is_asked_for() -> None:
+    seen = observation(50.0, served=(("full", 50.0),))
+    assert saved(laddered(), seen, None) == Savings(0.0, NOW)
+    assert saved(laddered(objective=objective()), seen, None) is None
+    assert saved(laddered(reflex=False), seen, Savings(1.0, NOW)) is None
+
+
+def test_debts_are_forgotten_as_savings_are() -> None:
+    assert carried_on(-10.0, FORGOTTEN_SECONDS, 0.0) == pytest.approx(-3.68, abs=0.01)
+
+
+def test_new_replicas_share_what_no_running_one_holds() -> None:
+    assert most_saved(laddered(), CPU_FULL) == pytest.approx(MOST)
+    up = pool(CPU_FULL, 4, budgets=2.0, budget_at_start=0.0)
+    assert budgets(2.0 * MOST, up, full=8) == {"full": 0.0}, "those that run hold all of it"
+    assert budgets(4.0 * MOST, up, full=8) == {"full": 0.5}
+    assert budgets(9.0 * MOST, up, full=8) == {"full": 1.0}
+    assert budgets(-3.0 * MOST, up, full=8) == {"full": 0.0}
+
+
+def test_replicas_that_are_still_starting_count_as_new() -> None:
+    starting = pool(CPU_FULL, 6, ready=4, budgets=4.0, budget_at_start=0.0)
+    assert budgets(6.0 * MOST, starting, full=8) == {"full": 0.5}
+
+
+def test_budgets_count_as_full_when_nobody_says_how_full_they_are() -> None:
+    up = pool(CPU_FULL, 4, budget_at_start=0.0)
+    assert budgets(4.0 * MOST, up, full=5) == {"full": 0.0}
+    assert budgets(5.0 * MOST, up, full=5) == {"full": 1.0}
+
+
+def test_budget_rises_only_with_new_replicas_and_falls_at_once() -> None:
+    up = pool(CPU_FULL, 4, budgets=0.0, budget_at_start=0.3)
+    assert budgets(9.0 * MOST, up) == {"full": 0.3}
+    assert budgets(9.0 * MOST, up, full=5) == {"full": 1.0}
+    assert budgets(0.2 * MOST, up) == {"full": 0.2}
+    assert settled(None, 0.7, grows=False) == 0.7
+
+
+def test_pool_without_a_ladder_has_no_budget() -> None:
+    assert most_saved(laddered(), CPU_INT8) == 0.0
+    assert most_saved(laddered(objective=objective()), CPU_FULL) == 0.0
+    assert covered_share(5.0, 0.0) == 0.0
+
+
+def test_targets_stay_as_they_are_when_no_mean_is_asked_for() -> None:
+    targets = (PoolTarget(CPU_FULL, 2), PoolTarget(GPU_FULL, 0, delete=True))
+    assert funded(laddered(), observation(1.0), None, targets) == targets
+
+
+def test_pool_that_goes_away_takes_no_part() -> None:
+    pools = (pool(CPU_FULL, 1, budgets=0.0, budget_at_start=0.0), pool(GPU_FULL, 3, budgets=3.0))
+    targets = [PoolTarget(CPU_FULL, 2), PoolTarget(GPU_FULL, 0, delete=True)]
+    spec = laddered(placements=(placement("cpu"), placement("gpu")))
+    found = funded(spec, observation(1.0, *pools), Savings(0.5 * MOST, NOW), targets)
+    assert [target.budget_at_start for target in found] == [0.5, 0.0]
+
+
+@given(st.floats(-1e9, 1e9), st.floats(0.0, 1e9), st.floats(0.0, 1e9))
+def test_no_more_is_given_than_is_free(balance: float, held: float, wanted: float) -> None:
+    share = covered_share(balance - held, wanted)
+    assert 0.0 <= share <= 1.0
+    assert share * wanted <= max(balance - held, 0.0) + 1e-6 * wanted
