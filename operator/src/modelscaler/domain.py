@@ -339,7 +339,8 @@ class PoolObservation:
     `failure` is the reason of the first of either, None when there is none. `start_seconds` is the measured 90th
     percentile of pod created → ready, None before one was seen. `unready_seconds` is how long the oldest pod that is not
     ready has existed, 0 when all are ready. `budgets` is how full the budgets of accuracy of its replicas are, added up (2.5:
-    two full ones and a half), None when that is not known; `budget_at_start` how full that of a new one is, None before any.
+    two full ones and a half, overdrawn ones below 0), None when that is not known; `overdraft` by what share they may be
+    overdrawn, None before any says so.
     """
 
     pool: PoolKey
@@ -353,7 +354,7 @@ class PoolObservation:
     terminating: int = 0
     unready_seconds: float = 0.0
     budgets: float | None = None
-    budget_at_start: float | None = None
+    overdraft: float | None = None
 
     @property
     def alive(self) -> int:
@@ -559,13 +560,13 @@ class Plan:
 class PoolTarget:
     """How many replicas a pool shall have now; a pool that shall go away has `delete` set once it is drained.
 
-    `budget_at_start` is how full the budget of accuracy of a new replica is, 0 to 1.
+    `overdraft` is by what share its replicas may overdraw their budgets of accuracy, 0 to 1.
     """
 
     pool: PoolKey
     replicas: int
     delete: bool = False
-    budget_at_start: float = 0.0
+    overdraft: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -271,10 +271,10 @@ async def test_ladder_is_written_again_when_the_objective_changes() -> None:
         assert '"latencyMilliseconds": 300' in ladder
 
 
-async def test_new_replicas_begin_with_what_answers_have_saved_and_a_calm_pool_is_left_alone() -> None:
-    def budget(harness: Harness) -> str:
+async def test_servers_are_told_how_far_to_overdraw_as_answers_save_and_spend() -> None:
+    def overdraft(harness: Harness) -> str:
         ladder = harness.cluster.objects["ConfigMap", "ranker-cpu-full-ladder"]["data"]["ladder.json"]
-        return str(json.loads(ladder)["budgetAtStart"])
+        return str(json.loads(ladder)["overdraft"])
 
     both = [{"placement": "cpu", "variant": v, "perRequestMilliseconds": m} for v, m in (("full", "8"), ("int8", "4"))]
     async with running(Harness()) as harness:
@@ -286,24 +286,29 @@ async def test_new_replicas_begin_with_what_answers_have_saved_and_a_calm_pool_i
             }
         )
         await harness.tick()
-        assert budget(harness) == "0"
+        assert overdraft(harness) == "0"
         harness.source.offered = Value(60.0, START)
         harness.source.served = {("cpu-full", "full"): 60.0}
         harness.source.budgets = {("cpu-full",): 1.0}
         for _ in range(200):
             await harness.tick(seconds=60.0)
+        assert overdraft(harness) == "1"
         applied = [name for manager, name in harness.cluster.writes if manager == "modelscaler"]
-        assert applied.count("ranker-cpu-full-ladder") == 1, "and nothing was written for it"
+        assert applied.count("ranker-cpu-full-ladder") <= 6, "it rises by steps"
+        for _ in range(200):
+            await harness.tick(seconds=60.0)
+        later = [name for manager, name in harness.cluster.writes if manager == "modelscaler"]
+        assert later == applied, "a calm pool is left alone"
         harness.source.offered = Value(600.0, harness.now)
         await harness.tick()
         assert harness.cluster.objects["Deployment", "ranker-cpu-full"]["spec"]["replicas"] > 1
-        assert float(budget(harness)) > 0.0
+        assert float(overdraft(harness)) > 0.0
         restarted = harness.status["policy"]["savings"]
         assert float(restarted["answers"]) > 0.0
         harness.source.served = {("cpu-full", "int8"): 600.0}
         for _ in range(10):
             await harness.tick(seconds=60.0)
-        assert budget(harness) == "0", "what was spent is given to nobody"
+        assert overdraft(harness) == "0", "what was spent is lent to nobody"
 
 
 async def test_early_pass_asks_no_metrics_when_something_changes() -> None:

@@ -1,3 +1,4 @@
+import math
 from typing import Any
 
 import pytest
@@ -110,3 +111,14 @@ def test_who_answers_is_not_known_of_a_modeldeployment_when_one_of_its_rates_is_
     assert isinstance(found[RANKER], SourceError)
     assert found[WorkloadKey("shop", "other")] == {("p-v", "full"): 2.0}
     assert isinstance(by_labels("garbage", "rows served", "pool", "variant"), SourceError)
+
+
+def test_what_may_be_overdrawn_may_be_negative() -> None:
+    overdrawn = [series([1.0, "-2.5"], pool="cpu-full")]
+    assert by_labels(overdrawn, "budgets", "pool", least=-math.inf) == {RANKER: {("cpu-full",): -2.5}}
+    refused = by_labels(overdrawn, "budgets", "pool")
+    assert isinstance(refused, dict)
+    assert isinstance(refused[RANKER], SourceError)
+    infinite = by_labels([series([1.0, "-Inf"], pool="cpu-full")], "budgets", "pool", least=-math.inf)
+    assert isinstance(infinite, dict)
+    assert isinstance(infinite[RANKER], SourceError)

@@ -16,17 +16,12 @@ def test_settings_are_read_when_the_document_is_right() -> None:
     assert parse_ladder(DOCUMENT).latency_seconds == 0.3
 
 
-def test_budget_at_start_is_kept_when_it_is_stated() -> None:
-    ladder = parse_ladder({**DOCUMENT, "budgetAtStart": "0.50"})
+def test_overdraft_is_kept_when_it_is_stated_and_leaves_the_hash_alone() -> None:
+    ladder = parse_ladder({**DOCUMENT, "overdraft": "0.50"})
 
-    assert ladder.budget_at_start == Decimal("0.5")
-    assert ladder.document() == {**DOCUMENT, "budgetAtStart": "0.5"}
-
-
-def test_budget_at_start_is_no_other_ladder_for_a_server_that_runs() -> None:
-    ladder = parse_ladder({**DOCUMENT, "budgetAtStart": "0.5"})
-
-    assert ladder == parse_ladder(DOCUMENT)
+    assert ladder.overdraft == Decimal("0.5")
+    assert ladder.document() == {**DOCUMENT, "overdraft": "0.5"}
+    assert ladder != parse_ladder(DOCUMENT)
     assert ladder.hash == parse_ladder(DOCUMENT).hash
 
 
@@ -77,7 +72,7 @@ def test_the_hash_differs_when_a_setting_differs(change: dict[str, Any]) -> None
         ({**DOCUMENT, "accuracies": {"int8": "90"}}, "accuracies.int8"),
         ({**DOCUMENT, "accuracies": [1]}, "variant to accuracy"),
         ({**DOCUMENT, "minMeanAccuracy": "1e-900000"}, "'1e-900000', expected 0 or at least 1E-18"),
-        ({**DOCUMENT, "budgetAtStart": "2"}, "field 'budgetAtStart': '2', expected a decimal number from 0 to 1"),
+        ({**DOCUMENT, "overdraft": "2"}, "field 'overdraft': '2', expected a decimal number from 0 to 1"),
     ],
 )
 def test_settings_are_refused_when_a_field_is_wrong(document: object, message: str) -> None:

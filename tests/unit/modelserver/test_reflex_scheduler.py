@@ -6,6 +6,7 @@ import pytest
 from modelserver.compute.executor import LoadedVariant
 from modelserver.engine.ladder import Ladder
 from modelserver.engine.queue import Job
+from modelserver.engine.reflex import Footing
 from modelserver.engine.scheduler import Scheduler, SchedulerSettings, Taken
 from modelserver.errors import InvalidRequestError, LoadError, NotFoundError, QueueFullError
 from modelserver_fakes import loaded_variant, numbers_request
@@ -410,11 +411,20 @@ def test_floor_is_kept_when_it_is_the_accuracy_of_the_first_to_the_last_digit(ac
     assert one.ladder.min_mean_accuracy == Decimal(accuracy)
 
 
-def test_budget_begins_as_full_as_the_ladder_says_and_is_not_filled_again_when_the_ladder_changes() -> None:
-    half = Ladder(("full", "int8"), Decimal("0.98"), budget_at_start=Decimal("0.5"))
-    one = scheduler(half)
+def test_budget_may_be_overdrawn_as_far_as_the_ladder_says_and_begins_empty() -> None:
+    one = scheduler(Ladder(("full", "int8"), Decimal("0.98"), overdraft=Decimal("0.5")))
 
-    assert one.budget.share == pytest.approx(0.5)
-    one.use(Ladder(("full", "int8"), Decimal("0.98"), budget_at_start=Decimal(1)), NOW)
-    assert one.budget.share == pytest.approx(0.5)
-    assert scheduler(Ladder(("full", "int8"), Decimal("0.98"))).budget.held == 0.0
+    assert one.budget.held == 0.0
+    assert one.budget.overdraft == pytest.approx(0.5 * one.budget.most)
+    one.use(Ladder(("full", "int8"), Decimal("0.98")), NOW)
+    assert one.budget.overdraft == 0.0
+
+
+def test_reflex_stands_where_it_stood_when_only_the_overdraft_changes() -> None:
+    one = scheduler(Ladder(("full", "int8"), Decimal("0.98")))
+    one.footing = stood = Footing(1)
+
+    one.use(Ladder(("full", "int8"), Decimal("0.98"), overdraft=Decimal(1)), NOW)
+    assert one.footing is stood
+    one.use(Ladder(("full", "int8"), Decimal("0.97"), overdraft=Decimal(1)), NOW)
+    assert one.footing == Footing()

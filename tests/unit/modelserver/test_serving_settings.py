@@ -54,7 +54,7 @@ def test_ladder_file_wins_over_flags_when_it_is_there(tmp_path: Path) -> None:
         "minMeanAccuracy": "0.945",
         "latencyMilliseconds": 350,
         "accuracies": {"full": "0.95", "int8": "0.94"},
-        "budgetAtStart": "1",
+        "overdraft": "1",
     }
     path.write_text(json.dumps(document))
     flags = ("--variant", "bf16", "--ladder", "pruned", "--min-mean-accuracy", "0.5")

@@ -1,4 +1,4 @@
-"""What answers save for less accurate ones, and how much of it new replicas begin with."""
+"""What answers save for less accurate ones, and how far servers may overdraw their budgets for it."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -15,10 +15,10 @@ from modelscaler.planner.savings import (
     LONGEST_READING_SECONDS,
     carried_on,
     covered_share,
-    funded,
     most_saved,
     saved,
     settled,
+    with_overdrafts,
 )
 
 FLOOR = 0.918
@@ -41,10 +41,10 @@ def laddered(**overrides: Any) -> Workload:
     return workload(**(fields | overrides))
 
 
-def budgets(balance: float, *pools: PoolObservation, **wanted: int) -> dict[str, float]:
+def overdrafts(balance: float, *pools: PoolObservation, **wanted: int) -> dict[str, float]:
     targets = [PoolTarget(p.pool, wanted.get(p.pool.variant, p.replicas)) for p in pools]
-    found = funded(laddered(), observation(10.0, *pools), Savings(balance, NOW), targets)
-    return {target.pool.variant: target.budget_at_start for target in found}
+    found = with_overdrafts(laddered(), observation(10.0, *pools), Savings(balance, NOW), targets)
+    return {target.pool.variant: target.overdraft for target in found}
 
 
 def test_answers_save_what_is_above_the_floor_and_spend_what_is_below_it() -> None:
@@ -85,32 +85,42 @@ def test_debts_are_forgotten_as_savings_are() -> None:
     assert carried_on(-10.0, FORGOTTEN_SECONDS, 0.0) == pytest.approx(-3.68, abs=0.01)
 
 
-def test_new_replicas_share_what_no_running_one_holds() -> None:
+def test_replicas_share_what_none_of_them_holds() -> None:
     assert most_saved(laddered(), CPU_FULL) == pytest.approx(MOST)
-    up = pool(CPU_FULL, 4, budgets=2.0, budget_at_start=0.0)
-    assert budgets(2.0 * MOST, up, full=8) == {"full": 0.0}, "those that run hold all of it"
-    assert budgets(4.0 * MOST, up, full=8) == {"full": 0.5}
-    assert budgets(9.0 * MOST, up, full=8) == {"full": 1.0}
-    assert budgets(-3.0 * MOST, up, full=8) == {"full": 0.0}
+    up = pool(CPU_FULL, 4, budgets=2.0, overdraft=0.0)
+    assert overdrafts(2.0 * MOST, up) == {"full": 0.0}, "those that run hold all of it"
+    assert overdrafts(4.0 * MOST, up) == {"full": 0.5}
+    assert overdrafts(4.0 * MOST, up, full=10) == {"full": 0.2}, "those that are asked for have a share in it"
+    assert overdrafts(9.0 * MOST, up) == {"full": 1.0}
+    assert overdrafts(-3.0 * MOST, up) == {"full": 0.0}
 
 
-def test_replicas_that_are_still_starting_count_as_new() -> None:
-    starting = pool(CPU_FULL, 6, ready=4, budgets=4.0, budget_at_start=0.0)
-    assert budgets(6.0 * MOST, starting, full=8) == {"full": 0.5}
+def test_replicas_that_are_to_go_have_their_share_until_they_are_gone() -> None:
+    assert overdrafts(6.0 * MOST, pool(CPU_FULL, 4, budgets=4.0, overdraft=0.0), full=2) == {"full": 0.5}
+
+
+def test_what_is_overdrawn_leaves_the_overdraft_as_it_is() -> None:
+    before, after = pool(CPU_FULL, 4, budgets=4.0, overdraft=0.5), pool(CPU_FULL, 4, budgets=-1.0, overdraft=0.5)
+    assert overdrafts(6.0 * MOST, before) == overdrafts(1.0 * MOST, after) == {"full": 0.5}
+
+
+def test_debts_of_a_replica_that_is_gone_are_those_of_all() -> None:
+    assert overdrafts(1.0 * MOST, pool(CPU_FULL, 4, budgets=0.0, overdraft=0.5)) == {"full": 0.2}
 
 
 def test_budgets_count_as_full_when_nobody_says_how_full_they_are() -> None:
-    up = pool(CPU_FULL, 4, budget_at_start=0.0)
-    assert budgets(4.0 * MOST, up, full=5) == {"full": 0.0}
-    assert budgets(5.0 * MOST, up, full=5) == {"full": 1.0}
+    up = pool(CPU_FULL, 4, overdraft=0.0)
+    assert overdrafts(4.0 * MOST, up) == {"full": 0.0}
+    assert overdrafts(8.0 * MOST, up) == {"full": 1.0}
 
 
-def test_budget_rises_only_with_new_replicas_and_falls_at_once() -> None:
-    up = pool(CPU_FULL, 4, budgets=0.0, budget_at_start=0.3)
-    assert budgets(9.0 * MOST, up) == {"full": 0.3}
-    assert budgets(9.0 * MOST, up, full=5) == {"full": 1.0}
-    assert budgets(0.2 * MOST, up) == {"full": 0.2}
-    assert settled(None, 0.7, grows=False) == 0.7
+def test_overdraft_is_lowered_at_once_and_raised_seldom() -> None:
+    assert settled(None, 0.1) == 0.1
+    assert settled(0.5, 0.4) == 0.4
+    assert settled(0.5, 0.6) == 0.5
+    assert settled(0.5, 0.7) == 0.7
+    assert settled(0.9, 1.0) == 1.0
+    assert settled(1.0, 1.0) == 1.0
 
 
 def test_pool_without_a_ladder_has_no_budget() -> None:
@@ -121,19 +131,19 @@ def test_pool_without_a_ladder_has_no_budget() -> None:
 
 def test_targets_stay_as_they_are_when_no_mean_is_asked_for() -> None:
     targets = (PoolTarget(CPU_FULL, 2), PoolTarget(GPU_FULL, 0, delete=True))
-    assert funded(laddered(), observation(1.0), None, targets) == targets
+    assert with_overdrafts(laddered(), observation(1.0), None, targets) == targets
 
 
 def test_pool_that_goes_away_takes_no_part() -> None:
-    pools = (pool(CPU_FULL, 1, budgets=0.0, budget_at_start=0.0), pool(GPU_FULL, 3, budgets=3.0))
+    pools = (pool(CPU_FULL, 1, budgets=0.0, overdraft=0.0), pool(GPU_FULL, 3, budgets=3.0))
     targets = [PoolTarget(CPU_FULL, 2), PoolTarget(GPU_FULL, 0, delete=True)]
     spec = laddered(placements=(placement("cpu"), placement("gpu")))
-    found = funded(spec, observation(1.0, *pools), Savings(0.5 * MOST, NOW), targets)
-    assert [target.budget_at_start for target in found] == [0.5, 0.0]
+    found = with_overdrafts(spec, observation(1.0, *pools), Savings(1.0 * MOST, NOW), targets)
+    assert [target.overdraft for target in found] == [0.5, 0.0]
 
 
 @given(st.floats(-1e9, 1e9), st.floats(0.0, 1e9), st.floats(0.0, 1e9))
-def test_no_more_is_given_than_is_free(balance: float, held: float, wanted: float) -> None:
-    share = covered_share(balance - held, wanted)
+def test_no_more_is_allowed_than_is_free(balance: float, held: float, size: float) -> None:
+    share = covered_share(balance - held, size)
     assert 0.0 <= share <= 1.0
-    assert share * wanted <= max(balance - held, 0.0) + 1e-6 * wanted
+    assert share * size <= max(balance - held, 0.0) + 1e-6 * size

@@ -196,7 +196,7 @@ BOTH = [
 
 
 def ladder(changes: dict[str, Any] | None = None, pool: PoolKey = CPU) -> Any:
-    target = PoolTarget(pool, 1, budget_at_start=0.4)
+    target = PoolTarget(pool, 1, overdraft=0.4)
     (manifest,) = rendering(model_deployment({"spec.capacity": BOTH} | (changes or {})), target).ladders
     return json.loads(manifest["data"]["ladder.json"])
 
@@ -207,7 +207,7 @@ def test_ladder_names_artefacts_accuracies_floor_and_objective_when_the_reflex_i
         "accuracies": {"full": "0.91", "ranker-int8": "0.9"},
         "latencyMilliseconds": 200,
         "minMeanAccuracy": "0.905",
-        "budgetAtStart": "0.4",
+        "overdraft": "0.4",
     }
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from modelserver.errors import InvalidRequestError
 
-_FIELDS = ("variants", "minMeanAccuracy", "latencyMilliseconds", "accuracies", "budgetAtStart")
+_FIELDS = ("variants", "minMeanAccuracy", "latencyMilliseconds", "accuracies", "overdraft")
 _LEAST = Decimal("1e-18")
 """A number with a million zeros is short in scientific notation; written out, as it is reported, it is not."""
 
@@ -24,16 +24,15 @@ class Ladder:
         latency_milliseconds: Objective for requests that state no timeout: within it the reflex tries to answer them, they
             do not expire. None for none: they get the first variant.
         accuracies: Variant -> accuracy, 0 to 1, where the model's own figure is to be overruled or is missing.
-        budget_at_start: How full the budget of a server is that begins with this ladder, 0 to 1: what others have saved before
-            it. None: empty, so that its own answers alone keep the floor from the first one on. It is nothing to a server that
-            runs: ladders that differ in it alone are equal, and have one hash.
+        overdraft: By what share of its size the budget of accuracy may be overdrawn, 0 to 1: what others have saved. None: not
+            at all, so that the server's own answers alone keep the floor. Ladders that differ in it alone have one hash.
     """
 
     variants: tuple[str, ...]
     min_mean_accuracy: Decimal | None = None
     latency_milliseconds: int | None = None
     accuracies: Mapping[str, Decimal] = field(default_factory=dict)
-    budget_at_start: Decimal | None = field(default=None, compare=False)
+    overdraft: Decimal | None = None
 
     @property
     def latency_seconds(self) -> float | None:
@@ -49,14 +48,17 @@ class Ladder:
             document["latencyMilliseconds"] = self.latency_milliseconds
         if self.accuracies:
             document["accuracies"] = {variant: _plain(value) for variant, value in self.accuracies.items()}
-        if self.budget_at_start is not None:
-            document["budgetAtStart"] = _plain(self.budget_at_start)
+        if self.overdraft is not None:
+            document["overdraft"] = _plain(self.overdraft)
         return document
 
     @property
     def hash(self) -> str:
-        """Return the SHA-256 of the settings as JSON without spaces, keys sorted, decimals without trailing zeros."""
-        compared = {name: value for name, value in self.document().items() if name != "budgetAtStart"}
+        """Return the SHA-256 of the settings as JSON without spaces, keys sorted, decimals without trailing zeros.
+
+        The overdraft, which goes up and down with what others save, is left out.
+        """
+        compared = {name: value for name, value in self.document().items() if name != "overdraft"}
         canonical = json.dumps(compared, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
         return hashlib.sha256(canonical.encode()).hexdigest()
 
@@ -81,7 +83,7 @@ def parse_ladder(document: object) -> Ladder:
         _share("minMeanAccuracy", document.get("minMeanAccuracy")),
         _parse_latency(document.get("latencyMilliseconds")),
         _parse_accuracies(document.get("accuracies"), variants),
-        _share("budgetAtStart", document.get("budgetAtStart")),
+        _share("overdraft", document.get("overdraft")),
     )
 
 

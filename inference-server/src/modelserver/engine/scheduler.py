@@ -108,7 +108,6 @@ class Scheduler:
         self._allowance_seconds = math.inf
         self._variant_taken: str | None = None
         self._purged_at = -math.inf
-        self._has_begun = False
 
     def learn(self, loaded: Sequence[LoadedVariant]) -> None:
         """Learn of variants that a worker has loaded; the first worker's figures count."""
@@ -121,7 +120,7 @@ class Scheduler:
         self._known.pop(variant, None)
 
     def use(self, ladder: Ladder, now: float) -> None:
-        """Change the ladder; what the budget holds stays.
+        """Change the ladder; what the budget holds stays, and where the reflex stands when nothing but the overdraft changes.
 
         Args:
             ladder: Its variants that no worker has are passed over, but not all can be.
@@ -132,8 +131,9 @@ class Scheduler:
             InvalidRequestError: When the floor cannot be kept, or an accuracy that it needs is not known.
         """
         self._check(ladder)
+        if ladder.hash != self.ladder.hash:
+            self.footing = Footing()
         self.ladder = ladder
-        self.footing = Footing()
         rungs = self.rungs(now)
         floor = None if ladder.min_mean_accuracy is None else float(ladder.min_mean_accuracy)
         self.budget = self._budget(floor, self._budget_size(rungs, floor))
@@ -368,11 +368,8 @@ class Scheduler:
             )
 
     def _budget(self, floor: float | None, most: float) -> Budget:
-        """Return the budget under a floor: the first one begins as full as the ladder says."""
-        if self._has_begun or most <= 0.0:
-            return self.budget.resized(floor, most)
-        self._has_begun = True
-        return Budget(floor, most, most * float(self.ladder.budget_at_start or 0))
+        """Return the budget under a floor, which may be overdrawn as far as the ladder says."""
+        return self.budget.resized(floor, most, most * float(self.ladder.overdraft or 0))
 
     def _budget_size(self, rungs: Sequence[Rung], floor: float | None) -> float:
         quick = rungs[fastest(rungs)]

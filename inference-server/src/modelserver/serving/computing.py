@@ -74,7 +74,7 @@ def first_ladder(settings: ServeSettings) -> Ladder:
         None if floor is None else Decimal(str(floor)),
         settings.latency_objective_milliseconds,
         settings.accuracies,
-        settings.budget_at_start,
+        settings.overdraft,
     )
 
 

@@ -83,5 +83,5 @@ def told_by_file(settings: ServeSettings) -> ServeSettings:
         min_mean_accuracy=None if floor is None else float(floor),
         latency_objective_milliseconds=told.latency_milliseconds,
         accuracies=told.accuracies,
-        budget_at_start=told.budget_at_start,
+        overdraft=told.overdraft,
     )

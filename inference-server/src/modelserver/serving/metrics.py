@@ -73,7 +73,7 @@ class State:
         inflight: Requests arrived and not yet answered.
         workers_ready: Loaded, warm and alive.
         cache_bytes: Memory of the result cache.
-        budget: How full the accuracy budget is, 0 to 1.
+        budget: How full the accuracy budget is, at most 1.
         pressure: Of the reflex: how much of what is offered the ladder's first cannot carry.
         mean_accuracy: Of recent answers; None when not known.
         ladder_hash: Of the ladder's settings.
@@ -225,7 +225,9 @@ class ServerMetrics:
 
     def _make_ladder_metrics(self, family: _Family) -> None:
         self._budget = family.gauge(
-            "modelserver_reflex_budget", "How full the accuracy budget is.", over_fronts="livemin"
+            "modelserver_reflex_budget",
+            "How full the accuracy budget is; below 0 when it is overdrawn.",
+            over_fronts="livemin",
         )[()]
         self._pressure = family.gauge(
             "modelserver_reflex_pressure", "Share of demand beyond the first variant.", over_fronts="livemax"

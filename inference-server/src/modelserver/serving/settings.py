@@ -19,7 +19,7 @@ class ServeSettings:
         min_mean_accuracy: What answers keep on average, 0 to 1; None for whatever the ladder gives.
         latency_objective_milliseconds: What the reflex keeps; None for no objective.
         accuracies: Variant -> accuracy, 0 to 1, where the model's own figure is to be overruled.
-        budget_at_start: How full the budget of accuracy begins, 0 to 1; None for empty.
+        overdraft: By what share of its size the budget of accuracy may be overdrawn, 0 to 1; None for not at all.
         ladder_file: That states ladder, floor and objective, and is followed while the server runs; None for none.
         max_delay_seconds: Longest wait for a batch to fill; 0 for none.
         max_queue_seconds: What waits may take to compute, as predicted; a request beyond that is answered 429.
@@ -55,7 +55,7 @@ class ServeSettings:
     min_mean_accuracy: float | None = None
     latency_objective_milliseconds: int | None = None
     accuracies: Mapping[str, Decimal] = field(default_factory=dict)
-    budget_at_start: Decimal | None = None
+    overdraft: Decimal | None = None
     ladder_file: Path | None = None
     max_delay_seconds: float = 0.0
     max_queue_seconds: float = 5.0

@@ -13,7 +13,7 @@ from modelscaler.planner.candidates import NoCandidateError
 from modelscaler.planner.claims import Bidder
 from modelscaler.planner.memory import recalled
 from modelscaler.planner.plan import plan, sized_options
-from modelscaler.planner.savings import funded, saved
+from modelscaler.planner.savings import saved, with_overdrafts
 from modelscaler.planner.transition import next_step
 from modelscaler.planner.weighing import Weighed, weigh
 from modelscaler.render import RenderDefaults, Rendering, render
@@ -119,7 +119,7 @@ def _planned(inputs: Inputs, settings: Settings, resource: ModelDeployment, work
         step, rendering = _hands_off(seen, before, state), None
     else:
         step = next_step(workload, seen, wanted, state)
-        step = replace(step, pools=funded(workload, seen, savings, step.pools))
+        step = replace(step, pools=with_overdrafts(workload, seen, savings, step.pools))
         rendering = render(resource, workload, step, settings.defaults)
     if workload.paused:
         message = f"paused; would have: {wanted.message}"

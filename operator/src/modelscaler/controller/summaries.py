@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 from modelscaler.api import DEPLOYMENT_LABEL, POOL_LABEL
 from modelscaler.api.v1alpha1 import ModelDeployment, ModelDeploymentStatus
 from modelscaler.domain import PoolKey, PoolObservation, RouteObservation, WorkloadKey
-from modelscaler.render import BUDGET_ANNOTATION, TEMPLATE_DIGEST_ANNOTATION
+from modelscaler.render import OVERDRAFT_ANNOTATION, TEMPLATE_DIGEST_ANNOTATION
 from modelscaler.workload import InvalidSpec, parse_resource, parse_status
 
 Body: TypeAlias = Mapping[str, Any]
@@ -51,7 +51,7 @@ class Entry:
 class DeploymentSummary:
     """A child Deployment. `replicas` is what is asked for, `present` the pods that exist.
 
-    `budget_at_start` is how full the budget of accuracy of a new pod is, 0 to 1, as its ladder says; None when it does not.
+    `overdraft` is how full the budget of accuracy of a new pod is, 0 to 1, as its ladder says; None when it does not.
     """
 
     namespace: str
@@ -63,7 +63,7 @@ class DeploymentSummary:
     replicas: int
     present: int
     template_digest: str
-    budget_at_start: float | None = None
+    overdraft: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +166,7 @@ def deployment_from(body: Body) -> DeploymentSummary | None:
         replicas=int(body.get("spec", {}).get("replicas", 0)),
         present=int(body.get("status", {}).get("replicas", 0)),
         template_digest=(meta.get("annotations") or {}).get(TEMPLATE_DIGEST_ANNOTATION, ""),
-        budget_at_start=_share((meta.get("annotations") or {}).get(BUDGET_ANNOTATION)),
+        overdraft=_share((meta.get("annotations") or {}).get(OVERDRAFT_ANNOTATION)),
     )
 
 
@@ -299,7 +299,7 @@ def observe_pool(
         terminating=len(mine) - len(alive),
         unready_seconds=max(((now - pod.unready_since).total_seconds() for pod in unready), default=0.0),
         budgets=budgets,
-        budget_at_start=deployment.budget_at_start,
+        overdraft=deployment.overdraft,
     )
 
 

@@ -21,7 +21,7 @@ class Unreadable(ValueError):  # noqa: N818 - never leaves metrics/: it becomes 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """A finite number, not below zero, and when Prometheus evaluated it, in its own epoch seconds."""
+    """A finite number, as a rule not below zero, and when Prometheus evaluated it, in its own epoch seconds."""
 
     number: float
     evaluated_at: float
@@ -65,15 +65,15 @@ def histograms(answer: object, query: str) -> Histograms | SourceError:
     return {key: tuple(sorted(mine.items())) for key, mine in counts.items()} | broken
 
 
-def by_labels(answer: object, query: str, *labels: str) -> ByLabels | SourceError:
-    """Read one number per ModelDeployment and values of these labels."""
+def by_labels(answer: object, query: str, *labels: str, least: float = 0.0) -> ByLabels | SourceError:
+    """Read one number, not below `least`, per ModelDeployment and values of these labels."""
     numbers: dict[WorkloadKey, Labelled] = {}
     broken: ByLabels = {}
     try:
         for key, row in rows(answer):
             try:
                 values = tuple(str(row["metric"].get(label)) for label in labels)
-                numbers.setdefault(key, {})[values] = _sample(row).number
+                numbers.setdefault(key, {})[values] = _sample(row, least).number
             except Unreadable as error:
                 broken[key] = SourceError(f"{query} of {key}: {error}")
     except Unreadable as error:
@@ -125,15 +125,15 @@ def _of(key: WorkloadKey, row: Mapping[str, Any], query: str) -> Sample | Source
         return SourceError(f"{query} of {key}: {error}")
 
 
-def _sample(row: Mapping[str, Any]) -> Sample:
+def _sample(row: Mapping[str, Any], least: float = 0.0) -> Sample:
     pair = row.get("value")
     if not isinstance(pair, list) or len(pair) != 2:
         raise Unreadable(f"got {shown(pair)}, expected a time and a number")
     evaluated_at, value = number(pair[0]), number(pair[1])
     if not math.isfinite(evaluated_at):
         raise Unreadable(f"got the time {evaluated_at:g}, expected a finite one")
-    if not math.isfinite(value) or value < 0.0:
-        raise Unreadable(f"got {value:g}, expected a finite number that is not negative")
+    if not math.isfinite(value) or value < least:
+        raise Unreadable(f"got {value:g}, expected a finite number{' that is not negative' * (least == 0.0)}")
     return Sample(value, evaluated_at)
 
 

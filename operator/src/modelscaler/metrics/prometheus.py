@@ -1,6 +1,7 @@
 """The fleet's metrics from a Prometheus, or anything that speaks its query API. Blocking: run it in a thread."""
 
 import logging
+import math
 import socket
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
@@ -112,7 +113,7 @@ class PrometheusSource:
             ),
             reporting_replicas=newest.readings(_numbers(answers, queries.REPORTING)),
             served_rows=newest.labelled(_labelled(answers, queries.SERVED, queries.POOL_LABEL, queries.VARIANT_LABEL)),
-            budget_shares=newest.labelled(_labelled(answers, queries.BUDGETS, queries.POOL_LABEL)),
+            budget_shares=newest.labelled(_labelled(answers, queries.BUDGETS, queries.POOL_LABEL, least=-math.inf)),
         )
 
     def history(
@@ -205,9 +206,9 @@ def _numbers(answers: dict[str, object], name: str) -> Samples | SourceError:
     return answer if isinstance(answer, SourceError) else samples(answer, name)
 
 
-def _labelled(answers: dict[str, object], name: str, *labels: str) -> ByLabels | SourceError:
+def _labelled(answers: dict[str, object], name: str, *labels: str, least: float = 0.0) -> ByLabels | SourceError:
     answer = answers[name]
-    return answer if isinstance(answer, SourceError) else by_labels(answer, name, *labels)
+    return answer if isinstance(answer, SourceError) else by_labels(answer, name, *labels, least=least)
 
 
 def _client(settings: PrometheusSettings) -> Any:

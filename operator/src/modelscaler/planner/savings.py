@@ -1,9 +1,10 @@
-"""What answers have saved of accuracy above the floor, and with how much of it new replicas may begin. Pure.
+"""What answers have saved of accuracy above the floor, and how far servers may overdraw their own budgets for it. Pure.
 
-A server gives cheaper answers only as far as its own better ones have saved for them (`modelserver/engine/budget.py`), and what
-it has saved ends with it. New replicas are there because load rises, and need some at once; were they simply given it, a load
-that starts many of them would take the mean below its floor. So the account of all replicas together is kept here: what was
-saved lately, and is in no running replica's budget, is what new ones may begin with.
+A server gives cheaper answers only as far as its own better ones have saved for them (`modelserver/engine/budget.py`). What it
+saves beyond a minute of nothing but cheaper answers is lost to it, as is all of it when it ends, and new replicas, which are
+there because load rises, have saved nothing. So the account of all replicas together is kept here: what was saved lately and is
+in no server's budget is shared by all as an overdraft. It is a level, not a gift: whoever hears of it late, or twice, spends
+no more for it, and what a server has overdrawn it saves up again first.
 """
 
 import math
@@ -23,7 +24,10 @@ LONGEST_READING_SECONDS: Final = 60.0
 """What was answered between readings that are farther apart is not known, and saves nothing."""
 
 STEPS: Final = 10
-"""A budget at start is so many tenths, so that what is written for the servers seldom changes."""
+"""An overdraft is so many tenths of a budget, so that what is written for the servers seldom changes."""
+
+RAISED_BY: Final = 0.2
+"""An overdraft is raised by so much at least, for the same reason."""
 
 
 def saved(workload: Workload, seen: Observation, before: Savings | None) -> Savings | None:
@@ -51,13 +55,10 @@ def carried_on(balance: float, seconds: float, change: float) -> float:
     return balance * math.exp(-seconds / FORGOTTEN_SECONDS) + change
 
 
-def funded(
+def with_overdrafts(
     workload: Workload, seen: Observation, savings: Savings | None, targets: Sequence[PoolTarget]
 ) -> tuple[PoolTarget, ...]:
-    """Return the targets with how full the budget of a new replica shall be in each pool.
-
-    It rises only where replicas are added, so that a calm pool's ladder is not written again and again, and falls as soon as
-    what is saved no longer covers it: a replica that is lost is replaced by one that begins with it, too.
+    """Return the targets with how far their replicas may overdraw their budgets.
 
     Args:
         workload: Whose.
@@ -69,20 +70,27 @@ def funded(
         return tuple(targets)
     held = sum(_budgets(pool) * most_saved(workload, pool.pool) for pool in seen.pools)
     kept = [(target, seen.pool(target.pool)) for target in targets if not target.delete]
-    wanted = sum(max(t.replicas - pool.ready, 1) * most_saved(workload, t.pool) for t, pool in kept)
-    covered = covered_share(savings.balance - held, wanted)
-    budgets = {t.pool: settled(pool.budget_at_start, covered, t.replicas > pool.replicas) for t, pool in kept}
-    return tuple(replace(target, budget_at_start=budgets.get(target.pool, 0.0)) for target in targets)
+    size = sum(max(target.replicas, pool.ready) * most_saved(workload, target.pool) for target, pool in kept)
+    covered = covered_share(savings.balance - held, size)
+    overdrafts = {target.pool: settled(pool.overdraft, covered) for target, pool in kept}
+    return tuple(replace(target, overdraft=overdrafts.get(target.pool, 0.0)) for target in targets)
 
 
-def covered_share(free: float, wanted: float) -> float:
-    """Return the share of the budgets that new replicas could use which is covered by savings, in tenths, rounded down."""
-    return 0.0 if wanted <= 0.0 else math.floor(min(max(free / wanted, 0.0), 1.0) * STEPS + 1e-9) / STEPS
+def covered_share(free: float, size: float) -> float:
+    """Return the share, in tenths, of all budgets together that is covered by what is saved and in none of them.
+
+    Args:
+        free: What is saved, less what budgets hold.
+        size: Of all budgets.
+    """
+    return 0.0 if size <= 0.0 else math.floor(min(max(free / size, 0.0), 1.0) * STEPS + 1e-9) / STEPS
 
 
-def settled(before: float | None, covered: float, grows: bool) -> float:
-    """Return what new replicas begin with from now on: what is covered, but no more than before unless replicas are added."""
-    return covered if before is None or grows else min(before, covered)
+def settled(before: float | None, covered: float) -> float:
+    """Return the overdraft from now on: lowered at once, raised by RAISED_BY at least, or to all there is to allow."""
+    if before is None or covered < before or covered >= min(before + RAISED_BY - 1e-9, 1.0):
+        return covered
+    return before
 
 
 def most_saved(workload: Workload, pool: PoolKey) -> float:

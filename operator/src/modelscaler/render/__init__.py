@@ -5,7 +5,7 @@ a digest of itself, so that after a restart the operator sees that it need not a
 """
 
 from modelscaler.render.children import (
-    BUDGET_ANNOTATION,
+    OVERDRAFT_ANNOTATION,
     TEMPLATE_DIGEST_ANNOTATION,
     TEMPLATE_MANAGER,
     RenderDefaults,
@@ -19,9 +19,9 @@ from modelscaler.render.children import (
 from modelscaler.render.routing import GATEWAY_GROUP, GATEWAY_VERSION, ROUTE_KIND, beside_name
 
 __all__ = [
-    "BUDGET_ANNOTATION",
     "GATEWAY_GROUP",
     "GATEWAY_VERSION",
+    "OVERDRAFT_ANNOTATION",
     "ROUTE_KIND",
     "TEMPLATE_DIGEST_ANNOTATION",
     "TEMPLATE_MANAGER",

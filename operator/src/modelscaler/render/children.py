@@ -18,7 +18,7 @@ Manifest: TypeAlias = dict[str, Any]
 TEMPLATE_MANAGER = "modelscaler"
 TEMPLATE_DIGEST_ANNOTATION = f"{GROUP}/template-digest"
 LADDER_DIGEST_ANNOTATION = f"{GROUP}/ladder-digest"
-BUDGET_ANNOTATION = f"{GROUP}/budget-at-start"
+OVERDRAFT_ANNOTATION = f"{GROUP}/overdraft"
 REVISIONS_KEPT = 2
 
 
@@ -114,7 +114,7 @@ def _ladder(resource: ModelDeployment, workload: Workload, target: PoolTarget) -
         "apiVersion": "v1",
         "kind": "ConfigMap",
         "metadata": _metadata(resource, f"{pool_name(resource, target.pool)}-ladder", _labels(resource, target.pool)),
-        "data": {LADDER_KEY: ladder_text(resource, workload, target.pool, target.budget_at_start)},
+        "data": {LADDER_KEY: ladder_text(resource, workload, target.pool, target.overdraft)},
     }
 
 
@@ -141,7 +141,7 @@ def _deployment(resource: ModelDeployment, target: PoolTarget, defaults: RenderD
         },
     }
     # Not in the pods' template, so that another ladder makes the operator write and the Deployment roll nothing.
-    noted = {LADDER_DIGEST_ANNOTATION: digest(ladder["data"]), BUDGET_ANNOTATION: f"{target.budget_at_start:g}"}
+    noted = {LADDER_DIGEST_ANNOTATION: digest(ladder["data"]), OVERDRAFT_ANNOTATION: f"{target.overdraft:g}"}
     return _digested(manifest, noted)
 
 

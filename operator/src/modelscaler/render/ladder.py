@@ -23,10 +23,10 @@ def artifact_of(variant: Variant) -> str:
     return variant.artifact or variant.name
 
 
-def ladder_text(resource: ModelDeployment, workload: Workload, pool: PoolKey, budget_at_start: float) -> str:
+def ladder_text(resource: ModelDeployment, workload: Workload, pool: PoolKey, overdraft: float) -> str:
     """Return the ladder of a pool as its servers read it: variants, accuracies, floor and objective.
 
-    With a floor it says how full the budget of a new server is, 0 to 1 (planner/savings.py).
+    With a floor it says how far a server may overdraw its budget, 0 to 1 (planner/savings.py).
 
     The floor is left out where the spec asks for none: every rung reaches `minAccuracy` anyway. A planned variant below the
     floor could never keep it, so the floor is never above that variant's accuracy.
@@ -39,7 +39,7 @@ def ladder_text(resource: ModelDeployment, workload: Workload, pool: PoolKey, bu
         "latencyMilliseconds": resource.spec.slo.latency.target_milliseconds,
     }
     if floor is not None:
-        document |= {"minMeanAccuracy": min(floor, best, key=float), "budgetAtStart": f"{budget_at_start:g}"}
+        document |= {"minMeanAccuracy": min(floor, best, key=float), "overdraft": f"{overdraft:g}"}
     return json.dumps(document, sort_keys=True)
 
 

@@ -7,6 +7,7 @@ of fast answers within a quarter or two points in 66; the server turns to the fa
 """
 
 from bisect import bisect_left, bisect_right
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, Self
@@ -17,6 +18,9 @@ from modelscaler.backtest.trace import Ints
 from modelscaler.domain import Floats, PoolKey
 from modelscaler.planner.savings import most_of
 from modelscaler.replay.batching import SELDOM, Speed, Stay, calm_rps
+
+LADDER_SECONDS = 60.0
+"""So long it takes until servers that run read a changed ladder: kubelet looks about once a minute."""
 
 DWELL_SECONDS = 0.25
 """For so long the server stays with a cheaper variant once it has needed it (`modelserver/engine/reflex.py`)."""
@@ -119,10 +123,11 @@ class Pool:
         settings: What does not change.
         ready_at: When each replica is ready, inf for one that cannot start, ascending.
         queued: Requests that wait, at all replicas together, at the moments when batches start.
-        saved: What better answers than the floor have saved for worse ones, at all replicas together.
+        saved: What better answers than the floor have saved for worse ones, at all replicas together; below 0: overdrawn.
         serving: Replicas that served when it was last advanced: what those have saved that are gone is gone.
         unready_since: When it last had no replica that is yet to serve, and then got one.
-        budget_at_start: How full the budget of a replica that is ready from now on is, 0 to 1; None: nobody has said so.
+        overdraft: By what share a replica that is ready from now on may overdraw its budget; None: nobody has said so.
+        overdrawable: How far all of them together may, as far as they have heard of it.
     """
 
     settings: PoolSettings
@@ -131,7 +136,9 @@ class Pool:
     saved: float = 0.0
     serving: int = 0
     unready_since: float = 0.0
-    budget_at_start: float | None = None
+    overdraft: float | None = None
+    overdrawable: float = 0.0
+    _told: deque[tuple[float, float]] = field(default_factory=deque)
 
     def ready(self, seconds: float) -> int:
         """Return how many replicas serve at a time."""
@@ -144,6 +151,14 @@ class Pool:
     def unready_seconds(self, seconds: float) -> float:
         """Return for how long some replica or other has not been ready at a time; 0 when all are."""
         return 0.0 if self.ready(seconds) == len(self.ready_at) else seconds - self.unready_since
+
+    def tell(self, overdraft: float, seconds: float) -> None:
+        """Say how far replicas may overdraw their budgets: those that run hear of it LADDER_SECONDS later."""
+        if overdraft != self.overdraft:
+            self.overdraft = overdraft
+            self._told.append((seconds + LADDER_SECONDS, overdraft))
+        while self._told and self._told[0][0] <= seconds:
+            self.overdrawable = self._told.popleft()[1] * self.serving * self.settings.most_saved
 
     def resize(self, replicas: int, seconds: float, startable: bool, start_seconds: float) -> None:
         """Ask for so many replicas. Those that are not ready yet go first, as a ReplicaSet has it.
@@ -183,10 +198,11 @@ class Pool:
         return tally
 
     def _handed_over(self, ready: int) -> None:
-        """Take away what those have saved that are gone, and give those that are new what they begin with."""
+        """Take away what those have saved that are gone; those that are new begin with nothing, and what they may overdraw."""
         if ready < self.serving:
             self.saved *= ready / self.serving
-        self.saved += max(ready - self.serving, 0) * (self.budget_at_start or 0.0) * self.settings.most_saved
+            self.overdrawable *= ready / self.serving
+        self.overdrawable += max(ready - self.serving, 0) * (self.overdraft or 0.0) * self.settings.most_saved
         self.serving = ready
 
     def _calmly(self, arriving: Arriving, ready: int, slot_seconds: float) -> Tally:
@@ -252,7 +268,7 @@ class Pool:
         if floor is None or fast.accuracy >= floor or rough <= 0.0:
             return 1.0
         gain, loss = exact * max(self.settings.planned.accuracy - floor, 0.0), rough * (floor - fast.accuracy)
-        return min(max((self.saved + gain) / (gain + loss), 0.0), 1.0)
+        return min(max((self.saved + self.overdrawable + gain) / (gain + loss), 0.0), 1.0)
 
     def _save(self, requests: float, accuracy: float) -> None:
         """Put what is above the floor into the budget, or take out what is below it."""

@@ -72,7 +72,7 @@ class _Run:
             self._metering.note(calm, replicas, 0.0)
             self._save(calm)
         first = self._pools[self._case.pool]
-        first.budget_at_start = covered_share(self._saved, replicas * first.settings.most_saved)
+        first.serving, first.saved = replicas, min(self._saved, replicas * first.settings.most_saved)
 
     def _save(self, tally: Tally) -> None:
         """Keep the account of all pools' answers, as the operator does."""
@@ -95,28 +95,23 @@ class _Run:
         return Sight(seconds, pools, self._serving, self._metering, self._route)
 
     def _apply(self, targets: Targets, seconds: float) -> None:
-        grown: dict[PoolKey, bool] = {}
         for key, replicas in targets.replicas.items():
             pool = self._pools.get(key)
             if pool is None:
                 pool = self._pools[key] = Pool(self._case.settings(key))
-            grown[key] = replicas > len(pool.ready_at)
             if replicas != len(pool.ready_at):
                 pool.resize(replicas, seconds, self._startable(key, seconds), self._start_seconds(pool))
-        self._tell_budgets(grown, seconds)
         self._serving, self._route = targets.serving, targets.route
         self._remove([key for key in self._pools if key not in targets.replicas])
+        self._tell_overdrafts(seconds)
 
-    def _tell_budgets(self, grown: dict[PoolKey, bool], seconds: float) -> None:
-        """Say how full the budgets of new replicas are, as the operator does (planner/savings.py), whoever scales."""
-        held, wanted = 0.0, 0.0
-        for key, pool in self._pools.items():
-            held += pool.saved
-            if key in grown:
-                wanted += max(len(pool.ready_at) - pool.ready(seconds), 1) * pool.settings.most_saved
-        share = covered_share(self._saved - held, wanted)
-        for key, grows in grown.items():
-            self._pools[key].budget_at_start = settled(self._pools[key].budget_at_start, share, grows)
+    def _tell_overdrafts(self, seconds: float) -> None:
+        """Say how far replicas may overdraw their budgets, as the operator does, whoever scales."""
+        held = sum(pool.saved for pool in self._pools.values())
+        size = sum(len(pool.ready_at) * pool.settings.most_saved for pool in self._pools.values())
+        covered = covered_share(self._saved - held, size)
+        for pool in self._pools.values():
+            pool.tell(settled(pool.overdraft, covered), seconds)
 
     def _remove(self, keys: Iterable[PoolKey]) -> None:
         """Take pools away; what still waits there is answered by whoever serves."""
