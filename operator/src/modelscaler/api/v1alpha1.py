@@ -772,7 +772,8 @@ class PolicyStatus(ApiModel):
         default=None, description="Since when another division between two pools has been cheaper, RFC 3339."
     )
     savings: SavingsStatus | None = Field(
-        default=None, description="What new replicas may begin with of it; absent where no mean accuracy is asked for."
+        default=None,
+        description="What servers may overdraw is taken from it; absent where no mean accuracy is asked for.",
     )
 
 

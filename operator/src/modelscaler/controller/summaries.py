@@ -51,7 +51,7 @@ class Entry:
 class DeploymentSummary:
     """A child Deployment. `replicas` is what is asked for, `present` the pods that exist.
 
-    `overdraft` is how full the budget of accuracy of a new pod is, 0 to 1, as its ladder says; None when it does not.
+    `overdraft` is by what share its pods may overdraw their budgets of accuracy, as their ladder says; None when it does not.
     """
 
     namespace: str
