@@ -23,7 +23,8 @@ def bursty(**slo: str) -> dict[str, Any]:
         variants=[{"name": "full", "accuracy": "0.95"}, {"name": "int8", "accuracy": "0.9"}],
         capacity=[capacity("cpu", "full"), capacity("cpu", "int8", "14") | {"reflexOnly": True}],
         placements=[cpu(startSeconds=10)],
-        slo={"latency": {"percentile": 95, "targetMilliseconds": 500}, "minAccuracy": "0.5"} | slo,
+        slo={"latency": {"percentile": 95, "targetMilliseconds": 500}, "minAccuracy": "0.5", "minMeanAccuracy": "0.92"}
+        | slo,
         scaling=scaling(maxReplicas=1),
     )
 
@@ -41,6 +42,9 @@ def test_burst_is_answered_by_the_cheaper_variant_and_status_says_so(stage: Stag
     summary = burst_that_degrades(stage, name)
     assert summary["lost"] == 0, summary
     assert summary["versions"]["int8"] > 0, "the burst was answered by the rung"
+    assert float(stage.status(name)["policy"]["savings"]["answers"]) != 0.0, "what answers saved and spent is counted"
+    ladder = stage.get("cm", f"{name}-cpu-full-ladder")["data"]["ladder.json"]
+    assert 0.0 <= float(json.loads(ladder)["overdraft"]) <= 1.0
     stage.apply(bursty(minAccuracy="0.92"))
     stage.until(lambda: held(stage, pod) == "full", "the rung below the new floor goes, at run time", 60)
     assert only_pod(stage) == pod, "no pod is restarted for another ladder"
