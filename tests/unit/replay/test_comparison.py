@@ -15,7 +15,7 @@ from modelscaler.replay.load import Arrivals, Part
 from modelscaler.replay.outcome import Outcome
 from modelscaler.replay.policies.static import Static
 from modelscaler.replay.standard import POOL, standard_workload
-from modelscaler.replay.tuning import GRID, Trial, Tried, best_of, is_worth_adopting, used_share
+from modelscaler.replay.tuning import ALL_ROOM, GRID, Trial, Tried, best_of, is_worth_adopting, used_share
 
 DAY = Trace("shop", 3600.0, datetime(2026, 3, 2, tzinfo=UTC), np.full(96, 10.0))
 STATIC = {"a": (Static(1, "a"), Static(2, "a"))}
@@ -76,18 +76,18 @@ def test_least_violating_is_chosen_when_none_keeps_the_objective() -> None:
     assert best_of(tried, None).settings == "less"
 
 
-def test_cheaper_answers_leave_half_of_what_is_allowed_when_settings_are_chosen_for_days_to_come() -> None:
+def test_cheaper_answers_leave_a_quarter_of_what_is_allowed_when_settings_are_chosen_for_days_to_come() -> None:
     tried = [
-        Tried("cheap", outcome(1.0, 0.0, accuracy=0.9494, lost_accuracy=0.0006)),
-        Tried("spare", outcome(2.0, 0.0, accuracy=0.9496, lost_accuracy=0.0004)),
+        Tried("cheap", outcome(1.0, 0.0, accuracy=0.9492, lost_accuracy=0.0008)),
+        Tried("spare", outcome(2.0, 0.0, accuracy=0.9493, lost_accuracy=0.0007)),
     ]
 
     assert best_of(tried, 0.949).settings == "spare"
-    assert best_of(tried, 0.949, share=1.0).settings == "cheap"
+    assert best_of(tried, 0.949, ALL_ROOM).settings == "cheap"
     assert best_of(tried, None).settings == "cheap"
 
 
-def test_closest_is_chosen_when_none_leaves_half_of_what_is_allowed() -> None:
+def test_closest_is_chosen_when_none_leaves_enough_of_what_is_allowed() -> None:
     tried = [
         Tried("inaccurate", outcome(1.0, 0.0, accuracy=0.948, lost_accuracy=0.002)),
         Tried("cheap", outcome(2.0, 0.0, accuracy=0.9491, lost_accuracy=0.0009)),

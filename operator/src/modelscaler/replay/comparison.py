@@ -18,7 +18,7 @@ from modelscaler.replay.load import Arrivals, Part, load_of
 from modelscaler.replay.outcome import Outcome
 from modelscaler.replay.policies.oracle import clairvoyant_hourly_cost, fewest_replicas
 from modelscaler.replay.sight import PolicyKind
-from modelscaler.replay.tuning import Tried, best_of, keeps
+from modelscaler.replay.tuning import ALL_ROOM, Tried, best_of, keeps
 
 WARM_UP_SECONDS: Final = 1800.0
 """At the beginning of a replay nothing counts: the first replicas are nobody's choice."""
@@ -227,7 +227,7 @@ def choices(tried: Sequence[Ran], floor: float | None) -> list[Choice]:
             part = "test" if hindsight else "tuning"
             mine = [ran for ran in tried if ran.job.policy == policy and ran.job.part == part]
             theirs = [Tried(ran.job.place, ran.outcome) for ran in mine]
-            best = best_of(theirs, floor, share=1.0, near_equal=0.0) if hindsight else best_of(theirs, floor)
+            best = best_of(theirs, floor, ALL_ROOM, near_equal=0.0) if hindsight else best_of(theirs, floor)
             found.append(Choice(policy, best.settings, hindsight))
     return found
 

@@ -20,8 +20,11 @@ VIOLATING_SHARE: Final = 0.001
 """Share of requests that may be late or refused."""
 
 CHOOSING_SHARE: Final = 0.5
-"""So much of what is allowed, of late answers as of lost accuracy, may be used up where settings are chosen for days to come:
-the other half is for what the older days did not show."""
+"""So much of what is allowed of late answers may be used up where settings are chosen for days to come: the other half is for
+what the older days did not show."""
+
+CHOOSING_ACCURACY_SHARE: Final = 0.75
+"""So much of the accuracy that may be lost: servers keep the floor of the mean themselves, and what does not fit in is late."""
 
 NEAR_EQUAL_COST: Final = 0.03
 """Of settings whose costs are this close the one with the fewest turns is taken: replicas that come and go are a burden too."""
@@ -44,10 +47,25 @@ class Tried(Generic[Settings]):
     outcome: Outcome
 
 
+@dataclass(frozen=True, slots=True)
+class Room:
+    """How much of what is allowed may be used up: of late answers, and of the accuracy that may be lost on average."""
+
+    late: float = CHOOSING_SHARE
+    accuracy: float = CHOOSING_ACCURACY_SHARE
+
+    def holds(self, outcome: Outcome, floor: float | None) -> bool:
+        """Tell whether no more was used up."""
+        return late_share(outcome) <= self.late and lost_share(outcome, floor) <= self.accuracy
+
+
+ALL_ROOM: Final = Room(1.0, 1.0)
+
+
 def best_of(
     tried: Sequence[Tried[Settings]],
     floor: float | None,
-    share: float = CHOOSING_SHARE,
+    room: Room | None = None,
     near_equal: float = NEAR_EQUAL_COST,
 ) -> Tried[Settings]:
     """Return the calmest of the cheapest that keep objective and mean accuracy; else the one that comes closest.
@@ -55,10 +73,11 @@ def best_of(
     Args:
         tried: One at least; of equals the first.
         floor: Mean accuracy to keep; None: none.
-        share: How much of what is allowed may be used up; 1: all.
+        room: How much of what is allowed may be used up. None: as where settings are chosen for days to come.
         near_equal: Of those that cost at most this share more than the cheapest the one with the fewest turns; 0: the cheapest.
     """
-    kept = [one for one in tried if used_share(one.outcome, floor) <= share]
+    room = room or Room()
+    kept = [one for one in tried if room.holds(one.outcome, floor)]
     if kept:
         enough = min(one.outcome.mean_hourly_cost for one in kept) * (1.0 + near_equal)
         cheap = [one for one in kept if one.outcome.mean_hourly_cost <= enough]
@@ -67,17 +86,23 @@ def best_of(
 
 
 def used_share(outcome: Outcome, floor: float | None) -> float:
-    """Return how much is used up of what is allowed: the larger of the shares of late answers and of lost accuracy.
+    """Return how much is used up of what is allowed; above 1 where the objective or the mean accuracy is missed."""
+    return max(late_share(outcome), lost_share(outcome, floor))
 
-    Above 1 where the objective or the mean accuracy is missed.
-    """
-    late = outcome.violating_share / VIOLATING_SHARE
+
+def late_share(outcome: Outcome) -> float:
+    """Return the share of late answers, in multiples of what is allowed."""
+    return outcome.violating_share / VIOLATING_SHARE
+
+
+def lost_share(outcome: Outcome, floor: float | None) -> float:
+    """Return the accuracy that was lost on average, as a share of what may be; inf where nothing may and some was."""
     if floor is None or np.isnan(outcome.mean_accuracy):
-        return late
+        return 0.0
     allowed = outcome.mean_accuracy + outcome.lost_accuracy - floor
     if allowed <= ROUNDING:
-        return late if keeps(outcome, floor) else np.inf
-    return max(late, outcome.lost_accuracy / allowed)
+        return 0.0 if keeps(outcome, floor) else np.inf
+    return outcome.lost_accuracy / allowed
 
 
 def keeps(outcome: Outcome, floor: float | None) -> bool:
@@ -120,7 +145,7 @@ def is_worth_adopting(new: Trial, current: Trial, most_violating: float = VIOLAT
 
 
 _ROWS: Final = (
-    ((0.9, 0.5, 0.0), (0.9, 0.5, 0.15), (0.9, 0.5, -0.1), (0.99, 0.9, 0.0)),
+    ((0.99, 0.9, 0.0), (0.9, 0.5, 0.0), (0.9, 0.5, 0.15), (0.9, 0.5, -0.1)),
     ((0.99, 0.5, 0.0), (0.99, 0.5, 0.15), (0.99, 0.5, -0.1), (0.99, 0.9, 0.2)),
     ((0.99, 0.99, 0.0), (0.99, 0.9, 0.5), (0.99, 0.9, 1.0), (0.5, 0.1, 0.0)),
 )
