@@ -6,7 +6,7 @@ from typing import Literal
 import numpy as np
 
 from modelscaler.domain import Floats, ForecastSettings, LoadWindow, WorkloadKey
-from modelscaler.forecast.jobs import Outcome, Trained, TrainingFailed, TrainingJob
+from modelscaler.forecast.jobs import GROWN, Outcome, Trained, TrainingFailed, TrainingJob, TrainingRefused
 from modelscaler.forecast.network import HEADS, MEDIAN, QUANTILE_COUNT, Network, shapes
 from modelscaler.forecast.networks import features
 
@@ -61,7 +61,10 @@ def network(off: float = 0.0, width: int = 8) -> Network:
 
 
 class InstantTrainer:
-    """Trains when asked and has the outcome at the next poll: a network that is `off`; `fails` makes it fail instead."""
+    """Trains when asked and has the outcome at the next poll: a network that is `off`; `fails` makes it fail instead.
+
+    Trees of single series it does not grow, nor are they among its `jobs`.
+    """
 
     def __init__(self, off: float = 0.0) -> None:
         self.off = off
@@ -75,6 +78,9 @@ class InstantTrainer:
         return self._outcome is not None
 
     def submit(self, job: TrainingJob) -> None:
+        if job.kind == GROWN:
+            self._outcome = TrainingRefused("grows no trees")
+            return
         self.jobs.append(job)
         self._outcome = TrainingFailed("killed") if self.fails else Trained(network(self.off), 1.0, 1000)
 

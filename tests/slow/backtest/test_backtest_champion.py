@@ -15,6 +15,7 @@ from modelscaler.backtest.trace import Trace
 from modelscaler.forecast.base import QUANTILES, pinball
 from modelscaler.forecast.network import Network
 from modelscaler.forecast.networks import Networks
+from modelscaler.forecast.own import Own
 from modelscaler.forecast.panel import Panel
 from modelscaler.forecast.pipeline import PRETRAINED
 
@@ -28,10 +29,15 @@ class Recording:
 
     def __init__(self) -> None:
         self.cutoffs: list[Sequence[int]] = []
+        self.grown_until: set[int] = set()
 
     def tuned(self, panels: Sequence[Panel], cutoffs: Sequence[int], aheads: Sequence[Sequence[int]]) -> Network | None:
         self.cutoffs.append(cutoffs)
         return None
+
+    def grown(self, panel: Panel, cutoff: int, ahead: int) -> Own:
+        self.grown_until.add(cutoff)
+        return ()
 
 
 def shipped() -> Network:
@@ -68,6 +74,7 @@ def test_tuner_sees_each_trace_only_up_to_its_own_split() -> None:
     Champion("ours", shipped(), tuner).forecast([case(walk(8)), case(walk(6))], silent)
     assert tuner.cutoffs[0] == [int(0.6 * 8 * DAY) - 1, int(0.6 * 6 * DAY) - 1]
     assert len(tuner.cutoffs) == 4
+    assert tuner.grown_until <= {int(share * days * DAY) - 1 for share in (0.6, 0.7, 0.8, 0.9) for days in (8, 6)}
 
 
 def test_random_walk_is_forecast_like_its_last_value() -> None:

@@ -9,7 +9,7 @@ from modelscaler.forecast.batch import FAILING_LOSS, FAILING_RATIO, failing
 from modelscaler.forecast.cohort import Cohort
 from modelscaler.forecast.health import Learning, Standing, judged, note_standing, standings
 from modelscaler.forecast.online import Online
-from modelscaler.forecast.pipeline import NETWORKS, RUNGS
+from modelscaler.forecast.pipeline import LEARNED, RUNGS
 
 WELL = Standing(served=True, wanted=True, able=True, learned=True, failing=False, uncovered=False)
 READY = Learning(has_network=True, trouble=None, failure=None)
@@ -75,6 +75,6 @@ def test_a_network_has_failed_until_it_is_clearly_better(times: float, before: b
     online = Online.of(1, 1, 100)
     online.mixture.counts += 100.0
     online.mixture.fast[:] = FAILING_LOSS
-    online.mixture.fast[:, :, : len(NETWORKS)] = times * FAILING_RATIO * FAILING_LOSS
+    online.mixture.fast[:, :, : len(LEARNED)] = times * FAILING_RATIO * FAILING_LOSS
 
     assert failing(online, 1, np.array([True]), np.array([before])).tolist() == [expected]

@@ -15,6 +15,7 @@ from modelscaler.forecast.anchor import judge_stride, judged
 from modelscaler.forecast.base import QUANTILES
 from modelscaler.forecast.calendar import Calendar
 from modelscaler.forecast.frames import frame
+from modelscaler.forecast.own import own_features
 from modelscaler.forecast.panel import Ints, Panel
 from modelscaler.forecast.pipeline import PRETRAINED, said
 from modelscaler.forecast.service import Forecasting, ForecastingSettings
@@ -36,14 +37,17 @@ def panel(after: float) -> Panel:
 @pytest.mark.parametrize("origins", [np.array([CUTOFF]), np.array([1_000, CUTOFF - 7, CUTOFF])], ids=["one", "many"])
 @pytest.mark.parametrize("after", [3.0, np.nan])
 def test_nothing_at_or_after_the_cutoff_is_seen_when_the_future_shifts(ahead: int, origins: Ints, after: float) -> None:
-    seen, told = [], []
+    seen, told, own = [], [], []
     for shown in (panel(1.0), panel(after)):
         columns = np.arange(0, CUTOFF + 1, judge_stride(60.0))
         record, calendar = judged(shown, ahead, columns, None), Calendar.utc(2)
-        seen.append(frame(shown, origins, ahead, record, calendar).features)
+        described = frame(shown, origins, ahead, record, calendar)
+        seen.append(described.features)
+        own.append(own_features(shown, origins, ahead, described, calendar))
         told.append(said(shown, origins, ahead, record, calendar, {PRETRAINED: network()}))
 
     np.testing.assert_array_equal(seen[0], seen[1])
+    np.testing.assert_array_equal(own[0], own[1])
     np.testing.assert_array_equal(told[0].quantiles, told[1].quantiles)
     np.testing.assert_array_equal(told[0].scale, told[1].scale)
 

@@ -11,6 +11,7 @@ from modelscaler.forecast.assembling import Asked, forecasts
 from modelscaler.forecast.batch import answer
 from modelscaler.forecast.cohort import Cohort
 from modelscaler.forecast.fleet import Fleet, chunks
+from modelscaler.forecast.grove import Grove
 from modelscaler.forecast.network import Network
 from modelscaler.forecast.serving import chunk_rows
 from modelscaler_benchmarks.forecast_cost.fleet import START, STEP_SECONDS, Measured
@@ -37,7 +38,7 @@ def _chunk(fleet: Fleet, cohort: Cohort, rows: slice, networks: Mapping[str, Net
 
     def told(known: Mapping[str, Network]) -> Callable[[], Any]:
         panel = cohort.with_bursts(cohort.panel(fleet.store, rows), rows)
-        return lambda: answer(cohort, panel, rows, fleet.store.last, nobody, len(cohort.rungs), known)
+        return lambda: answer(cohort, panel, rows, fleet.store.last, nobody, len(cohort.rungs), known, Grove())
 
     ruled, _ = _timed(told({}))
     both, found = _timed(told(networks))

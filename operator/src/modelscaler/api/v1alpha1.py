@@ -305,7 +305,10 @@ class Forecast(ApiModel):
     )
     model: Literal["Auto", "Baselines", "Boosted"] = Field(
         default="Auto",
-        description="Auto lets a network serve as far as it beats the baselines, Boosted lets boosted trees do so.",
+        description=(
+            "Auto lets networks, and in small fleets trees of each series, serve as far as they beat the baselines; "
+            "Boosted lets boosted trees that all series share do so instead."
+        ),
     )
     time_zone: TimeZone = Field(
         default="UTC", description="Time zone that the load follows, an IANA name such as Europe/Berlin."

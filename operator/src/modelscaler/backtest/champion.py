@@ -13,11 +13,15 @@ from modelscaler.forecast.calendar import Calendar
 from modelscaler.forecast.network import Network
 from modelscaler.forecast.networks import shipped_network
 from modelscaler.forecast.online import Online, memory_of
+from modelscaler.forecast.own import NONE, Own
 from modelscaler.forecast.panel import Floats32, Ints, Panel
 from modelscaler.forecast.pipeline import PRETRAINED, TUNED, Said, said
 
 Networked: TypeAlias = Sequence[tuple[float, Mapping[str, Network]]]
 """Networks by name, and the share of a trace from which on there are those."""
+
+Grown: TypeAlias = Sequence[Own]
+"""For each of `Networked` the trees that a panel's series have of their own at a horizon."""
 
 ZERO_SHOT: Final = f"{CHAMPION} zero-shot"
 WARM_UP_SECONDS: Final = 2 * 86_400.0
@@ -29,6 +33,10 @@ class Tuner(Protocol):
 
     def tuned(self, panels: Sequence[Panel], cutoffs: Sequence[int], aheads: Sequence[Sequence[int]]) -> Network | None:
         """Learn from all panels, of each only up to its cutoff; None where there is too little."""
+        ...
+
+    def grown(self, panel: Panel, cutoff: int, ahead: int) -> Own:
+        """Fit trees to each series of a panel for itself, only up to a cutoff."""
         ...
 
 
@@ -50,8 +58,16 @@ class Champion:
         answers = []
         for done, (case, panel) in enumerate(zip(cases, panels, strict=True)):
             progress(f"{self.name} {case.trace.name}", done, len(cases))
-            answers.append(np.stack([_one(case, panel, ahead, networks) for ahead in case.horizons]))
+            answers.append(np.stack([self._one(case, panel, ahead, networks) for ahead in case.horizons]))
         return answers
+
+    def _one(self, case: Case, panel: Panel, ahead: int, networks: Networked) -> Floats32:
+        """Return quantiles for one horizon, (2, origins, quantiles)."""
+        warm_up = min(panel.steps(WARM_UP_SECONDS), case.split // 2)
+        first = case.split - warm_up
+        cutoffs = [int(share * panel.columns) - 1 for share, _ in networks]
+        grown = [self.tuner.grown(panel, cutoff, ahead) if self.tuner and cutoff > 0 else NONE for cutoff in cutoffs]
+        return served_from(panel, first, ahead, networks, grown)[:, case.origins - first]
 
     def _networks(
         self, cases: Sequence[Case], panels: Sequence[Panel], progress: Progress
@@ -76,14 +92,7 @@ def panel_of(case: Case) -> Panel:
     return Panel.of(trace.rps[None], trace.step_seconds, round(trace.start.timestamp() / trace.step_seconds))
 
 
-def _one(case: Case, panel: Panel, ahead: int, networks: Networked) -> Floats32:
-    """Return quantiles for one horizon, (2, origins, quantiles)."""
-    warm_up = min(panel.steps(WARM_UP_SECONDS), case.split // 2)
-    first = case.split - warm_up
-    return served_from(panel, first, ahead, networks)[:, case.origins - first]
-
-
-def served_from(panel: Panel, first: int, ahead: int, networks: Networked) -> Floats32:
+def served_from(panel: Panel, first: int, ahead: int, networks: Networked, grown: Grown | None = None) -> Floats32:
     """Forecast from every column on, as the operator would: members are mixed and corrected by what has come of them so far.
 
     Args:
@@ -91,24 +100,25 @@ def served_from(panel: Panel, first: int, ahead: int, networks: Networked) -> Fl
         first: The first column to forecast from; the mix begins there, so the first days of forecasts are a warm-up.
         ahead: The horizon in steps.
         networks: Which there are, from which share of the panel on.
+        grown: For each of those, the series' own trees. None: they have none.
 
     Returns:
         Quantiles of the value and of the peak, shape (2, columns - first, quantiles).
     """
     dense = np.arange(first, panel.columns)
     record = judged(panel, ahead, np.arange(0, panel.columns, judge_stride(panel.step_seconds)), None)
-    heard = _heard(panel, dense, ahead, record, networks)
+    heard = _heard(panel, dense, ahead, record, networks, grown or [NONE] * len(networks))
     return _served(panel, dense, ahead, heard)
 
 
-def _heard(panel: Panel, origins: Ints, ahead: int, record: Judgements, networks: Networked) -> Said:
-    """Ask every member at each origin, with the networks that there were then."""
+def _heard(panel: Panel, origins: Ints, ahead: int, record: Judgements, networks: Networked, grown: Grown) -> Said:
+    """Ask every member at each origin, with the networks and trees that there were then."""
     calendar, parts = Calendar.utc(panel.series), []
     ends = [share * panel.columns for share, _ in networks[1:]] + [float(panel.columns)]
-    for (share, known), end in zip(networks, ends, strict=True):
+    for (share, known), own, end in zip(networks, grown, ends, strict=True):
         mine = origins[(origins >= share * panel.columns) & (origins < end)]
         for start in range(0, len(mine), BLOCK):
-            parts.append(said(panel, mine[start : start + BLOCK], ahead, record, calendar, known))
+            parts.append(said(panel, mine[start : start + BLOCK], ahead, record, calendar, known, own))
     return Said(
         np.concatenate([part.quantiles for part in parts], axis=3),
         np.concatenate([part.scale for part in parts], axis=2),

@@ -6,9 +6,11 @@ from typing import Final
 
 from modelscaler.forecast.calendar import Calendar
 from modelscaler.forecast.jobs import History, Trained, TrainingBudget, TrainingJob
+from modelscaler.forecast.learning.own import own_trees
 from modelscaler.forecast.learning.parts import part_of
 from modelscaler.forecast.learning.retuning import train
 from modelscaler.forecast.network import Network
+from modelscaler.forecast.own import Own
 from modelscaler.forecast.panel import Panel
 
 SEED: Final = 0
@@ -29,3 +31,12 @@ class FleetTuner:
         )
         outcome = train(TrainingJob(histories, SEED, self.pretrained, self.pretrained, BUDGET))
         return outcome.network if isinstance(outcome, Trained) else None
+
+    def grown(self, panel: Panel, cutoff: int, ahead: int) -> Own:
+        """Fit trees to each series of a panel for itself, only up to a cutoff."""
+        found = []
+        for row in range(panel.series):
+            trees = own_trees(part_of(panel, slice(row, row + 1), cutoff), Calendar.utc(1), ahead, SEED)
+            if trees is not None:
+                found.append((row, trees))
+        return found

@@ -12,7 +12,7 @@ from modelscaler.domain import Floats, QuantileForecast
 from modelscaler.forecast.base import QUANTILES, coherent
 from modelscaler.forecast.batch import Answers
 from modelscaler.forecast.panel import Floats32, Ints
-from modelscaler.forecast.pipeline import MEMBERS, NETWORKS
+from modelscaler.forecast.pipeline import LEARNED, MEMBERS
 
 LEAST_SHARE: Final = 0.05  # smaller ones are not worth naming
 MOST_MIXES: Final = 4_096  # whose words are remembered
@@ -40,7 +40,7 @@ def forecasts(asked: Asked, answers: Answers, rungs: Sequence[int], notes: Seque
     """
     value, peak = coherent(between(answers.quantiles, rungs, asked.waited + 1, asked.reach))
     shares = shares_at(answers.shares, rungs, asked.waited + asked.steps)
-    learned = (shares[:, : len(NETWORKS)].sum(axis=1) >= LEAST_SHARE).tolist()
+    learned = (shares[:, : len(LEARNED)].sum(axis=1) >= LEAST_SHARE).tolist()
     now, step = asked.now, asked.step_seconds
     return [
         QuantileForecast(

@@ -12,11 +12,12 @@ from modelscaler.forecast.base import PEAK, QUANTILES
 from modelscaler.forecast.cohort import RECENT_OUTCOMES, Chosen, Cohort, bursts_of
 from modelscaler.forecast.conformal import UPPER
 from modelscaler.forecast.frames import BURST_LEVEL_SECONDS, BURSTS
+from modelscaler.forecast.grove import Grove
 from modelscaler.forecast.mixing import FAST_TOLERANCE, mixed
 from modelscaler.forecast.network import Network
 from modelscaler.forecast.online import Online
 from modelscaler.forecast.panel import Begun, Flags, Floats32, Ints, Panel
-from modelscaler.forecast.pipeline import NETWORKS, able, said
+from modelscaler.forecast.pipeline import LEARNED, able, said
 from modelscaler.forecast.store import LoadStore
 
 MOST_JUDGEMENTS: Final = 6  # of one horizon in one tick: after a long interruption the older ones are passed over
@@ -85,6 +86,7 @@ def answer(
     newest: Ints,
     rungs: int,
     networks: Mapping[str, Network],
+    grove: Grove,
 ) -> Answers:
     """Forecast rows from a cell at the first horizons.
 
@@ -97,6 +99,7 @@ def answer(
             it comes, if `rows` is a slice.
         rungs: How many horizons.
         networks: Those of `NETWORKS` that there are.
+        grove: The trees that series have of their own.
     """
     online, calendar = cohort.online(rows), cohort.calendar(rows)
     columns = np.array([origin - panel.first_cell])
@@ -104,9 +107,10 @@ def answer(
     fresh = newest == origin
     quantiles, shares, can = [], [], np.zeros(panel.series, dtype=np.bool_)
     for rung, ahead in enumerate(cohort.rungs[:rungs]):
-        heard = said(panel, columns, ahead, cohort.record(rung, rows, panel), calendar, networks)
+        record, own = cohort.record(rung, rows, panel), cohort.own(grove, rows, rung)
+        heard = said(panel, columns, ahead, record, calendar, networks, own)
         members, scale = heard.quantiles[:, :, :, 0], heard.scale[:, :, 0]
-        members[: len(NETWORKS), :, silent] = np.nan
+        members[: len(LEARNED), :, silent] = np.nan
         who = able(members)
         weights = online.mixture.weights(rung, who)
         served = online.calibration.apply(rung, mixed(members, weights), scale)
@@ -115,7 +119,7 @@ def answer(
             cohort.waiting[rung].keep(cohort.table, rows, origin, _where(members, fresh), kept, scale)
         quantiles.append(served)
         shares.append(weights[:, :, PEAK, UPPER].mean(axis=-1))
-        can |= who[:, : len(NETWORKS)].any(axis=1)
+        can |= who[:, : len(LEARNED)].any(axis=1)
     return Answers(np.stack(quantiles), np.stack(shares), can)
 
 
@@ -124,7 +128,7 @@ def failing(online: Online, rungs: int, can: Flags, before: Flags) -> Flags:
 
     `can` and `before` (B,) say whether networks can tell and whether they had failed at the last tick.
     """
-    mixture, count = online.mixture, len(NETWORKS)
+    mixture, count = online.mixture, len(LEARNED)
     judged_often = mixture.counts[:, :rungs] >= RECENT_OUTCOMES // 4
     losses = np.where(judged_often[..., None], mixture.fast[:, :rungs], np.inf)  # (B, R, M, 2)
     best = losses.min(axis=2)

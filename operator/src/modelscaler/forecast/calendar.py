@@ -9,6 +9,7 @@ import numpy as np
 from modelscaler.forecast.panel import Floats32, Floats64, Ints
 
 DAY: Final = 86_400.0
+HOUR: Final = 3_600.0
 WEEK_DAYS: Final = 7
 EPOCH_WEEKDAY: Final = 3  # 1 January 1970 was a Thursday; Monday is 0
 SUNDAY: Final = 6
@@ -36,6 +37,17 @@ def phases(calendar: Calendar, at_seconds: Floats64) -> list[Floats32]:
     week = (weekday + of_day) / WEEK_DAYS
     waves = [*_waves(local / 3_600.0, HOUR_WAVES), *_waves(of_day, 3), *_waves(week, 2)]
     return [*waves, np.where(weekday >= SUNDAY - 1, 1.0, 0.0).astype(np.float32)]
+
+
+def clocks(calendar: Calendar, at_seconds: Floats64) -> list[Floats32]:
+    """Return plain clocks at times since the epoch, each of shape (B, G), for models that split where they like.
+
+    Seconds of the day, the day of the week, seconds of the week, of the hour and of the half hour.
+    """
+    local = at_seconds[None] + calendar.offset_seconds[:, None]
+    weekday, of_day = _weekday(calendar, local), local % DAY
+    found = [of_day, weekday, weekday * DAY + of_day, of_day % HOUR, of_day % (HOUR / 2.0)]
+    return [clock.astype(np.float32) for clock in found]
 
 
 def _weekday(calendar: Calendar, local: Floats64) -> Floats64:

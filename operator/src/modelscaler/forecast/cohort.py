@@ -13,8 +13,10 @@ from modelscaler.forecast.base import TARGETS
 from modelscaler.forecast.calendar import Calendar
 from modelscaler.forecast.conformal import Calibration
 from modelscaler.forecast.frames import BURST_LEVEL_SECONDS, BURSTS
+from modelscaler.forecast.grove import Grove
 from modelscaler.forecast.mixing import Mixture
 from modelscaler.forecast.online import LEAST_MEMORY, PRIOR, Online, memory_of
+from modelscaler.forecast.own import NONE, Own
 from modelscaler.forecast.panel import Begun, Ints, Panel
 from modelscaler.forecast.rules import DAY_SECONDS, RULES
 from modelscaler.forecast.store import ALL, LoadStore
@@ -83,6 +85,13 @@ class Cohort:
         numbers = np.arange(len(self.table))[rows]
         days = {at: self.holidays[int(row)] for at, row in enumerate(numbers) if int(row) in self.holidays}
         return Calendar(self.table["offset"][rows] * self.rate, days)
+
+    def own(self, grove: Grove, rows: Chosen, rung: int) -> Own:
+        """Return the trees that a chunk of rows has of its own at a horizon; the boosted rival's series have none."""
+        if self.boosted or not grove.trees:
+            return NONE
+        keys = self.keys[rows] if isinstance(rows, slice) else [self.keys[row] for row in rows]
+        return grove.of(keys, self.rungs[rung])
 
     def record(self, rung: int, rows: Chosen, panel: Panel) -> Judgements:
         """Return what was judged of a chunk of rows at a horizon, as views."""

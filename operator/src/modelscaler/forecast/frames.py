@@ -15,6 +15,8 @@ MEAN_LENGTHS: Final = (2, 4, 8, 16, 32, 64, 128)
 PEAK_LENGTHS: Final = (4, 16, 64)
 SINGLE_STEPS: Final = 4
 LEVEL_SECONDS: Final = (7_200.0, 21_600.0, DAY_SECONDS, WEEK_DAYS * DAY_SECONDS)
+LOAD_FEATURES: Final = SINGLE_STEPS + 1 + len(MEAN_LENGTHS) + len(LEVEL_SECONDS) + len(PEAK_LENGTHS)
+"""The first so many features are loads as squashed distances from the anchor; guesses of the rules follow."""
 BURSTS: Final = (1.5, 2.5)  # times the mean of the last two hours before it
 BURST_LEVEL_SECONDS: Final = 7_200.0
 MOST: Final = 8.0

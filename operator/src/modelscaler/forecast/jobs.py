@@ -11,25 +11,33 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
+from modelscaler.domain import WorkloadKey
 from modelscaler.forecast.calendar import Calendar
+from modelscaler.forecast.grove import Grove, load_grove
 from modelscaler.forecast.network import Network, WeightsError, load_network
+from modelscaler.forecast.networks import own_width
 from modelscaler.forecast.panel import Grid, Panel
 
-NETWORK, BOOSTED = "network", "boosted"
+NETWORK, BOOSTED, GROWN = "network", "boosted", "own trees"
 JOB: Final = "job.json"
 HISTORIES: Final = "histories.safetensors"
 START, PRETRAINED, TUNED = "start.safetensors", "pretrained.safetensors", "tuned.safetensors"
+GROVE: Final = "grove.safetensors"
 OUTCOME: Final = "outcome.json"
 OWNER_ONLY: Final = 0o700
 
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """Series on one grid, their clocks, and the horizons in steps that are forecast of them; all columns may be learned of."""
+    """Series on one grid, their clocks, and the horizons in steps that are forecast of them; all columns may be learned of.
+
+    `keys` says whose they are, where that matters: for trees of their own.
+    """
 
     panel: Panel
     calendar: Calendar
     aheads: tuple[int, ...]
+    keys: tuple[WorkloadKey, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +65,7 @@ class TrainingJob:
         pretrained: The network that the new one is compared with. None: it is compared with nothing, which saves half the
             time.
         budget: Bounds of the work.
-        kind: `NETWORK`, or `BOOSTED` for the rival, which starts from nothing.
+        kind: `NETWORK`; or `BOOSTED` for the rival, or `GROWN` for trees of single series, which start from nothing.
     """
 
     histories: tuple[History, ...]
@@ -82,6 +90,13 @@ class Trained:
 
 
 @dataclass(frozen=True, slots=True)
+class Grown:
+    """Trees that were fitted to single series, as many as there was time for."""
+
+    grove: Grove
+
+
+@dataclass(frozen=True, slots=True)
 class TrainingRefused:
     """No network was tuned because there is too little to learn from, and what is missing."""
 
@@ -95,13 +110,13 @@ class TrainingFailed:
     reason: str
 
 
-Outcome: TypeAlias = Trained | TrainingRefused | TrainingFailed
+Outcome: TypeAlias = Trained | Grown | TrainingRefused | TrainingFailed
 
 
 def write_job(job: TrainingJob, folder: Path) -> None:
     """Write a job into a folder that only we can read. What came of an earlier job there is removed."""
     folder.mkdir(mode=OWNER_ONLY, parents=True, exist_ok=True)
-    for name in (OUTCOME, TUNED, START, PRETRAINED):
+    for name in (OUTCOME, TUNED, GROVE, START, PRETRAINED):
         (folder / name).unlink(missing_ok=True)
     tensors: dict[str, NDArray[Any]] = {}
     for number, history in enumerate(job.histories):
@@ -140,6 +155,9 @@ def write_outcome(outcome: Outcome, folder: Path) -> None:
             facts: dict[str, object] = {
                 "relative_loss": relative_loss, "rows": rows, "features": network.features,
             }  # fmt: skip
+        case Grown(grove):
+            grove.save(folder / GROVE)
+            facts = {"trees": len(grove.trees)}
         case TrainingRefused(reason):
             facts = {"refused": reason}
         case TrainingFailed(reason):
@@ -162,6 +180,8 @@ def read_outcome(folder: Path, features: int | None) -> Outcome:
             return TrainingRefused(str(facts["refused"]))
         if "failed" in facts:
             return TrainingFailed(str(facts["failed"]))
+        if "trees" in facts:
+            return Grown(load_grove(folder / GROVE, own_width()))
         network = load_network(folder / TUNED, facts["features"] if features is None else features)
         return Trained(network, float(facts["relative_loss"]), int(facts["rows"]))
     except (OSError, ValueError, KeyError, TypeError, WeightsError, SafetensorError) as error:
@@ -184,6 +204,7 @@ def _shape(history: History) -> dict[str, object]:
         "factor": panel.factor,
         "first_coarse": panel.first_coarse,
         "aheads": history.aheads,
+        "keys": [[key.namespace, key.name] for key in history.keys],
         "holidays": {str(row): [int(day) for day in days] for row, days in history.calendar.holidays.items()},
     }
 
@@ -194,7 +215,8 @@ def _history(shape: Mapping[str, Any], tensors: Mapping[str, NDArray[Any]], pref
     coarse = Grid(tensors[prefix + "means"], tensors[prefix + "maxima"]) if shape["factor"] > 1 else fine
     panel = Panel(shape["step_seconds"], shape["first_cell"], fine, coarse, shape["factor"], shape["first_coarse"])
     holidays = {int(row): np.array(days, dtype=np.int64) for row, days in shape["holidays"].items()}
-    return History(panel, Calendar(tensors[prefix + "offsets"], holidays), _steps(shape["aheads"]))
+    keys = tuple(WorkloadKey(namespace, name) for namespace, name in shape["keys"])
+    return History(panel, Calendar(tensors[prefix + "offsets"], holidays), _steps(shape["aheads"]), keys)
 
 
 def _steps(values: Sequence[int]) -> tuple[int, ...]:

@@ -12,7 +12,7 @@ from modelscaler.forecast.pipeline import MEMBERS, able
 
 # Losses of members relative to the pretrained network's: on generated load that it had not learned from, as `make pretrained`
 # tells them; for the tuned one what tuning was worth on real load.
-PRIOR: Final = np.array([0.95, 1.0, 1.15, 1.55, 1.85, 3.25, 1.9], dtype=np.float32)
+PRIOR: Final = np.array([0.95, 1.0, 1.0, 1.15, 1.55, 1.85, 3.25, 1.9], dtype=np.float32)
 MEMORY_SECONDS: Final = 7 * 86_400.0
 LEAST_MEMORY: Final = 100  # outcomes
 

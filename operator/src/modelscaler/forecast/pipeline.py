@@ -12,12 +12,15 @@ from modelscaler.forecast.calendar import Calendar
 from modelscaler.forecast.frames import Frame, frame
 from modelscaler.forecast.members import RULE_MEMBERS, rule_quantiles
 from modelscaler.forecast.network import Network
+from modelscaler.forecast.own import NONE, Own, own_quantiles
 from modelscaler.forecast.panel import Flags, Floats32, Ints, Panel
 
 TUNED: Final = "tuned"
 PRETRAINED: Final = "pretrained"
+OWN: Final = "own trees"
 NETWORKS: Final = (TUNED, PRETRAINED)
-MEMBERS: Final = (*NETWORKS, *RULE_MEMBERS)
+LEARNED: Final = (*NETWORKS, OWN)
+MEMBERS: Final = (*LEARNED, *RULE_MEMBERS)
 
 # Horizons in steps that are forecast directly. They do not depend on what is asked for, so what was learned at one stays valid.
 RUNGS: Final = (1, 3, 10, 30, 60, 120, 180)
@@ -39,7 +42,13 @@ class Said:
 
 
 def said(
-    panel: Panel, origins: Ints, ahead: int, record: Judgements, calendar: Calendar, networks: Mapping[str, Network]
+    panel: Panel,
+    origins: Ints,
+    ahead: int,
+    record: Judgements,
+    calendar: Calendar,
+    networks: Mapping[str, Network],
+    own: Own = NONE,
 ) -> Said:
     """Ask every member.
 
@@ -50,13 +59,15 @@ def said(
         record: What was judged of the rules at this horizon.
         calendar: The series' clocks and holidays.
         networks: Those of `NETWORKS` that there are.
+        own: Which series have trees of their own for this horizon.
     """
     seen = frame(panel, origins, ahead, record, calendar)
     able = _enough(panel, origins)
     by_network = [_network(networks.get(name), seen, able) for name in NETWORKS]
     shares, weight = excess_shares(record, origins)
     rules = rule_quantiles(seen.guesses, seen.anchor, shares, weight)
-    quantiles = np.concatenate([np.stack(by_network), rules])
+    by_trees = own_quantiles(panel, origins, ahead, seen, calendar, own, able)
+    quantiles = np.concatenate([np.stack([*by_network, by_trees]), rules])
     if ahead == 1:  # value and peak are the same then: two answers to one question
         quantiles[:] = quantiles.mean(axis=1, keepdims=True)
     return Said(quantiles, seen.anchor.scale)

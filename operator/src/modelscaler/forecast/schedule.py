@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from modelscaler.domain import backoff
-from modelscaler.forecast.jobs import Outcome, Trained, TrainingFailed, TrainingRefused
+from modelscaler.forecast.jobs import Grown, Outcome, Trained, TrainingFailed, TrainingRefused
 
 REFUSED_RETRY_SECONDS: Final = 600.0
 
@@ -32,7 +32,7 @@ class TrainingSchedule:
     def ended(self, outcome: Outcome) -> None:
         """Note how the training ended; a failure is retried after 30 s, doubling to 10 minutes."""
         match outcome:
-            case Trained():
+            case Trained() | Grown():
                 self._settle(0, None, timedelta(seconds=self._retrain_seconds))
             case TrainingRefused():
                 self._settle(0, None, timedelta(seconds=min(REFUSED_RETRY_SECONDS, self._retrain_seconds)))

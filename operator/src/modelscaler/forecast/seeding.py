@@ -8,9 +8,11 @@ import numpy as np
 from modelscaler.forecast.anchor import LEAST_MEMORY, Judgements, judged
 from modelscaler.forecast.batch import actual, newest_judgement
 from modelscaler.forecast.cohort import Cohort, bursts_of
+from modelscaler.forecast.grove import Grove
 from modelscaler.forecast.network import Network
+from modelscaler.forecast.own import Own
 from modelscaler.forecast.panel import Ints, Panel
-from modelscaler.forecast.pipeline import NETWORKS, said
+from modelscaler.forecast.pipeline import LEARNED, said
 from modelscaler.forecast.rules import DAY_SECONDS
 from modelscaler.forecast.store import LoadStore
 
@@ -24,14 +26,16 @@ def begin(cohort: Cohort, complete: int) -> None:
     cohort.burst_cell = complete
 
 
-def warm(cohort: Cohort, store: LoadStore, rows: slice, complete: int, networks: Mapping[str, Network]) -> None:
+def warm(
+    cohort: Cohort, store: LoadStore, rows: slice, complete: int, networks: Mapping[str, Network], grove: Grove
+) -> None:
     """Give rows the state that they would have, had they been forecast for the last day. `rows` is a slice of rows."""
     panel = cohort.panel(store, rows)
     cohort.keep_bursts(rows, bursts_of(panel, min(cohort.burst_cell, panel.first_cell + panel.columns - 1)))
     for rung, ahead in enumerate(cohort.rungs):
         record = judged(panel, ahead, _judged_columns(cohort, panel, rung), None)
         cohort.keep_record(rung, rows, record)
-        _replay(cohort, panel, rows, rung, complete, record, networks)
+        _replay(cohort, panel, rows, rung, complete, record, networks, cohort.own(grove, rows, rung))
     cohort.table["warm"][rows] = True
 
 
@@ -51,13 +55,14 @@ def _replay(
     complete: int,
     record: Judgements,
     networks: Mapping[str, Network],
+    own: Own,
 ) -> None:
     ahead, silent = cohort.rungs[rung], ~cohort.table["learned"][rows]
     origins = replayed(panel, complete - panel.first_cell - ahead)
     if not len(origins):
         return
-    heard = said(panel, origins, ahead, record, cohort.calendar(rows), networks)
-    heard.quantiles[: len(NETWORKS), :, silent] = np.nan
+    heard = said(panel, origins, ahead, record, cohort.calendar(rows), networks, own)
+    heard.quantiles[: len(LEARNED), :, silent] = np.nan
     online = cohort.online(rows)
     for at, origin in enumerate(origins):
         members, scale = heard.quantiles[:, :, :, at], heard.scale[:, :, at]

@@ -111,7 +111,8 @@ class Forecasting:
                 self._tuition.train_when_due(self.fleet, now)
             for cohort in self.fleet.in_use():
                 networks, learning = self._tuition.networks(cohort.boosted), self._learning(cohort)
-                tick = Tick(now, self.fleet.store, networks, self._settings.stale_after_steps, self._abreast, learning)
+                stale, grove = self._settings.stale_after_steps, self._tuition.grove
+                tick = Tick(now, self.fleet.store, networks, grove, stale, self._abreast, learning)
                 self.fleet.set_clocks(cohort, now)
                 warm(cohort, tick, warming)
                 self._served |= serve(cohort, tick)

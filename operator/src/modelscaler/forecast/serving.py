@@ -15,10 +15,11 @@ from modelscaler.forecast.assembling import Asked, forecasts, shares_at
 from modelscaler.forecast.batch import answer, failing, settle, settled
 from modelscaler.forecast.cohort import Chosen, Cohort
 from modelscaler.forecast.fleet import chunks, cold_rows
+from modelscaler.forecast.grove import Grove
 from modelscaler.forecast.health import Learning, Standing, judged, note_standing, standings
 from modelscaler.forecast.network import Network
 from modelscaler.forecast.panel import Panel
-from modelscaler.forecast.pipeline import NETWORKS, rungs_to
+from modelscaler.forecast.pipeline import LEARNED, rungs_to
 from modelscaler.forecast.store import LoadStore, complete_cell
 
 WARMED_ROWS: Final = 16  # a day is replayed of each: 30 MB at once
@@ -28,7 +29,7 @@ LEAST_CHUNK_ROWS: Final = 64  # fewer are not worth another turn
 
 @dataclass(frozen=True, slots=True)
 class Tick:
-    """One tick: the time, the readings so far, the networks that there are, and after how many steps a series is stale.
+    """One tick: the time, the readings so far, the networks and trees that there are, and when a series is stale, in steps.
 
     `abreast` works on several chunks at once, `learning` says where the networks stand.
     """
@@ -36,6 +37,7 @@ class Tick:
     now: datetime
     store: LoadStore
     networks: Mapping[str, Network]
+    grove: Grove
     stale_after_steps: int
     abreast: Abreast
     learning: Learning
@@ -100,7 +102,9 @@ def warm(cohort: Cohort, tick: Tick, warming: Warming) -> None:
         cold = cold_rows(cohort, warming.at_once, WARMED_ROWS)
         if not cold:
             return
-        tick.abreast.each(lambda rows: seeding.warm(cohort, tick.store, rows, tick.complete, tick.networks), cold)
+        tick.abreast.each(
+            lambda rows: seeding.warm(cohort, tick.store, rows, tick.complete, tick.networks, tick.grove), cold
+        )
         rounds += 1
 
 
@@ -121,11 +125,11 @@ def _from(cohort: Cohort, tick: Tick, rows: Chosen, panel: Panel, origin: int) -
     newest, waited = tick.store.newest(cohort.table["slot"][rows]), tick.waited(origin)
     steps = cohort.table["steps"][rows]
     rungs = [rung for rung in rungs_to(waited + int(steps.max())) if rung <= cohort.rungs[-1]]
-    found = answer(cohort, panel, rows, origin, newest, len(rungs), tick.networks)
+    found = answer(cohort, panel, rows, origin, newest, len(rungs), tick.networks, tick.grove)
     there = np.flatnonzero(newest == origin)
     chosen, found = np.arange(len(cohort.keys))[rows][there], found.of(there)
     failed = failing(cohort.online(chosen), len(rungs), found.able, cohort.table["failing"][chosen])
-    learned = shares_at(found.shares, rungs, waited + steps[there])[:, : len(NETWORKS)].sum(axis=1)
+    learned = shares_at(found.shares, rungs, waited + steps[there])[:, : len(LEARNED)].sum(axis=1)
     note_standing(cohort, chosen, learned, found.able, failed)
     notes = [tick.said_of(standing) for standing in standings(cohort, chosen)]
     made = forecasts(Asked(tick.now, tick.store.step_seconds, waited, steps[there]), found, rungs, notes)

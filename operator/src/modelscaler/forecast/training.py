@@ -6,6 +6,7 @@ from typing import Final, TypeAlias
 
 from modelscaler.background import ChildProcess, Work, Worker
 from modelscaler.forecast.jobs import (
+    Grown,
     History,
     Outcome,
     Trained,
@@ -19,6 +20,7 @@ from modelscaler.forecast.jobs import (
 
 __all__ = [
     "DirectTrainer",
+    "Grown",
     "History",
     "Outcome",
     "ProcessTrainer",

@@ -8,7 +8,17 @@ from pathlib import Path
 from typing import Final
 
 from modelscaler.forecast.fleet import Fleet
-from modelscaler.forecast.jobs import BOOSTED, NETWORK, Trained, TrainingBudget, TrainingFailed, TrainingRefused
+from modelscaler.forecast.grove import Grove
+from modelscaler.forecast.jobs import (
+    BOOSTED,
+    GROWN,
+    NETWORK,
+    Grown,
+    Trained,
+    TrainingBudget,
+    TrainingFailed,
+    TrainingRefused,
+)
 from modelscaler.forecast.lessons import job_of
 from modelscaler.forecast.network import Network
 from modelscaler.forecast.networks import Networks
@@ -18,7 +28,7 @@ from modelscaler.forecast.training import Trainer
 
 log = logging.getLogger(__name__)
 
-KINDS: Final = (NETWORK, BOOSTED)
+KINDS: Final = (NETWORK, BOOSTED, GROWN)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +45,7 @@ class Lessons:
 
 
 class Tuition:
-    """Trains one model at a time: the network that is shared, and the boosted rival where one is asked for."""
+    """Trains one at a time: the shared network, the boosted rival where one is asked for, and trees of single series."""
 
     def __init__(self, lessons: Lessons, trainer: Trainer, weights: Path | None, state: Path | None) -> None:
         """Read what there is; see `Networks`."""
@@ -48,6 +58,11 @@ class Tuition:
     def networks(self, boosted: bool) -> Mapping[str, Network]:
         """Return the learned members for series that ask for the boosted rival, or for those that do not."""
         return self._networks.known(boosted)
+
+    @property
+    def grove(self) -> Grove:
+        """The trees that series have of their own."""
+        return self._networks.grove
 
     @property
     def trouble(self) -> str | None:
@@ -72,6 +87,10 @@ class Tuition:
                 for cohort in fleet.in_use():
                     if cohort.boosted == (kind == BOOSTED):
                         cohort.forget_member(MEMBERS.index(TUNED))
+            case Grown(grove):
+                log.info("adopted %d trees of single series", len(grove.trees))
+                wanting = [key for cohort in fleet.in_use() for key in cohort.keys]
+                self._networks.adopt_grove(self.grove.renewed(grove, wanting))
             case TrainingFailed(reason):
                 log.warning("training of the %s failed, what there was goes on serving: %s", kind, reason)
             case TrainingRefused(reason):

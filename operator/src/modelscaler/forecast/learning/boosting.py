@@ -62,18 +62,25 @@ def boosted(
     return trees_of(fitted, features.shape[1])
 
 
-def regressor_of(level: float, seed: int, iterations: int) -> "HistGradientBoostingRegressor":
+def regressor_of(
+    level: float,
+    seed: int,
+    iterations: int,
+    leaves: int = LEAVES,
+    learning_rate: float = LEARNING_RATE,
+    least_rows_per_leaf: int = 40,
+) -> "HistGradientBoostingRegressor":
     """Return a regressor of one quantile that has not learned anything yet."""
     from sklearn.ensemble import HistGradientBoostingRegressor  # noqa: PLC0415 - dear to import, and few need it
 
     # A tail quantile needs several rows beyond it in every leaf, or it is learned from single outliers.
-    rows_per_leaf = max(40, round(2.0 / min(level, 1.0 - level)))
+    rows_per_leaf = max(least_rows_per_leaf, round(2.0 / min(level, 1.0 - level)))
     return HistGradientBoostingRegressor(
         loss="quantile",
         quantile=level,
-        learning_rate=LEARNING_RATE,
+        learning_rate=learning_rate,
         max_iter=iterations,
-        max_leaf_nodes=LEAVES,
+        max_leaf_nodes=leaves,
         min_samples_leaf=rows_per_leaf,
         l2_regularization=1.0,
         max_bins=BINS,

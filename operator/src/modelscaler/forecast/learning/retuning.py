@@ -5,13 +5,18 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import Final, TypeAlias
 
 import numpy as np
 
+from modelscaler.domain import WorkloadKey
+from modelscaler.forecast.grove import Grove
 from modelscaler.forecast.jobs import (
     BOOSTED,
+    GROWN,
+    Grown,
     History,
     Outcome,
     Trained,
@@ -24,6 +29,8 @@ from modelscaler.forecast.learning.boosting import OutOfTimeError, boosted
 from modelscaler.forecast.learning.checkpoints import Checkpoint
 from modelscaler.forecast.learning.examples import Examples, Span, examples_between, joined
 from modelscaler.forecast.learning.fitting import Fitting, Plan, losses_of, new_network, one_thread
+from modelscaler.forecast.learning.own import own_trees
+from modelscaler.forecast.learning.parts import clocks_of, part_of
 from modelscaler.forecast.learning.torch_network import QuantileNetwork
 from modelscaler.forecast.learning.weights import learning, serving
 from modelscaler.forecast.network import Network, facts_of
@@ -77,6 +84,8 @@ def train(job: TrainingJob, at: Workplace | None = None) -> Outcome:
     if not any(_long_enough(history) for history in job.histories):
         return TrainingRefused(f"no series has {LEAST_KNOWN_SECONDS / 3600:g} hours of known history yet")
     with one_thread():
+        if job.kind == GROWN:
+            return _grown(job, started + FITTING_SHARE * job.budget.seconds, at)
         material = material_of(job)
         at.tell(f"{material.old.rows} rows and {material.newest.rows} newest ones")
         if material.old.rows < LEAST_ROWS:
@@ -170,6 +179,23 @@ def _boosted(job: TrainingJob, material: Material, seconds: float, at: Workplace
         return TrainingFailed(f"boosting takes longer than {seconds:g} s; lower the rows or raise the budget")
     facts = facts_of({"seed": job.seed, "rows": everything.rows, "relative_loss": round(relative, 4)})
     return Trained(Trees(trees.weights, {**trees.facts, **facts}), relative, everything.rows)
+
+
+def _grown(job: TrainingJob, until: float, at: Workplace) -> Outcome:
+    """Fit trees to every series for itself: all for the shortest horizon first, then for the next, until time is out."""
+    asked = sorted({ahead for history in job.histories for ahead in history.aheads})
+    found: dict[tuple[WorkloadKey, int], Trees] = {}
+    for ahead, history in product(asked, job.histories):
+        for row, key in enumerate(history.keys if ahead in history.aheads else ()):
+            if at.clock() >= until:
+                return Grown(Grove(found))
+            mine = slice(row, row + 1)
+            part, clock = part_of(history.panel, mine, history.panel.columns - 1), clocks_of(history.calendar, mine)
+            trees = own_trees(part, clock, ahead, job.seed)
+            if trees is not None:
+                found[key, ahead] = trees
+        at.tell(f"trees of single series: {len(found)}")
+    return Grown(Grove(found)) if found else TrainingRefused("no series has enough known history for trees of its own")
 
 
 def _fitted(
