@@ -11,9 +11,14 @@ from modelscaler.forecast.calendar import Calendar
 from modelscaler.forecast.learning.generation import Drawn
 from modelscaler.forecast.network import Network
 from modelscaler.forecast.panel import Floats32, Floats64
-from modelscaler.forecast.pipeline import MEMBERS, PRETRAINED, TUNED, said
+from modelscaler.forecast.pipeline import MEMBERS, OWN, PRETRAINED, TUNED, said
 
 ORIGINS: Final = 24
+
+FLEETS_OWN: Final = (TUNED, OWN)
+"""Members that there are in a fleet only."""
+
+TELLING: Final = [number for number, name in enumerate(MEMBERS) if name not in FLEETS_OWN]
 
 
 def relative_losses(panels: Iterable[Drawn], network: Network) -> dict[str, float]:
@@ -29,7 +34,7 @@ def relative_losses(panels: Iterable[Drawn], network: Network) -> dict[str, floa
     found = {}
     for name, of_member in zip(MEMBERS, losses, strict=True):
         both = (of_member > 0) & (reference > 0)
-        if name != TUNED and both.any():
+        if name not in FLEETS_OWN and both.any():
             found[name] = round(float(np.exp(np.log(of_member[both] / reference[both]).mean())), 4)
     return found
 
@@ -43,7 +48,7 @@ def _losses(found: Drawn, ahead: int, network: Network) -> Floats64:
     came: Floats32 = np.stack([panel.value(origins + ahead, 0), panel.peak(origins + ahead, 0, ahead)])
     missed = pinball(came.astype(np.float64), told.quantiles.astype(np.float64))
     loss = (missed / told.scale[..., None]).sum(axis=-1)
-    known = np.isfinite(loss[1:]).all(axis=0)  # by everyone who can tell: the same outcomes for all
+    known = np.isfinite(loss[TELLING]).all(axis=0)  # by everyone who can tell: the same outcomes for all
     total = np.where(known, loss, 0.0).sum(axis=-1) / np.maximum(known.sum(axis=-1), 1)
     means: Floats64 = np.where(known.any(axis=-1), total, np.nan).reshape(len(MEMBERS), -1)
     return means
