@@ -7,11 +7,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from numpy.typing import NDArray
-from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from modelscaler.domain import WorkloadKey
-from modelscaler.forecast.network import WeightsError
+from modelscaler.forecast.network import WeightsError, read_weights
 from modelscaler.forecast.own import Own
 from modelscaler.forecast.trees import Trees, checked_trees
 
@@ -59,19 +58,15 @@ def load_grove(path: Path, features: int) -> Grove:
     Raises:
         WeightsError: the file is missing, corrupt, too large, of another schema, or made for other features.
     """
+    arrays, facts = read_weights(path, MOST_FILE_BYTES)
+    if facts.get("schema") != SCHEMA:
+        raise WeightsError(f"{path}: schema {facts.get('schema')}, expected {SCHEMA}; remove it")
     try:
-        if path.stat().st_size > MOST_FILE_BYTES:
-            raise WeightsError(f"{path}: {path.stat().st_size} bytes, expected at most {MOST_FILE_BYTES}; remove it")
-        with safe_open(path, framework="numpy") as file:
-            facts = dict(file.metadata() or {})
-            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
-        if facts.get("schema") != SCHEMA:
-            raise WeightsError(f"{path}: schema {facts.get('schema')}, expected {SCHEMA}; remove it")
         entries = json.loads(facts["entries"])
         return Grove(dict(_entry(path, number, entry, arrays, features) for number, entry in enumerate(entries)))
-    except (OSError, SafetensorError, ValueError, KeyError, TypeError) as error:
-        if isinstance(error, WeightsError):
-            raise
+    except WeightsError:
+        raise
+    except (ValueError, KeyError, TypeError) as error:
         raise WeightsError(
             f"{path}: cannot be read as trees ({error}); remove it, and training writes it anew"
         ) from error

@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, Final
+from typing import Any, ClassVar, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -78,21 +78,30 @@ def load_network(path: Path, features: int) -> Network:
     Raises:
         WeightsError: the file is missing, corrupt, too large, of another schema, or made for other features.
     """
-    try:
-        if path.stat().st_size > MOST_FILE_BYTES:
-            raise WeightsError(f"{path}: {path.stat().st_size} bytes, expected at most {MOST_FILE_BYTES}; remove it")
-        with safe_open(path, framework="numpy") as file:
-            facts = dict(file.metadata() or {})
-            weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
-    except (OSError, SafetensorError) as error:
-        raise WeightsError(
-            f"{path}: cannot be read as weights ({error}); remove it, and training writes it anew"
-        ) from error
+    weights, facts = read_weights(path, MOST_FILE_BYTES)
     if facts.get("schema") == TREES_SCHEMA:
         from modelscaler.forecast.trees import checked_trees  # noqa: PLC0415 - trees are networks to those who ask
 
         return checked_trees(path, weights, facts, features)
     return _checked(path, Network(weights, facts), features)
+
+
+def read_weights(path: Path, most_bytes: int) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
+    """Read the arrays of a file by name, and what it says of itself.
+
+    Raises:
+        WeightsError: the file is missing, corrupt or too large.
+    """
+    try:
+        if path.stat().st_size > most_bytes:
+            raise WeightsError(f"{path}: {path.stat().st_size} bytes, expected at most {most_bytes}; remove it")
+        with safe_open(path, framework="numpy") as file:
+            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
+            return arrays, dict(file.metadata() or {})
+    except (OSError, SafetensorError) as error:
+        raise WeightsError(
+            f"{path}: cannot be read as weights ({error}); remove it, and training writes it anew"
+        ) from error
 
 
 def _checked(path: Path, network: Network, features: int) -> Network:
