@@ -1,6 +1,7 @@
 """Run kubectl as a user would."""
 
 import subprocess
+import time
 from pathlib import Path
 from typing import Protocol
 
@@ -26,3 +27,12 @@ def kubectl_for(kubeconfig: Path) -> Kubectl:
         return str(done.stdout)
 
     return run
+
+
+def until_established(kubectl: Kubectl, crd: str = "modeldeployments.modelscaler.dev", seconds: float = 30.0) -> None:
+    """Wait until a CustomResourceDefinition is served. `kubectl wait` fails where it has no conditions at all yet."""
+    path = '-o=jsonpath={.status.conditions[?(@.type=="Established")].status}'
+    deadline = time.monotonic() + seconds
+    while (found := kubectl("get", "crd", crd, path)) != "True":
+        assert time.monotonic() < deadline, f"{crd} is not established after {seconds:g} s: {found!r}"
+        time.sleep(0.1)

@@ -23,7 +23,7 @@ from kubernetes import watch as untyped_watch
 
 from helmchart import NAMESPACE as OPERATOR
 from helmchart import render
-from kubectl import Kubectl
+from kubectl import Kubectl, until_established
 from localcluster.node.sandbox import AS_ROOT_OF_OWN, Isolation, detect
 
 config: Any = untyped_config  # their functions carry no annotations
@@ -53,7 +53,7 @@ def install(kubectl: Kubectl) -> None:
     documents = [document for document in render() if document["kind"] != "Deployment"]
     namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": OPERATOR}}
     kubectl("apply", "--server-side", "-f", "-", stdin=yaml.safe_dump_all([namespace, *documents]))
-    kubectl("wait", "--for=condition=Established", "--timeout=30s", "crd/modeldeployments.modelscaler.dev")
+    until_established(kubectl)
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ import pytest
 from kubernetes import client
 from kubernetes import config as untyped_config
 
-from kubectl import Kubectl, kubectl_for
+from kubectl import Kubectl, kubectl_for, until_established
 
 ROOT = Path(__file__).parents[3]
 
@@ -24,7 +24,7 @@ def kubectl(api_server: Path) -> Kubectl:
 def crd_installed(kubectl: Kubectl) -> None:
     """The CustomResourceDefinition as it is committed, established."""
     kubectl("apply", "--server-side", "--force-conflicts", "-f", str(ROOT / "crds"))
-    kubectl("wait", "--for=condition=Established", "--timeout=30s", "crd/modeldeployments.modelscaler.dev")
+    until_established(kubectl)
 
 
 @pytest.fixture(scope="session")

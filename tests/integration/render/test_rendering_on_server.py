@@ -10,7 +10,7 @@ from kubernetes import client
 
 import builders
 import manifests
-from kubectl import Kubectl, kubectl_for
+from kubectl import Kubectl, kubectl_for, until_established
 from modelscaler.cluster.calls import ClusterCalls
 from modelscaler.cluster.connection import connect
 from modelscaler.domain import PolicyState, PoolKey, PoolTarget, Step, Switch
@@ -141,7 +141,7 @@ def test_pods_are_admitted_when_the_namespace_enforces_the_restricted_standard(
 
 def test_status_is_read_back_as_it_was_when_written(kubectl: Kubectl, calls: ClusterCalls) -> None:
     kubectl("apply", "--server-side", "--force-conflicts", "-f", str(ROOT / "crds"))
-    kubectl("wait", "--for=condition=Established", "--timeout=30s", "crd/modeldeployments.modelscaler.dev")
+    until_established(kubectl)
     kubectl("apply", "-f", "-", stdin=json.dumps(manifests.model_deployment({"metadata.namespace": NAMESPACE})))
     state = PolicyState(
         active=builders.CPU_INT8,
