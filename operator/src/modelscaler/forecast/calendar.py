@@ -35,7 +35,7 @@ def phases(calendar: Calendar, at_seconds: Floats64) -> list[Floats32]:
     weekday = _weekday(calendar, local)
     of_day = local / DAY % 1.0
     week = (weekday + of_day) / WEEK_DAYS
-    waves = [*_waves(local / 3_600.0, HOUR_WAVES), *_waves(of_day, 3), *_waves(week, 2)]
+    waves = [*_waves(local / HOUR, HOUR_WAVES), *_waves(of_day, 3), *_waves(week, 2)]
     return [*waves, np.where(weekday >= SUNDAY - 1, 1.0, 0.0).astype(np.float32)]
 
 

@@ -12,7 +12,7 @@ from safetensors.numpy import save_file
 from modelscaler.domain import WorkloadKey
 from modelscaler.forecast.network import WeightsError, read_weights
 from modelscaler.forecast.own import Own
-from modelscaler.forecast.trees import Trees, checked_trees
+from modelscaler.forecast.trees import PARTS, Trees, checked_trees
 
 SCHEMA: Final = "grove-1"
 MOST_FILE_BYTES: Final = 96 * 2**20
@@ -76,5 +76,5 @@ def _entry(
     path: Path, number: int, entry: Sequence[Any], arrays: Mapping[str, NDArray[Any]], features: int
 ) -> tuple[tuple[WorkloadKey, int], Trees]:
     namespace, name, ahead, facts = entry
-    mine = {key.partition(".")[2]: array for key, array in arrays.items() if key.startswith(f"{number}.")}
+    mine = {part: arrays[f"{number}.{part}"] for part in PARTS}
     return (WorkloadKey(str(namespace), str(name)), int(ahead)), checked_trees(path, mine, facts, features)

@@ -17,6 +17,7 @@ FEATURES, DEPTH = "features", "depth"  # what the facts must say
 # those with missing ones as the least; up to which value the walk goes to the first of its two children, which are neighbours,
 # and which that is (a leaf's is itself, up to infinity); and what a leaf adds.
 NODE_FIELDS: Final = {"column": np.int16, "threshold": np.float32, "child": np.int32, "value": np.float32}
+PARTS: Final = {**NODE_FIELDS, "roots": np.int32, "bases": np.float32}  # of all that trees are made of
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,9 +70,8 @@ def checked_trees(path: Path, arrays: Mapping[str, NDArray[Any]], facts: Mapping
     """
     if facts.get(FEATURES) != str(features) or not facts.get(DEPTH, "").isdigit():
         raise WeightsError(f"{path}: trees for {facts.get(FEATURES)} features, expected {features}; remove it")
-    expected = {**NODE_FIELDS, "roots": np.int32, "bases": np.float32}
-    if {name: array.dtype for name, array in arrays.items()} != {n: np.dtype(kind) for n, kind in expected.items()}:
-        raise WeightsError(f"{path}: holds {sorted(arrays)}, expected {sorted(expected)}; remove it")
+    if {name: array.dtype for name, array in arrays.items()} != {n: np.dtype(kind) for n, kind in PARTS.items()}:
+        raise WeightsError(f"{path}: holds {sorted(arrays)}, expected {sorted(PARTS)}; remove it")
     count = len(arrays["value"])
     shaped = all(arrays[name].shape == (count,) for name in NODE_FIELDS)
     heads = (HEADS, QUANTILE_COUNT)
