@@ -127,7 +127,7 @@ class Stage:
     def delete(self, name: str) -> None:
         """Delete a ModelDeployment and wait until nothing of it is left."""
         self.cluster.kubectl("-n", NAMESPACE, "delete", "mdep", name, "--ignore-not-found")
-        self.until(lambda: not self.children(name), f"nothing of {name} is left", 40)
+        self.until(lambda: not self.children(name), f"nothing of {name} is left", 90)
 
     def delete_all(self) -> None:
         """Delete what scenarios left behind."""
@@ -226,6 +226,8 @@ class Stage:
         commands: Sequence[Sequence[str]] = (
             ("get", "mdep,deploy,pods,svc", "-n", NAMESPACE, "-o", "wide"),
             ("describe", "mdep", "-n", NAMESPACE),
+            ("get", "cm", "-n", NAMESPACE, "-o", "yaml"),
+            ("logs", "-n", NAMESPACE, "-l", "modelscaler.dev/deployment", "--prefix", "--tail=20"),
             ("get", "events", "-n", NAMESPACE, "--sort-by=.lastTimestamp"),
         )
         return "\n".join([*(self.cluster.kubectl(*command, check=False) for command in commands), self.operator_logs()])

@@ -87,6 +87,13 @@ class Model(ABC):
         """Return a variant's accuracy, 0 to 1; None when it is not known."""
         return None
 
+    def prepare(self, variant: str) -> None:  # noqa: B027 - optional for a subclass
+        """Import what loading a variant takes besides its files, such as torch: that is not counted as the variant's memory.
+
+        Raises:
+            LoadError: When there is no such variant.
+        """
+
     def load(self, variant: str) -> Network:  # noqa: ARG002 - for subclasses
         """Return the network of a variant; by default `predict` is the only one.
 

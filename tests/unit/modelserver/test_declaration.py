@@ -83,7 +83,7 @@ def test_an_accuracy_is_refused_when_it_is_no_share(accuracy: object) -> None:
     def measured(network: Network, variant: str) -> Any:
         return warm_up(Claims(), network, variant, budget_seconds=0.0)
 
-    ladder = Ladder(Claims(), None, None, Steps(Claims().load, measured, lambda: 0))
+    ladder = Ladder(Claims(), None, None, Steps(Claims().prepare, Claims().load, measured, lambda: 0))
 
     with pytest.raises(LoadError, match=r"accuracy of variant 'full': .*, expected a number from 0 to 1, or None"):
         ladder.load_all(["full"])

@@ -2,7 +2,9 @@ import os
 import subprocess
 import sys
 import weakref
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 import pytest
@@ -108,10 +110,15 @@ def test_nothing_is_refused_when_there_is_no_limit() -> None:
 class Loading:
     """Loads variants that take so much memory, for as long as somebody holds their networks."""
 
-    def __init__(self, takes: dict[str, int]) -> None:
+    def __init__(self, takes: dict[str, int], runtimes: Mapping[str, int]) -> None:
         self.takes = takes
+        self._runtimes = runtimes
+        self._imported: set[str] = set()
         self.asked: list[str] = []
         self._alive: weakref.WeakValueDictionary[str, FakeNetwork] = weakref.WeakValueDictionary()
+
+    def prepare(self, variant: str) -> None:
+        self._imported.update(self._runtimes)
 
     def load(self, variant: str) -> Network:
         self.asked.append(variant)
@@ -121,7 +128,8 @@ class Loading:
         return network
 
     def resident_bytes(self) -> int:
-        return 100 * MIB + sum(self.takes[variant] for variant in self._alive)
+        imported = sum(self._runtimes[name] for name in self._imported)
+        return 100 * MIB + imported + sum(self.takes[variant] for variant in self._alive)
 
 
 class FakeNetwork:
@@ -130,13 +138,17 @@ class FakeNetwork:
 
 
 def make_ladder(
-    takes: dict[str, int], limit_bytes: int | None, directory: Path | None = None
+    takes: dict[str, int],
+    limit_bytes: int | None,
+    directory: Path | None = None,
+    runtimes: Mapping[str, int] = MappingProxyType({}),
 ) -> tuple[Ladder, Loading]:
     def warm_up(network: Network, variant: str) -> WarmUp:
         return WarmUp(LinearCost(1.0, 2.0, 1.0), 4, 0.5)
 
-    loading = Loading(takes)
-    return Ladder(Doubling(), directory, limit_bytes, Steps(loading.load, warm_up, loading.resident_bytes)), loading
+    loading = Loading(takes, runtimes)
+    steps = Steps(loading.prepare, loading.load, warm_up, loading.resident_bytes)
+    return Ladder(Doubling(), directory, limit_bytes, steps), loading
 
 
 def test_all_are_loaded_in_the_order_asked_for_when_memory_allows() -> None:
@@ -164,6 +176,17 @@ def test_a_variant_is_not_even_loaded_when_its_files_are_too_large(tmp_path: Pat
     assert loading.asked == ["a"]
     assert "memory: 1001 MiB" in left_out["b"]
     assert len(loaded) == 1
+
+
+def test_what_a_runtime_takes_is_not_expected_of_every_byte_of_the_next_variant(tmp_path: Path) -> None:
+    for variant, size_bytes in (("a", 4 * MIB), ("b", MIB)):
+        (tmp_path / variant).mkdir()
+        with (tmp_path / variant / "weights").open("wb") as file:
+            file.truncate(size_bytes)
+    ladder, _ = make_ladder({"a": 60 * MIB, "b": 40 * MIB}, 1000 * MIB, tmp_path, {"torch": 600 * MIB})
+    loaded, left_out = ladder.load_all(["a", "b"])
+    assert left_out == {}
+    assert [one.memory_bytes for one in loaded] == [60 * MIB, 40 * MIB]
 
 
 def test_loading_fails_when_a_variant_is_not_there_and_goes_on_with_the_others() -> None:

@@ -5,6 +5,7 @@ import contextlib
 import queue
 import threading
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TypeVar
 
 from modelserver.compute.batching import run_batch
@@ -150,7 +151,7 @@ class ThreadExecutor:
         device = find_device(self._device)
         contract = set_up(self._opened, device, self._executables)
         model = self._opened.model
-        steps = Steps(model.load, lambda network, variant: warm_up(model, network, variant), _resident_bytes)
+        steps = Steps(model.prepare, model.load, partial(warm_up, model), _resident_bytes)
         self._ladder = Ladder(model, self._opened.directory, None, steps)
         self._variants = self._variants or list(model.variants()[:1])
         loaded, left_out = self._ladder.load_all(self._variants)

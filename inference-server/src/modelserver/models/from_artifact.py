@@ -5,7 +5,7 @@ from pathlib import Path
 from modelserver.artifact import read_variant, variants
 from modelserver.errors import LoadError
 from modelserver.model import Context, Model, Network
-from modelserver.runtimes.loading import load_network
+from modelserver.runtimes.loading import import_runtime, load_network
 from modelserver.tensors import Arrays
 
 
@@ -42,6 +42,10 @@ class ArtifactModel(Model):
     def accuracy(self, variant: str) -> float | None:
         """Return the accuracy that the variant's metadata states."""
         return read_variant(self.directory, variant).accuracy
+
+    def prepare(self, variant: str) -> None:
+        """Import the runtime that the variant's metadata names."""
+        import_runtime(self.directory, variant)
 
     def load(self, variant: str) -> Network:
         """Load a variant's weights; see `Model.load`."""

@@ -19,11 +19,13 @@ class Steps:
     """How a variant gets into memory.
 
     Attributes:
+        prepare: Imports what loading takes besides the variant's files.
         load: From its name to its network.
         warm_up: Warms a network up and measures it.
         resident: Resident memory of this process, bytes.
     """
 
+    prepare: Callable[[str], None]
     load: Callable[[str], Network]
     warm_up: Callable[[Network, str], WarmUp]
     resident: Callable[[], int]
@@ -97,11 +99,13 @@ class Ladder:
 
     def _load(self, variant: str, must: bool) -> LoadedVariant | str:
         """Load a variant, or say why there is no memory for it; `must` overrides that."""
+        started = time.monotonic()
+        self._steps.prepare(variant)
         before = self._steps.resident()
         file_bytes = artifact_bytes(self._directory, variant)
         if not must and (refusal := self._plan.refusal(before, file_bytes)):
             return refusal
-        loaded = self._loaded(variant, before)
+        loaded = self._loaded(variant, before, started)
         # Nothing but loading tells what a variant takes when it has no files of its own, or unpacks them.
         if not must and (refusal := self._plan.refusal(self._steps.resident(), 0)):
             self.drop(variant)
@@ -109,10 +113,9 @@ class Ladder:
         self._plan = self._plan.learned(loaded.memory_bytes, file_bytes)
         return loaded
 
-    def _loaded(self, variant: str, resident_before: int) -> LoadedVariant:
-        start = time.monotonic()
+    def _loaded(self, variant: str, resident_before: int, started: float) -> LoadedVariant:
         network = self._steps.load(variant)
-        load_seconds = time.monotonic() - start
+        load_seconds = time.monotonic() - started
         warm = self._steps.warm_up(network, variant)
         self.networks[variant] = network
         return LoadedVariant(

@@ -7,6 +7,7 @@ import socket
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 from modelserver.compute.batching import run_batch
 from modelserver.compute.executor import Batch
@@ -84,6 +85,10 @@ def _open(asked: Open) -> _Served:
     return _Served(found, contract, device)
 
 
+def _nothing(variant: str) -> None:
+    """Import nothing: a part without a network takes no runtime."""
+
+
 def _not_measured(network: Network, variant: str) -> WarmUp:  # noqa: ARG001 - one of Steps
     """Leave warming up to the front: a part alone has no example."""
     return WarmUp(LinearCost(0.0, 0.0, 1.0), 1, 0.0)
@@ -154,7 +159,7 @@ class Worker:
         model = served.model
         if part is not None:
             self._part = PartRunner(model, part, self._arenas)
-        steps = Steps(*_steps(model, part), self._resident.read)
+        steps = _steps(model, part, self._resident.read)
         self._ladder = Ladder(model, served.found.directory, asked.memory_limit_bytes, steps)
         loaded, left_out = self._ladder.load_all(asked.variants or model.variants()[:1], asked.lenient)
         example = None
@@ -228,14 +233,15 @@ class Worker:
         return self._served.model
 
 
-def _steps(model: Model, part: Part | None) -> tuple[Callable[[str], Network], Callable[[Network, str], WarmUp]]:
+def _steps(model: Model, part: Part | None, resident: Callable[[], int]) -> Steps:
     """Return how to load and how to warm up the whole model, or a part of it."""
     if part is None:
-        return model.load, lambda network, variant: warm_up(model, network, variant, HAND_OVER_SECONDS)
+        warmed = partial(warm_up, model, hand_over_seconds=HAND_OVER_SECONDS)
+        return Steps(model.prepare, model.load, warmed, resident)
     stage = part.stage
     if stage is None:
-        return (lambda variant: NO_NETWORK), _not_measured  # noqa: ARG005 - one of Steps
-    return (lambda variant: model.load_stage(variant, stage)), _not_measured
+        return Steps(_nothing, lambda variant: NO_NETWORK, _not_measured, resident)  # noqa: ARG005 - one of Steps
+    return Steps(model.prepare, lambda variant: model.load_stage(variant, stage), _not_measured, resident)
 
 
 def _messages(connection: socket.socket) -> Iterator[Message]:

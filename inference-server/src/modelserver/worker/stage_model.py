@@ -47,6 +47,10 @@ class StageModel(Model):
         """Return the whole model's."""
         return self._whole.accuracy(variant)
 
+    def prepare(self, variant: str) -> None:
+        """Import what the whole model's variant takes."""
+        self._whole.prepare(variant)
+
     def load(self, variant: str) -> Network:
         """Load the stage's network alone."""
         return self._whole.load_stage(variant, self._stage.name)
