@@ -18,13 +18,14 @@ from rich.table import Table
 from localcluster.cluster import Cluster
 from localcluster.spec import ClusterSpec
 from modelscaler_demo.checkout import find_checkout
+from modelscaler_demo.day import DayShape
 from modelscaler_demo.example import compressed
 from modelscaler_demo.installation import Installation, cluster_spec
 from modelscaler_demo.outcome import Run, write_outcome
 from modelscaler_demo.playing import Started, play
 from modelscaler_demo.preparation import Prepared, prepare, write_history
 from modelscaler_demo.profile import entries
-from modelscaler_demo.scenario import HISTORY_DAYS, Scenario
+from modelscaler_demo.scenario import DAY_SECONDS, HISTORY_DAYS, Scenario
 from modelscaler_demo.view.plain import PlainView
 from modelscaler_demo.view.scene import Scene, View
 from modelscaler_demo.view.screen import Screen
@@ -45,8 +46,9 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _run(arguments: argparse.Namespace, console: Console) -> None:
-    scenario, say = Scenario(seed=arguments.seed), _teller(console)
+    say = _teller(console)
     prepared = prepare(find_checkout(), say)
+    scenario = Scenario(DayShape(prepared.peak_rps, DAY_SECONDS), arguments.seed)
     scene = _scene(prepared, scenario)
     with ExitStack() as stack:
         scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="modelscaler-demo-")))

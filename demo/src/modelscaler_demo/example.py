@@ -18,6 +18,15 @@ SCALE_DOWN_HOURS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
+class Planned:
+    """A pair that plans use; `stated_seconds` is what a request takes a replica in full batches, as the file says."""
+
+    placement: str
+    variant: str
+    stated_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class Example:
     """A ModelDeployment as written in a file."""
 
@@ -65,9 +74,21 @@ class Example:
         return {(entry["placement"], entry["variant"]) for entry in entries if entry.get("reflexOnly")}
 
     @property
+    def planned(self) -> list[Planned]:
+        """The pairs that plans use, one for each placement."""
+        return [_planned(entry) for entry in self.manifest["spec"]["capacity"] if not entry.get("reflexOnly")]
+
+    @property
     def _placements(self) -> list[dict[str, Any]]:
         placements: list[dict[str, Any]] = self.manifest["spec"]["placements"]
         return placements
+
+
+def _planned(entry: Mapping[str, Any]) -> Planned:
+    milliseconds = (
+        float(entry["perRequestMilliseconds"]) + float(entry.get("overheadMilliseconds", 0)) / entry["maxBatch"]
+    )
+    return Planned(entry["placement"], entry["variant"], milliseconds / 1000)
 
 
 def read_example(path: Path) -> Example:

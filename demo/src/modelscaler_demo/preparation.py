@@ -14,8 +14,9 @@ from localcluster.paths import cache_root
 from modelscaler_demo.checkout import Checkout
 from modelscaler_demo.errors import DemoError
 from modelscaler_demo.example import Example, read_example
+from modelscaler_demo.fitting import fitted
 from modelscaler_demo.history import cumulative, labels_of, openmetrics, write_blocks
-from modelscaler_demo.profile import VariantSpeed, measured_speeds
+from modelscaler_demo.profile import Programs, VariantSpeed, measured_speeds
 from modelscaler_demo.scenario import Scenario
 
 MODEL = "search-ranker"
@@ -23,10 +24,11 @@ MODEL = "search-ranker"
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """What every run needs and finds again."""
+    """What every run needs and finds again: `example` and `peak_rps`, the usual evening peak, are fitted to this machine."""
 
     checkout: Checkout
     example: Example
+    peak_rps: float
     promtool: Path
     speeds: tuple[VariantSpeed, ...]
     accuracies: dict[str, float]
@@ -45,8 +47,12 @@ def prepare(checkout: Checkout, say: Callable[[str], None]) -> Prepared:
     say("finding or training the search ranker (a minute or two the first time, then kept)")
     _build(checkout.program("modelserver"), model)
     say("measuring how fast a request is here (half a minute the first time, then kept)")
-    speeds = measured_speeds(checkout.program("modelserver"), model, cache_root() / "profiles" / f"{MODEL}.json")
-    return Prepared(checkout, read_example(checkout.example), promtool, speeds, _accuracies(model))
+    example = read_example(checkout.example)
+    programs = Programs(checkout.program("modelscaler"), checkout.program("modelserver"))
+    variants = sorted({variant for _, variant in example.pairs})
+    speeds = measured_speeds(programs, model, variants, cache_root() / "profiles" / f"{MODEL}.json")
+    here = fitted(example, speeds)
+    return Prepared(checkout, here.example, here.peak_rps, promtool, speeds, _accuracies(model))
 
 
 def write_history(prepared: Prepared, scenario: Scenario, midnight: datetime, now: datetime, directory: Path) -> None:

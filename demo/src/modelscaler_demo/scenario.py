@@ -1,6 +1,6 @@
 """What the demo plays: sizes, seeds, and what happens when."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -10,14 +10,15 @@ from modelscaler_demo.snapshot import WINDOW_SECONDS
 GPU_NODES = ("gpu-0", "gpu-1")
 FAILING_NODE = GPU_NODES[0]
 HISTORY_DAYS = 14
+DAY_SECONDS = 220.0
 
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
     """One demo day. Fractions are of the day; `lead_seconds` pass from the start of Prometheus to midnight."""
 
+    shape: DayShape
     seed: int = 7
-    shape: DayShape = field(default_factory=lambda: DayShape(peak_rps=60.0, seconds=220.0))
     lead_seconds: float = 26.0
     gpu_fails_at: float = 0.45
     gpu_returns_at: float = 0.65

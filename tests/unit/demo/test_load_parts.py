@@ -93,3 +93,13 @@ def test_lost_requests_miss_the_objective_when_the_share_is_counted() -> None:
     assert totals.within(200.0) == pytest.approx(1 / 3)
     assert totals.versions == {"full": 1, "int8": 1}
     assert (totals.sum_of("lost"), totals.sum_of("resets"), totals.sum_of("retried")) == (1, 3, 1)
+
+
+def test_a_replica_is_left_alone_for_seconds_however_often_it_failed() -> None:
+    replica = Replica("http://replica")
+    pauses = []
+    for _ in range(5000):
+        replica.failed(now=100.0)
+        pauses.append(replica.ejected_until - 100.0)
+    assert pauses[:4] == [1.0, 2.0, 4.0, 8.0]
+    assert set(pauses[3:]) == {8.0}

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 EJECT_SECONDS = 1.0
 """How long a replica that refused a connection is left alone the first time; doubles each time in a row."""
 MAX_EJECT_SECONDS = 8.0
+MOST_DOUBLINGS = 16
+"""More would be too large a number long before a replica that stays away is given up."""
 
 
 @dataclass(slots=True)
@@ -20,7 +22,7 @@ class Replica:
     def failed(self, now: float) -> None:
         """Leave this replica alone for a while: it could not be reached, or broke off."""
         self.failures_in_row += 1
-        pause = min(EJECT_SECONDS * 2 ** (self.failures_in_row - 1), MAX_EJECT_SECONDS)
+        pause = min(EJECT_SECONDS * 2.0 ** min(self.failures_in_row - 1, MOST_DOUBLINGS), MAX_EJECT_SECONDS)
         self.ejected_until = now + pause
 
     def answered(self) -> None:
