@@ -82,8 +82,15 @@ def settings_of(tuning: dict[str, Any]) -> dict[str, Any]:
 
 def child_of(operator: psutil.Process) -> psutil.Process | None:
     """Return the process that tunes; None when there is none."""
-    found = (child for child in operator.children() if "modelscaler.replay.selftuning" in child.cmdline())
-    return next(found, None)
+    return next((child for child in operator.children() if tunes(child)), None)
+
+
+def tunes(child: psutil.Process) -> bool:
+    """Say whether a process tunes; not, when it ends as it is asked."""
+    try:
+        return "modelscaler.replay.selftuning" in child.cmdline()
+    except psutil.NoSuchProcess:
+        return False
 
 
 def assert_waited_for(operator: psutil.Process) -> None:

@@ -169,6 +169,32 @@ def test_headroom_is_added_to_what_is_measured_and_to_what_is_forecast() -> None
     assert planned(laddered(policy=generous), 10.0, forecast(100.0)).demand.planned_rps == pytest.approx(150.0)
 
 
+@pytest.mark.parametrize(
+    ("budgets", "overdraft", "planned_rps"),
+    [(2.0, 0.0, 90.0), (None, None, 90.0), (1.0, 0.0, 95.0), (0.0, 0.5, 95.0), (0.0, 0.0, 100.0), (-0.5, 0.2, 100.0)],
+)
+def test_less_is_left_to_cheaper_variants_the_less_servers_have_saved_for_that(
+    budgets: float | None, overdraft: float | None, planned_rps: float
+) -> None:
+    lends = PolicySettings(headroom=-0.1, forecaster="Reactive")
+    running = replace(pool(CPU_FULL, 2), budgets=budgets, overdraft=overdraft)
+    kept = replace(objective(), min_mean_accuracy=0.918)
+
+    assert planned(laddered(policy=lends, objective=kept), 100.0, None, running).demand.planned_rps == pytest.approx(
+        planned_rps
+    )
+    for unbounded in (laddered(policy=lends), laddered(policy=lends, objective=kept, reflex=False)):
+        assert planned(unbounded, 100.0, None, running).demand.planned_rps == pytest.approx(90.0)
+
+
+def test_message_says_how_much_is_left_to_cheaper_variants_now() -> None:
+    lends = PolicySettings(headroom=-0.1, forecaster="Reactive")
+    running = replace(pool(CPU_FULL, 2), budgets=1.0)
+    spec = laddered(policy=lends, objective=replace(objective(), min_mean_accuracy=0.918))
+
+    assert "measured 100 rps, -5 % headroom; " in planned(spec, 100.0, None, running).message
+
+
 def test_replicas_do_not_grow_by_headroom_when_the_load_is_unknown() -> None:
     made = planned(laddered(policy=PolicySettings(headroom=0.5)), None, None, pool(CPU_FULL, 4))
 

@@ -18,6 +18,7 @@ from modelscaler.planner.savings import (
     most_saved,
     saved,
     settled,
+    spendable_share,
     with_overdrafts,
 )
 
@@ -121,6 +122,15 @@ def test_overdraft_is_lowered_at_once_and_raised_seldom() -> None:
     assert settled(0.5, 0.7) == 0.7
     assert settled(0.9, 1.0) == 1.0
     assert settled(1.0, 1.0) == 1.0
+
+
+def test_what_may_be_spent_is_what_budgets_hold_and_what_they_may_be_overdrawn_by() -> None:
+    full, spent = replace(pool(CPU_FULL, 3), budgets=3.0), replace(pool(CPU_FULL, 1), budgets=-0.2, overdraft=0.4)
+    assert spendable_share((full,)) == 1.0
+    assert spendable_share((spent,)) == pytest.approx(0.2)
+    assert spendable_share((full, spent)) == pytest.approx(3.2 / 4)
+    assert spendable_share((replace(spent, budgets=-0.5),)) == 0.0
+    assert spendable_share((pool(CPU_FULL, 2),)) == spendable_share((pool(CPU_FULL, 2, ready=0),)) == 1.0
 
 
 def test_pool_without_a_ladder_has_no_budget() -> None:

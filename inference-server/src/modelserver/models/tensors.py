@@ -59,6 +59,11 @@ class TensorModel(ArtifactModel):
         """Return the accuracy that the variant's metadata states."""
         return None if self._onnx_file is not None else super().accuracy(variant)
 
+    def prepare(self, variant: str) -> None:
+        """Import a variant's runtime; see `Model.prepare`. That of a bare graph is there since set-up."""
+        if self._onnx_file is None:
+            super().prepare(variant)
+
     def load(self, variant: str) -> Network:
         """Load a variant's weights; see `Model.load`."""
         if self._from_graph is None:

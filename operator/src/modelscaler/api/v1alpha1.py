@@ -790,7 +790,10 @@ class TuningStatus(ApiModel):
     recourse_quantile: ShortText | None = Field(
         default=None, description="Quantile of demand that the planned variant must carry itself; absent: the median."
     )
-    headroom: ShortText = Field(default="0", description="Added to all demand, as a share of it.")
+    headroom: ShortText = Field(
+        default="0",
+        description="Added to all demand, as a share of it; below 0: left to cheaper variants while enough is saved.",
+    )
     forecaster: Literal["Forecast", "Reactive"] = Field(
         default="Forecast", description="Reactive leaves the forecast out of account."
     )

@@ -14,6 +14,7 @@ from functools import lru_cache
 import numpy as np
 
 from modelscaler.domain import Demand, Floats, Observation, QuantileForecast, Workload, known
+from modelscaler.planner.savings import spendable_share
 
 LIKELY = 0.5
 """Quantile of the peak that the planned variant carries itself, where the settings say nothing."""
@@ -34,12 +35,25 @@ class Aim:
     growth: float = 1.0
 
 
-def aim_of(workload: Workload) -> Aim:
+def aim_of(workload: Workload, observation: Observation) -> Aim:
     """Return what a workload's settings aim at; the quantile of its forecast settings where the policy has none."""
     policy = workload.policy
     quantile = workload.forecast.quantile if policy.quantile is None else policy.quantile
     own = LIKELY if policy.recourse_quantile is None else policy.recourse_quantile
-    return Aim(quantile, min(own, quantile) if workload.reflex else None, 1.0 + policy.headroom)
+    growth = 1.0 + headroom_of(workload, observation)
+    return Aim(quantile, min(own, quantile) if workload.reflex else None, growth)
+
+
+def headroom_of(workload: Workload, observation: Observation) -> float:
+    """Return what is added to all demand, as a share of it.
+
+    Below 0 it leaves demand to the cheaper variants of the ladder. They answer it as long as servers have saved for that:
+    the less is left of their budgets the less is lent, since a share of cheaper answers that lasts is demand for capacity.
+    """
+    headroom = workload.policy.headroom
+    if headroom >= 0.0 or not workload.reflex or workload.objective.min_mean_accuracy is None:
+        return headroom
+    return headroom * spendable_share(observation.pools)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,5 +127,5 @@ def load_from(
         assumed_rps=assumed_rps,
         forecast=heeded,
         forecast_age_seconds=max(age, 0.0),
-        aim=aim_of(workload),
+        aim=aim_of(workload, observation),
     )

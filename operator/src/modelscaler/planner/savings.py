@@ -86,6 +86,17 @@ def covered_share(free: float, size: float) -> float:
     return 0.0 if size <= 0.0 else math.floor(min(max(free / size, 0.0), 1.0) * STEPS + 1e-9) / STEPS
 
 
+def spendable_share(pools: Sequence[PoolObservation]) -> float:
+    """Return what servers may still spend on cheaper answers, as a share of all their budgets together: from 0 to 1, full ones.
+
+    Args:
+        pools: As they are. Budgets that are not known count as full, as they do where nothing is ready.
+    """
+    ready = sum(pool.ready for pool in pools)
+    left = sum(_budgets(pool) + pool.ready * (pool.overdraft or 0.0) for pool in pools)
+    return min(max(left / ready, 0.0), 1.0) if ready else 1.0
+
+
 def settled(before: float | None, covered: float) -> float:
     """Return the overdraft from now on: lowered at once, raised by RAISED_BY at least, or to all there is to allow."""
     if before is None or covered < before or covered >= min(before + RAISED_BY - 1e-9, 1.0):

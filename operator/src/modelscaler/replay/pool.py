@@ -144,6 +144,11 @@ class Pool:
         """Return how many replicas serve at a time."""
         return bisect_right(self.ready_at, seconds)
 
+    @property
+    def budgets(self) -> float | None:
+        """Return how full the budgets of accuracy are, added up over the replicas; None where there are none."""
+        return self.saved / self.settings.most_saved if self.settings.most_saved else None
+
     def unschedulable(self) -> int:
         """Return how many replicas no node has room for."""
         return len(self.ready_at) - bisect_left(self.ready_at, float("inf"))

@@ -89,6 +89,8 @@ class _Run:
                 starting=len(pool.ready_at) - ready,
                 unschedulable=pool.unschedulable(),
                 unready_seconds=pool.unready_seconds(seconds),
+                budgets=pool.budgets,
+                overdraft=pool.overdraft,
             )
             for key, pool in self._pools.items()
         )

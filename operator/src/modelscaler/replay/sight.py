@@ -18,6 +18,8 @@ class PoolSight:
         starting: That are yet to serve.
         unschedulable: Of those, the ones that no node has room for.
         unready_seconds: For how long some of them have been yet to serve.
+        budgets: How full the budgets of accuracy of all of them are, added up; None: they have none.
+        overdraft: By what share they may be overdrawn; None: nobody has said so.
     """
 
     pool: PoolKey
@@ -26,6 +28,8 @@ class PoolSight:
     starting: int
     unschedulable: int = 0
     unready_seconds: float = 0.0
+    budgets: float | None = None
+    overdraft: float | None = None
 
 
 class Meter(Protocol):

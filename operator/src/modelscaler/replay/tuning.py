@@ -154,7 +154,7 @@ every second can, the first and the third."""
 
 
 def _grid() -> tuple[PolicySettings, ...]:
-    reactive = tuple(PolicySettings(headroom=headroom, forecaster="Reactive") for headroom in (0.0, 0.15, -0.05, 0.35))
+    reactive = tuple(PolicySettings(headroom=headroom, forecaster="Reactive") for headroom in (0.0, 0.15, 0.7, -0.1))
     forecast = tuple(PolicySettings(*settings) for row in _ROWS for settings in row)
     return tuple(
         replace(settings, scale_down_seconds=seconds)

@@ -113,4 +113,6 @@ def _pool(sight: PoolSight) -> PoolObservation:
         unschedulable=sight.unschedulable,
         failure="Unschedulable" if sight.unschedulable else None,
         unready_seconds=sight.unready_seconds,
+        budgets=sight.budgets,
+        overdraft=sight.overdraft,
     )
