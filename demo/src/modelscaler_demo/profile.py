@@ -115,7 +115,7 @@ def _entry(placement: str, speed: VariantSpeed, cores_used: Decimal) -> dict[str
         "variant": speed.variant,
         "perRequestMilliseconds": _milliseconds(speed.per_request_seconds, cores_used),
         "overheadMilliseconds": _milliseconds(speed.overhead_seconds, cores_used),
-        "tailMilliseconds": _milliseconds(speed.tail_seconds, cores_used),
+        "tailMilliseconds": _milliseconds(speed.tail_seconds, Decimal(1)),
         "maxBatch": speed.max_batch,
     }
 

@@ -1,4 +1,4 @@
-"""`modelserver benchmark`: what a request costs, in process, on one thread. The operator's capacity profile comes from it."""
+"""`modelserver benchmark`: what a request costs, in process, on one thread."""
 
 import json
 import time

@@ -66,6 +66,26 @@ def test_bare_graph_is_served_by_its_own_contract(tmp_path: Path, scheme: str) -
         opened.model.load("int8")
 
 
+IMPORTS_BEFORE_LOADING = """
+import sys
+from modelserver.opening import open_model, set_up
+opened = open_model(sys.argv[1])
+set_up(opened)
+opened.model.prepare("full")
+before = set(sys.modules)
+opened.model.load("full")
+assert "onnxruntime" in before
+assert set(sys.modules) == before, set(sys.modules) - before
+"""
+
+
+@pytest.mark.parametrize("bare", [True, False])
+def test_runtime_is_imported_before_a_variant_is_loaded(tmp_path: Path, bare: bool) -> None:
+    """What a process grows by as it loads is then the variant's own."""
+    model = write_graph(tmp_path / "double.onnx") if bare else write_model(tmp_path)
+    subprocess.run([sys.executable, "-c", IMPORTS_BEFORE_LOADING, str(model)], check=True)
+
+
 def test_graph_is_refused_when_its_first_dimension_is_fixed(tmp_path: Path) -> None:
     opened = open_model(str(write_graph(tmp_path / "fixed.onnx", first=1)))
     with pytest.raises(LoadError, match=r"'x' has shape \[1, 4\], expected a free first dimension"):

@@ -171,7 +171,7 @@ def test_headroom_is_added_to_what_is_measured_and_to_what_is_forecast() -> None
 
 @pytest.mark.parametrize(
     ("budgets", "overdraft", "planned_rps"),
-    [(2.0, 0.0, 90.0), (None, None, 90.0), (1.0, 0.0, 95.0), (0.0, 0.5, 95.0), (0.0, 0.0, 100.0), (-0.5, 0.2, 100.0)],
+    [(2.0, 0.0, 90.0), (1.0, 0.0, 95.0), (0.0, 0.5, 95.0), (0.0, 0.0, 100.0), (-0.5, 0.2, 100.0), (None, 1.0, 100.0)],
 )
 def test_less_is_left_to_cheaper_variants_the_less_servers_have_saved_for_that(
     budgets: float | None, overdraft: float | None, planned_rps: float

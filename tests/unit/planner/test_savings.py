@@ -125,12 +125,19 @@ def test_overdraft_is_lowered_at_once_and_raised_seldom() -> None:
 
 
 def test_what_may_be_spent_is_what_budgets_hold_and_what_they_may_be_overdrawn_by() -> None:
+    def spendable(*pools: PoolObservation) -> float:
+        return spendable_share(laddered(), pools)
+
     full, spent = replace(pool(CPU_FULL, 3), budgets=3.0), replace(pool(CPU_FULL, 1), budgets=-0.2, overdraft=0.4)
-    assert spendable_share((full,)) == 1.0
-    assert spendable_share((spent,)) == pytest.approx(0.2)
-    assert spendable_share((full, spent)) == pytest.approx(3.2 / 4)
-    assert spendable_share((replace(spent, budgets=-0.5),)) == 0.0
-    assert spendable_share((pool(CPU_FULL, 2),)) == spendable_share((pool(CPU_FULL, 2, ready=0),)) == 1.0
+    assert spendable(full) == 1.0
+    assert spendable(spent) == pytest.approx(0.2)
+    assert spendable(full, spent) == pytest.approx(0.8)
+    assert spendable(replace(spent, budgets=-0.5)) == 0.0
+    assert spendable(pool(CPU_FULL, 2)) == 0.0, "nobody says what is left"
+    assert spendable(pool(CPU_FULL, 2, ready=0)) == spendable() == 0.0
+    assert spendable(replace(pool(GPU_FULL, 5), budgets=5.0), spent) == pytest.approx(0.2), (
+        "who has no ladder lends nothing"
+    )
 
 
 def test_pool_without_a_ladder_has_no_budget() -> None:

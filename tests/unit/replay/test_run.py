@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 
 from modelscaler.backtest.trace import Trace
-from modelscaler.domain import PoolKey, RouteTarget, Workload
+from modelscaler.domain import PolicySettings, PoolKey, RouteTarget, Workload
 from modelscaler.replay.case import Case, Cluster
 from modelscaler.replay.incidents import StockOut
 from modelscaler.replay.load import Arrivals, Part, load_of
 from modelscaler.replay.outcome import longest_run, outcome_of
+from modelscaler.replay.policies.ours import Modelscaler
 from modelscaler.replay.policies.static import Static
 from modelscaler.replay.report.rows import HEADER, rows
 from modelscaler.replay.run import replay
@@ -95,6 +96,17 @@ def test_mean_accuracy_keeps_its_floor_however_often_replicas_come_and_go() -> N
 
     assert found.degraded_share > 0.01, "it needed the rung"
     assert found.mean_accuracy >= floor - 1e-5
+
+
+def test_demand_that_lasts_is_left_to_the_rung_only_as_long_as_something_is_saved() -> None:
+    """Where all of it was left for good, 98 % of these requests were late: five replicas, and nothing saved any more."""
+    lends = PolicySettings(headroom=-0.3, forecaster="Reactive")
+    steady = case(rps=440.0, hours=10.0, with_rung=True)
+
+    found = outcome_of(replay(steady, Modelscaler(None, steady.load.start, lends), first_replicas=10))
+
+    assert found.degraded_share > 0.01
+    assert found.violating_share < 1e-4
 
 
 def test_replicas_do_not_start_while_their_placement_is_out_of_stock() -> None:

@@ -100,9 +100,12 @@ class Ladder:
     def _load(self, variant: str, must: bool) -> LoadedVariant | str:
         """Load a variant, or say why there is no memory for it; `must` overrides that."""
         started = time.monotonic()
+        file_bytes = artifact_bytes(self._directory, variant)
+        # A runtime stays once it is imported, so first without it.
+        if not must and (refusal := self._plan.refusal(self._steps.resident(), file_bytes)):
+            return refusal
         self._steps.prepare(variant)
         before = self._steps.resident()
-        file_bytes = artifact_bytes(self._directory, variant)
         if not must and (refusal := self._plan.refusal(before, file_bytes)):
             return refusal
         loaded = self._loaded(variant, before, started)

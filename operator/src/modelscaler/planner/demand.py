@@ -49,11 +49,12 @@ def headroom_of(workload: Workload, observation: Observation) -> float:
 
     Below 0 it leaves demand to the cheaper variants of the ladder. They answer it as long as servers have saved for that:
     the less is left of their budgets the less is lent, since a share of cheaper answers that lasts is demand for capacity.
+    Where there is no ladder, or no mean to keep, all of it counts, as it did where it was chosen.
     """
     headroom = workload.policy.headroom
     if headroom >= 0.0 or not workload.reflex or workload.objective.min_mean_accuracy is None:
         return headroom
-    return headroom * spendable_share(observation.pools)
+    return headroom * spendable_share(workload, observation.pools)
 
 
 @dataclass(frozen=True, slots=True)

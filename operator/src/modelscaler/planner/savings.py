@@ -86,15 +86,16 @@ def covered_share(free: float, size: float) -> float:
     return 0.0 if size <= 0.0 else math.floor(min(max(free / size, 0.0), 1.0) * STEPS + 1e-9) / STEPS
 
 
-def spendable_share(pools: Sequence[PoolObservation]) -> float:
-    """Return what servers may still spend on cheaper answers, as a share of all their budgets together: from 0 to 1, full ones.
+def spendable_share(workload: Workload, pools: Sequence[PoolObservation]) -> float:
+    """Return what servers may still spend on cheaper answers, in tenths of all their budgets together, 1 at most.
 
     Args:
-        pools: As they are. Budgets that are not known count as full, as they do where nothing is ready.
+        workload: Whose.
+        pools: As they are. Budgets that are not known count as empty, and what is not ready yet has none.
     """
-    ready = sum(pool.ready for pool in pools)
-    left = sum(_budgets(pool) + pool.ready * (pool.overdraft or 0.0) for pool in pools)
-    return min(max(left / ready, 0.0), 1.0) if ready else 1.0
+    most = [most_saved(workload, pool.pool) for pool in pools]
+    size = sum(pool.ready * each for pool, each in zip(pools, most, strict=True))
+    return covered_share(sum(_spendable(pool) * each for pool, each in zip(pools, most, strict=True)), size)
 
 
 def settled(before: float | None, covered: float) -> float:
@@ -128,3 +129,7 @@ def most_of(floor: float, planned: float, fastest: float, fastest_rps: float) ->
 
 def _budgets(pool: PoolObservation) -> float:
     return float(pool.ready) if pool.budgets is None else pool.budgets
+
+
+def _spendable(pool: PoolObservation) -> float:
+    return 0.0 if pool.budgets is None else pool.budgets + pool.ready * (pool.overdraft or 0.0)

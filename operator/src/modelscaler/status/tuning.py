@@ -16,8 +16,8 @@ MOST_SCALE_DOWN_SECONDS: Final = 3_600
 
 
 def digest_of(workload: Workload) -> str:
-    """Return a digest of what settings are chosen for: the objective, and the speeds that spec or profile state."""
-    chosen_for = repr((workload.objective, workload.capacities))
+    """Return a digest of what settings are chosen for: the objective, the speeds that spec or profile state, the reflex."""
+    chosen_for = repr((workload.objective, workload.capacities, workload.reflex))
     return hashlib.sha256(chosen_for.encode()).hexdigest()[:DIGEST_CHARACTERS]
 
 
