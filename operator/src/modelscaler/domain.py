@@ -191,7 +191,7 @@ class PolicySettings:
     `quantile` of demand must be carried, with the cheapest rung of the reflex's ladder if need be; None: the quantile of the
     forecast settings. `recourse_quantile` must be carried by the planned variant itself; None: the median, or `quantile`
     where that is lower. `headroom` is added to all demand, as a share of it; below 0 it is
-    left to the ladder, as far as servers have saved for that (planner/demand.py). `forecaster` Reactive leaves the forecast
+    left to the ladder, as far as enough is saved for that (planner/demand.py). `forecaster` Reactive leaves the forecast
     out of account. `scale_down_seconds` is how long the larger size is kept; None: as the spec's behaviour says.
     """
 

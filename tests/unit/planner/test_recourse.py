@@ -171,9 +171,9 @@ def test_headroom_is_added_to_what_is_measured_and_to_what_is_forecast() -> None
 
 @pytest.mark.parametrize(
     ("budgets", "overdraft", "planned_rps"),
-    [(2.0, 0.0, 90.0), (1.0, 0.0, 95.0), (0.0, 0.5, 95.0), (0.0, 0.0, 100.0), (-0.5, 0.2, 100.0), (None, 1.0, 100.0)],
+    [(2.0, 1.0, 90.0), (2.0, 0.5, 95.0), (1.0, 1.0, 95.0), (2.0, 0.0, 100.0), (-0.5, 1.0, 100.0), (None, 1.0, 100.0)],
 )
-def test_less_is_left_to_cheaper_variants_the_less_servers_have_saved_for_that(
+def test_less_is_left_to_cheaper_variants_the_less_is_saved_beyond_what_is_for_bursts(
     budgets: float | None, overdraft: float | None, planned_rps: float
 ) -> None:
     lends = PolicySettings(headroom=-0.1, forecaster="Reactive")
@@ -189,7 +189,7 @@ def test_less_is_left_to_cheaper_variants_the_less_servers_have_saved_for_that(
 
 def test_message_says_how_much_is_left_to_cheaper_variants_now() -> None:
     lends = PolicySettings(headroom=-0.1, forecaster="Reactive")
-    running = replace(pool(CPU_FULL, 2), budgets=1.0)
+    running = replace(pool(CPU_FULL, 2), budgets=2.0, overdraft=0.5)
     spec = laddered(policy=lends, objective=replace(objective(), min_mean_accuracy=0.918))
 
     assert "measured 100 rps, -5 % headroom; " in planned(spec, 100.0, None, running).message

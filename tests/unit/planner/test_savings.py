@@ -15,10 +15,10 @@ from modelscaler.planner.savings import (
     LONGEST_READING_SECONDS,
     carried_on,
     covered_share,
+    lendable_share,
     most_saved,
     saved,
     settled,
-    spendable_share,
     with_overdrafts,
 )
 
@@ -124,20 +124,18 @@ def test_overdraft_is_lowered_at_once_and_raised_seldom() -> None:
     assert settled(1.0, 1.0) == 1.0
 
 
-def test_what_may_be_spent_is_what_budgets_hold_and_what_they_may_be_overdrawn_by() -> None:
-    def spendable(*pools: PoolObservation) -> float:
-        return spendable_share(laddered(), pools)
+def test_what_is_saved_beyond_full_budgets_may_be_lent() -> None:
+    def lendable(*pools: PoolObservation) -> float:
+        return lendable_share(laddered(), pools)
 
-    full, spent = replace(pool(CPU_FULL, 3), budgets=3.0), replace(pool(CPU_FULL, 1), budgets=-0.2, overdraft=0.4)
-    assert spendable(full) == 1.0
-    assert spendable(spent) == pytest.approx(0.2)
-    assert spendable(full, spent) == pytest.approx(0.8)
-    assert spendable(replace(spent, budgets=-0.5)) == 0.0
-    assert spendable(pool(CPU_FULL, 2)) == 0.0, "nobody says what is left"
-    assert spendable(pool(CPU_FULL, 2, ready=0)) == spendable() == 0.0
-    assert spendable(replace(pool(GPU_FULL, 5), budgets=5.0), spent) == pytest.approx(0.2), (
-        "who has no ladder lends nothing"
-    )
+    rich, poor = replace(pool(CPU_FULL, 3), budgets=3.0, overdraft=1.0), replace(pool(CPU_FULL, 1), budgets=0.2)
+    assert lendable(rich) == 1.0
+    assert lendable(replace(rich, overdraft=0.4)) == pytest.approx(0.4)
+    assert lendable(replace(rich, overdraft=None)) == lendable(poor) == 0.0
+    assert lendable(rich, poor) == pytest.approx(0.5), "2.2 of 4, in tenths"
+    assert lendable(replace(rich, budgets=None)) == 0.0, "nobody says what is left"
+    assert lendable(replace(rich, ready=0, budgets=0.0)) == lendable() == 0.0
+    assert lendable(replace(rich, pool=GPU_FULL), poor) == 0.0, "who has no ladder lends nothing"
 
 
 def test_pool_without_a_ladder_has_no_budget() -> None:

@@ -14,7 +14,7 @@ from functools import lru_cache
 import numpy as np
 
 from modelscaler.domain import Demand, Floats, Observation, QuantileForecast, Workload, known
-from modelscaler.planner.savings import spendable_share
+from modelscaler.planner.savings import lendable_share
 
 LIKELY = 0.5
 """Quantile of the peak that the planned variant carries itself, where the settings say nothing."""
@@ -47,14 +47,14 @@ def aim_of(workload: Workload, observation: Observation) -> Aim:
 def headroom_of(workload: Workload, observation: Observation) -> float:
     """Return what is added to all demand, as a share of it.
 
-    Below 0 it leaves demand to the cheaper variants of the ladder. They answer it as long as servers have saved for that:
-    the less is left of their budgets the less is lent, since a share of cheaper answers that lasts is demand for capacity.
-    Where there is no ladder, or no mean to keep, all of it counts, as it did where it was chosen.
+    Below 0 it leaves demand to the cheaper variants of the ladder. They answer it as long as more is saved than servers keep
+    for bursts: the less, the less is lent, since a share of cheaper answers that lasts is demand for capacity. Where there is
+    no ladder, or no mean to keep, all of it counts, as it did where it was chosen.
     """
     headroom = workload.policy.headroom
     if headroom >= 0.0 or not workload.reflex or workload.objective.min_mean_accuracy is None:
         return headroom
-    return headroom * spendable_share(workload, observation.pools)
+    return headroom * lendable_share(workload, observation.pools)
 
 
 @dataclass(frozen=True, slots=True)

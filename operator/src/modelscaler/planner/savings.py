@@ -86,16 +86,17 @@ def covered_share(free: float, size: float) -> float:
     return 0.0 if size <= 0.0 else math.floor(min(max(free / size, 0.0), 1.0) * STEPS + 1e-9) / STEPS
 
 
-def spendable_share(workload: Workload, pools: Sequence[PoolObservation]) -> float:
-    """Return what servers may still spend on cheaper answers, in tenths of all their budgets together, 1 at most.
+def lendable_share(workload: Workload, pools: Sequence[PoolObservation]) -> float:
+    """Return what is saved beyond full budgets, which are for bursts, in tenths of all those together; 1 at most.
 
     Args:
         workload: Whose.
         pools: As they are. Budgets that are not known count as empty, and what is not ready yet has none.
     """
     most = [most_saved(workload, pool.pool) for pool in pools]
-    size = sum(pool.ready * each for pool, each in zip(pools, most, strict=True))
-    return covered_share(sum(_spendable(pool) * each for pool, each in zip(pools, most, strict=True)), size)
+    full = sum(pool.ready * each for pool, each in zip(pools, most, strict=True))
+    spendable = sum(_spendable(pool) * each for pool, each in zip(pools, most, strict=True))
+    return covered_share(spendable - full, full)
 
 
 def settled(before: float | None, covered: float) -> float:
