@@ -1,11 +1,13 @@
 import json
 import os
 from collections.abc import AsyncIterator
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
 
+from modelserver.engine.ladder import Ladder
 from modelserver.errors import LoadError
 from modelserver.serving.admin import TOKEN_VARIABLE, Admin, token_from_environment
 from modelserver.serving.ladder_file import LadderFile
@@ -172,6 +174,16 @@ async def test_admin_port_changes_nothing_when_a_file_states_the_ladder(tmp_path
     assert f"--ladder-file {path}" in reply.error
     assert (await call(rig, "GET")).status == 200
     await rig.engine.stop()
+
+
+def test_ladder_of_a_newer_writer_is_followed_without_what_is_not_known_here(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "ladder.json"
+    path.write_text('{"variants": ["full", "int8"], "minMeanAccuracy": "0.9", "someday": {"deep": 1}}')
+    with caplog.at_level("WARNING"):
+        assert LadderFile(path).changed() == Ladder(("full", "int8"), Decimal("0.9"))
+    assert "not known here are passed over: someday" in caplog.text
 
 
 def test_damaged_ladder_file_changes_nothing(tmp_path: Path) -> None:

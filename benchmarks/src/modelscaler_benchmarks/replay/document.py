@@ -45,13 +45,13 @@ PREDICTIVE: Final = frozenset({"predictive-hpa", "dynamo", "infadapter"})
 
 def section(found: Sequence[Comparison], seconds: float, machine: str) -> str:
     """Return the section: how it was measured, one line for each comparison, and where we lose."""
-    first = found[0].setting
+    first, most = found[0].setting, max(len(tried) for one in found for tried in one.grids["test"].values())
     how = (
         f"Comparisons: {len(found)}, on days: {first.test.days:g}, after days on which settings are chosen: "
-        f"{first.tuning.days:g}, by the same rule for all; seeds: {first.seeds}. Cost is a multiple of the fewest "
-        "replicas that carry the load at each tick. A rival at our cost is the best point of any rival's settings on the "
-        "test days themselves, at the mean cost of ours, among settings whose answers were accurate enough. "
-        f"{seconds / 60:.0f} minutes. {machine}"
+        f"{first.tuning.days:g}, by the same rule for all, of up to {most} of each policy; seeds: {first.seeds}. "
+        "Cost is a multiple of the fewest replicas that carry the load at each tick. A rival at our cost is the best point "
+        "of any rival's settings on the test days themselves, at the mean cost of ours, among settings whose answers were "
+        f"accurate enough. {seconds / 60:.0f} minutes. {machine}"
     )
     return "\n\n".join(["![Fronts](images/bench-replay.png)", how, *tables(found), losses(found)])
 

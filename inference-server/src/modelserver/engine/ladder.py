@@ -63,6 +63,14 @@ class Ladder:
         return hashlib.sha256(canonical.encode()).hexdigest()
 
 
+def without_unknown(document: object) -> tuple[object, tuple[str, ...]]:
+    """Return a document without the fields that only a newer version knows, and the names of those."""
+    if not isinstance(document, dict):
+        return document, ()
+    unknown = tuple(str(name) for name in document if name not in _FIELDS)
+    return {name: value for name, value in document.items() if name in _FIELDS}, unknown
+
+
 def parse_ladder(document: object) -> Ladder:
     """Return the settings that a JSON document states.
 

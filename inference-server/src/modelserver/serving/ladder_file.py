@@ -8,7 +8,7 @@ from pathlib import Path
 
 import orjson
 
-from modelserver.engine.ladder import Ladder, parse_ladder
+from modelserver.engine.ladder import Ladder, parse_ladder, without_unknown
 from modelserver.errors import InvalidRequestError
 from modelserver.serving.settings import ServeSettings
 
@@ -53,7 +53,11 @@ class LadderFile:
             return None
         self._seen = stamp
         try:
-            return parse_ladder(orjson.loads(self._path.read_bytes()))
+            # Whoever writes it may be newer than this server, and is so while an upgrade rolls.
+            document, unknown = without_unknown(orjson.loads(self._path.read_bytes()))
+            if unknown:
+                log.warning("%s: fields not known here are passed over: %s", self._path, ", ".join(unknown)[:256])
+            return parse_ladder(document)
         except (OSError, ValueError, InvalidRequestError) as error:
             log.error("%s: %s", self._path, error)
             return None

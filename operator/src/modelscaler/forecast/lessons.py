@@ -37,18 +37,21 @@ def job_of(
     """
     rng = np.random.default_rng(seed)
     mine = [cohort for cohort in fleet.in_use() if cohort.boosted == (kind == BOOSTED)]
-    if kind == GROWN:
-        most_series = MOST_GROWN
-        if sum(int(cohort.table["learned"].sum()) for cohort in mine) > MOST_GROWN:
-            return None
+    if kind == GROWN and sum(int(cohort.table["learned"].sum()) for cohort in mine) > MOST_GROWN:
+        return None
     found = [(cohort, _chosen(cohort, most_series, rng)) for cohort in mine]
     histories = tuple(_history(fleet, cohort, rows) for cohort, rows in found if len(rows))
     if not histories:
         return None
+    start, pretrained = _networks_for(kind, networks)
+    return TrainingJob(histories, seed, start, pretrained, budget, kind)
+
+
+def _networks_for(kind: str, networks: Mapping[str, Network]) -> tuple[Network | None, Network | None]:
+    """Return the network that a training goes on from, and the one that what it makes is compared with."""
     if kind == GROWN:
-        return TrainingJob(histories, seed, budget=budget, kind=kind)
-    start = None if kind == BOOSTED else networks.get(TUNED)
-    return TrainingJob(histories, seed, start, networks.get(PRETRAINED), budget, kind)
+        return None, None
+    return (None if kind == BOOSTED else networks.get(TUNED)), networks.get(PRETRAINED)
 
 
 def _chosen(cohort: Cohort, most_series: int, rng: np.random.Generator) -> Ints:
