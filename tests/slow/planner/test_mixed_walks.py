@@ -1,6 +1,6 @@
 """Two pools walked through time behind a simulated gateway: what must hold whatever happens."""
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from builders import CPU_FULL, GPU_FULL, capacity, placement, rules, workload
@@ -44,7 +44,12 @@ TROUBLE = ("lose gpu", "heal gpu", "lose cpu", "heal cpu", "blind", "no route wr
 WALKS = st.lists(st.tuples(LOADS, st.sampled_from([*[""] * 10, *TROUBLE])), min_size=15, max_size=40)
 
 
+BLIND_WHILE_A_GPU_STARTS = [(480.0, ""), (520.0, ""), (20.0, "blind"), *[(20.0, "")] * 12]
+"""Twelve CPUs serve, a GPU starts that is to replace four of them: for as long as that takes there are thirteen."""
+
+
 @settings(max_examples=15, deadline=None)
+@example(FEW_GPUS, BLIND_WHILE_A_GPU_STARTS, False)
 @given(SPECS, WALKS, st.booleans())
 def test_no_step_takes_routed_capacity_below_the_load_when_anything_happens(
     spec: Workload, walk: list[tuple[float, str]], route_first: bool
@@ -54,6 +59,7 @@ def test_no_step_takes_routed_capacity_below_the_load_when_anything_happens(
     for load, event in walk:
         cluster.accepted = event != "no gateway"
         happen(cluster, event)
+        asked = sum(cluster.replicas.values())
         made, step = operator.decide(None if event == "blind" else load)
         bearable = min(cluster.serving_rps(), load) * 0.98
 
@@ -68,7 +74,8 @@ def test_no_step_takes_routed_capacity_below_the_load_when_anything_happens(
         cluster.advance(operator.interval_seconds)
 
         replicas = made.target.replicas + (made.side.replicas if made.side else 0)
-        assert spec.min_replicas <= replicas <= spec.max_replicas
+        # What is not known takes nothing away, not even what is there only while one pool takes over from another.
+        assert spec.min_replicas <= replicas <= max(spec.max_replicas, asked if event == "blind" else 0)
         assert event == "blind" or spec.max_hourly_cost is None or made.hourly_cost <= spec.max_hourly_cost + 1e-9
 
 
@@ -94,22 +101,27 @@ def test_planned_pools_carry_the_load_when_they_have_settled(spec: Workload, loa
 
 
 @settings(max_examples=4, deadline=None)
+@example(SLOW_CPU, [20.0, 200.0, 200.0, 200.0, 700.0, 700.0])
 @given(SPECS, st.lists(LOADS, min_size=5, max_size=40))
-def test_absence_of_metrics_takes_no_replica_away_when_two_pools_share_the_load(
+def test_absence_of_metrics_takes_nothing_away_when_two_pools_share_the_load(
     spec: Workload, loads: list[float]
 ) -> None:
+    """A switch that has begun may end meanwhile, to a pool that carries as much (the example)."""
     cluster = RoutedCluster(spec)
     operator = Operator(cluster)
     for load in loads:
         operator.tick(load)
-    before = {pool: size for pool, size in cluster.replicas.items() if pool in serving(operator.state)}
+    before = asked_rps(cluster, operator.state)
     for _ in range(5):
         operator.tick(None)
-        assert all(cluster.replicas[pool] >= size for pool, size in before.items())
+        assert asked_rps(cluster, operator.state) >= before
 
 
-def serving(state: PolicyState) -> set[object]:
-    return {state.active, state.side.pool if state.side else state.active}
+def asked_rps(cluster: RoutedCluster, state: PolicyState) -> float:
+    """Return what the pools that serve are to carry."""
+    serving = {state.active, state.side.pool if state.side else state.active}
+    rps = {CPU_FULL: 40.8, GPU_FULL: 235.0}
+    return sum(rps[pool] * cluster.replicas.get(pool, 0) for pool in serving if pool)
 
 
 @settings(max_examples=4, deadline=None)
