@@ -7,7 +7,6 @@ CPU limits of the example's file one placement would always pay on some of them,
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
-from decimal import Decimal
 
 from modelscaler_demo.example import Example
 from modelscaler_demo.profile import VariantSpeed
@@ -31,11 +30,11 @@ def fitted(example: Example, speeds: Sequence[VariantSpeed]) -> Fitted:
     core_seconds = {speed.variant: speed.core_seconds for speed in speeds}
     stated = {pair.placement: core_seconds[pair.variant] / pair.stated_seconds for pair in example.planned}
     factor = min(max(1.0, LEAST_CORES / min(stated.values())), MOST_CORES / max(stated.values()))
-    limits = {placement: Decimal(cores * factor) for placement, cores in stated.items()}
+    limits = {placement: cores * factor for placement, cores in stated.items()}
     return Fitted(_limited(example, limits), round(STATED_PEAK_RPS * factor))
 
 
-def _limited(example: Example, limits: Mapping[str, Decimal]) -> Example:
+def _limited(example: Example, limits: Mapping[str, float]) -> Example:
     manifest = deepcopy(dict(example.manifest))
     for placement in manifest["spec"]["placements"]:
         quantity = f"{round(limits[placement['name']] * 1000)}m"

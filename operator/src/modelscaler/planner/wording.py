@@ -8,7 +8,7 @@ from modelscaler.domain import Absent, Observation, PolicyState, SourceError, St
 from modelscaler.planner.allowances import WHY as WHY_NO_ACCELERATOR
 from modelscaler.planner.allowances import denied, sentence
 from modelscaler.planner.choice import NEAR_EQUAL_COST, Option
-from modelscaler.planner.demand import aim_of, headroom_of
+from modelscaler.planner.demand import aim_of
 from modelscaler.planner.pairing import Mix
 from modelscaler.planner.switching import Selection
 
@@ -163,12 +163,12 @@ def _demand(workload: Workload, observation: Observation, option: Option) -> str
             present = "load unknown (the source failed)"
         case _:
             present = f"measured {rps(demand.measured_rps or 0.0)} rps"
-    headroom = headroom_of(workload, observation)
-    if headroom:
+    aim = aim_of(workload, observation)
+    if headroom := aim.growth - 1.0:
         present += f", {headroom * 100:.3g} % headroom"
     if demand.forecast_rps is None:
         return present
-    ahead = f"forecast {rps(demand.forecast_rps)} rps at {aim_of(workload, observation).quantile:g}"
+    ahead = f"forecast {rps(demand.forecast_rps)} rps at {aim.quantile:g}"
     return f"{ahead} within {demand.horizon_seconds:.0f} s, {present}"
 
 
