@@ -159,6 +159,21 @@ def test_time_in_which_others_had_the_cores_does_not_count_when_a_variant_is_mea
     assert warm.cost.seconds(16) == pytest.approx(0.018)
 
 
+def test_a_variant_never_seems_faster_than_it_is_when_the_process_is_held_up_between_two_readings() -> None:
+    model = Slow()
+    waited = 0.0
+
+    def held_up() -> float:
+        nonlocal waited
+        waited += 0.06
+        model.now += 0.06
+        return waited
+
+    warm = warm_up(model, model.predict, "full", budget_seconds=100, clock=lambda: model.now, hindered=held_up)
+
+    assert all(warm.cost.seconds(size) >= 0.002 + 0.001 * size - 1e-9 for size in (1, 2, 4, 8, 16))
+
+
 class Tiny(EchoModel):
     """Takes 10 us per number and nothing per batch. On its own clock."""
 

@@ -136,19 +136,23 @@ def _check_tensor(spec: TensorSpec, tensor: Tensor) -> None:
 
 
 class _Stopwatch:
-    """Runs from when it is made."""
+    """Runs from when it is made.
+
+    Hold-ups are read within the time they are taken from: one between the two readings may lengthen a measurement, never shorten
+    it. A container that has used up its CPU is held up anywhere, and a variant that seems to take no time is never corrected.
+    """
 
     def __init__(self, clock: Callable[[], float], hindered: Callable[[], float]) -> None:
         self._clock, self._hindered = clock, hindered
-        self._hindered_before = hindered()
         self._start = clock()
+        self._hindered_before = hindered()
 
     def wall_seconds(self) -> float:
         return self._clock() - self._start
 
     def seconds(self) -> float:
-        wall_seconds = self.wall_seconds()
-        return wall_seconds - (self._hindered() - self._hindered_before)
+        hindered_seconds = self._hindered() - self._hindered_before
+        return self.wall_seconds() - hindered_seconds
 
 
 def _measured_seconds(
