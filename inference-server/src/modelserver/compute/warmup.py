@@ -138,8 +138,8 @@ def _check_tensor(spec: TensorSpec, tensor: Tensor) -> None:
 class _Stopwatch:
     """Runs from when it is made.
 
-    Hold-ups are read within the time they are taken from: one between the two readings may lengthen a measurement, never shorten
-    it. A container that has used up its CPU is held up anywhere, and a variant that seems to take no time is never corrected.
+    Hold-ups are read within the time they are taken from: one between the two readings may lengthen a measurement, but never
+    shorten it. A container that has used up its CPU is held up anywhere; a variant that seems to take no time is never run.
     """
 
     def __init__(self, clock: Callable[[], float], hindered: Callable[[], float]) -> None:
