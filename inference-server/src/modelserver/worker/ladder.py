@@ -102,19 +102,21 @@ class Ladder:
         started = time.monotonic()
         file_bytes = artifact_bytes(self._directory, variant)
         # A runtime stays once it is imported, so first without it.
-        if not must and (refusal := self._plan.refusal(self._steps.resident(), file_bytes)):
+        if refusal := self._refusal(file_bytes, must):
             return refusal
         self._steps.prepare(variant)
-        before = self._steps.resident()
-        if not must and (refusal := self._plan.refusal(before, file_bytes)):
+        if refusal := self._refusal(file_bytes, must):
             return refusal
-        loaded = self._loaded(variant, before, started)
+        loaded = self._loaded(variant, self._steps.resident(), started)
         # Nothing but loading tells what a variant takes when it has no files of its own, or unpacks them.
-        if not must and (refusal := self._plan.refusal(self._steps.resident(), 0)):
+        if refusal := self._refusal(0, must):
             self.drop(variant)
             return refusal
         self._plan = self._plan.learned(loaded.memory_bytes, file_bytes)
         return loaded
+
+    def _refusal(self, file_bytes: int, must: bool) -> str | None:
+        return None if must else self._plan.refusal(self._steps.resident(), file_bytes)
 
     def _loaded(self, variant: str, resident_before: int, started: float) -> LoadedVariant:
         network = self._steps.load(variant)
