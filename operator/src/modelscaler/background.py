@@ -215,3 +215,8 @@ def bound_memory(more_bytes: int) -> None:
     if pages:
         limit = pages * resource.getpagesize() + more_bytes
         resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """Tell whether an error says that the bound was reached; torch raises RuntimeError for it."""
+    return isinstance(error, MemoryError) or "allocate memory" in str(error)

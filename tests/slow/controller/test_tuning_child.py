@@ -59,7 +59,7 @@ def test_tuning_is_ended_when_it_takes_longer_than_its_budget(tuner: ProcessTune
 
 def test_no_child_is_left_when_the_operator_stops_while_it_tunes() -> None:
     tuner = ProcessTuner()
-    service = SelfTuning(tuner, 300.0, lambda _: job().history, print)
+    service = SelfTuning(tuner, 300.0, lambda _: job().history, lambda _: False, print)
     service.note(WorkloadKey("shop", "one"), Tunable(STANDARD, STANDARD), None)
     service.advance(NOW)
     until(lambda: tuner.child_pid)

@@ -10,7 +10,6 @@ from builders import CPU_FULL, GPU_FULL, capacity, placement
 from modelscaler.backtest.trace import Ints, Trace
 from modelscaler.domain import PolicySettings, PoolKey, VariantOption, Workload
 from modelscaler.forecast.networks import shipped_network
-from modelscaler.forecast.pipeline import PRETRAINED
 from modelscaler.replay.case import Case
 from modelscaler.replay.foresight import Foresight, foresee, history_of
 from modelscaler.replay.load import Arrivals, Load, Part, load_of
@@ -53,7 +52,7 @@ def with_forecast(load: Load) -> Timeline:
     history = history_of(office_hours(), load, HISTORY_DAYS, seed=1)
     shipped = shipped_network()
     assert shipped is not None
-    return day(load, foresee(history, 300.0, {PRETRAINED: shipped}))
+    return day(load, foresee(history, 300.0, shipped))
 
 
 def day(load: Load, foresight: Foresight | None) -> Timeline:

@@ -180,7 +180,9 @@ class Harness:
             writes=self.writes,
             telemetry=Telemetry(),
             settings=Settings(15.0, 15.0, 30.0, RenderDefaults(server_image="server"), 60.0),
-            tuning=SelfTuning(tuner, 60.0, lambda _: LoadWindow(3600.0, self.now, np.ones(48)), lambda _: None),
+            tuning=SelfTuning(
+                tuner, 60.0, lambda _: LoadWindow(3600.0, self.now, np.ones(48)), lambda _: False, lambda _: None
+            ),
             child_selector="",
             reporter="test",
             clock=lambda: self.now,

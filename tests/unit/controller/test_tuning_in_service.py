@@ -70,7 +70,7 @@ class Service:
     def __init__(self, tuner: FakeTuner, *keys: WorkloadKey) -> None:
         self.reasons: list[str] = []
         self.tuner = tuner
-        self.service = SelfTuning(tuner, 60.0, window, self.reasons.append)
+        self.service = SelfTuning(tuner, 60.0, window, lambda key: key == TWO, self.reasons.append)
         self.now = NOW
         for key in keys:
             self.service.note(key, TUNABLE, None)
@@ -91,6 +91,7 @@ def test_one_is_tuned_after_another_and_each_once_a_day() -> None:
     for _ in range(4):
         told.after(minutes=1)
     assert told.loads == [5.0, 7.0]
+    assert [job.learned for job in told.tuner.jobs] == [False, True]  # as the models that serve have learned
 
     told.after(hours=23, minutes=50)
     assert told.loads == [5.0, 7.0]
@@ -155,7 +156,7 @@ def test_nothing_is_found_for_one_that_is_gone_or_turned_off(gone: bool) -> None
 
 
 def test_nobody_is_tuned_without_a_budget() -> None:
-    service = SelfTuning(None, 0.0, window, print)
+    service = SelfTuning(None, 0.0, window, lambda _: False, print)
     service.note(ONE, TUNABLE, None)
     service.advance(NOW)
     service.close()

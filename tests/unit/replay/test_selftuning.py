@@ -151,9 +151,12 @@ def hours(days: float) -> Trace:
     return Trace("load", 3600.0, START, np.full(round(24 * days), 5.0))
 
 
-@pytest.mark.parametrize(("days", "expected"), [(2.0, 2.0), (3.0, 3.0), (10.0, 7.0)])
-def test_newest_days_are_halved_when_there_are_enough(days: float, expected: float) -> None:
-    parts = parts_of(hours(days), Extent())
+@pytest.mark.parametrize(
+    ("days", "spared", "expected"),
+    [(2.0, 0.0, 2.0), (3.0, 0.0, 3.0), (10.0, 0.0, 7.0), (8.0, 4.0, 4.0), (5.0, 4.0, 2.0), (14.0, 4.0, 7.0)],
+)
+def test_newest_days_are_halved_when_there_are_enough(days: float, spared: float, expected: float) -> None:
+    parts = parts_of(hours(days), Extent(), spared)
 
     assert isinstance(parts, Parts)
     assert parts.days == pytest.approx(expected)
@@ -199,7 +202,8 @@ def job() -> TuningJob:
         schedules=(Schedule("0 8 * * *", "0 18 * * *", "Europe/Berlin", 3),),
         forecast=replace(builders.workload().forecast, holidays=(date(2026, 12, 24),)),
     )
-    return TuningJob(workload, LoadWindow(60.0, START, np.array([1.0, np.nan, 3.0])), 7, TuningBudget(12.0, 2**20))
+    history = LoadWindow(60.0, START, np.array([1.0, np.nan, 3.0]))
+    return TuningJob(workload, history, 7, TuningBudget(12.0, 2**20), learned=True)
 
 
 def test_a_tuning_job_is_the_same_when_it_was_written_and_read(tmp_path: Path) -> None:
@@ -207,7 +211,7 @@ def test_a_tuning_job_is_the_same_when_it_was_written_and_read(tmp_path: Path) -
     read = read_job(tmp_path / "job")
 
     assert (tmp_path / "job").stat().st_mode & 0o777 == 0o700
-    assert (read.workload, read.seed, read.budget) == (job().workload, 7, job().budget)
+    assert (read.workload, read.seed, read.budget, read.learned) == (job().workload, 7, job().budget, True)
     assert (read.history.step_seconds, read.history.end) == (60.0, START)
     np.testing.assert_array_equal(read.history.rps, job().history.rps)
 

@@ -9,7 +9,6 @@ import numpy as np
 from modelscaler.backtest.trace import Trace
 from modelscaler.domain import Floats, PolicySettings
 from modelscaler.forecast.networks import shipped_network
-from modelscaler.forecast.pipeline import PRETRAINED
 from modelscaler.replay.case import Case
 from modelscaler.replay.foresight import foresee, history_of
 from modelscaler.replay.load import Arrivals, Part, load_of
@@ -35,7 +34,7 @@ def fortnight_seconds(seed: int) -> float:
     began = time.process_time()
     load = load_of(trace, Part(DAYS, 2.0 * DAYS), Arrivals(seed=seed))
     history = history_of(trace, load, DAYS, seed + 1)
-    foresight = foresee(history, START_SECONDS + LEAD_SECONDS + STEP_SECONDS, {PRETRAINED: network})
+    foresight = foresee(history, START_SECONDS + LEAD_SECONDS + STEP_SECONDS, network)
     replay(Case(workload, POOL, load), Modelscaler(foresight, load.start, PolicySettings()), 1)
     return time.process_time() - began
 

@@ -9,7 +9,6 @@ import numpy as np
 
 from modelscaler.domain import Floats, PoolKey, Workload
 from modelscaler.forecast.network import Network
-from modelscaler.forecast.pipeline import PRETRAINED
 from modelscaler.replay.case import Case, Cluster
 from modelscaler.replay.foresight import HISTORY_STEP_SECONDS, Foresight, History, foresee
 from modelscaler.replay.load import SLOT_SECONDS, Load
@@ -73,7 +72,7 @@ def _replayed(run: Lived, network: Network | None, seeds: int, late_seconds: flo
     history = history_of(run, load)
     workload = _as_measured(run)
     horizon_seconds = workload.placement(run.pool.placement).start_seconds + LEAD_SECONDS + HISTORY_STEP_SECONDS
-    foresight: Foresight = foresee(history, horizon_seconds, {PRETRAINED: network} if network else {})
+    foresight: Foresight = foresee(history, horizon_seconds, network)
     cluster = Cluster(lag_seconds=run.scrape_seconds, start_spread=spread_of(run.start_seconds))
     kind = Modelscaler(foresight, load.start, workload.policy, run.scrape_seconds)
     cases = [Case(workload, run.pool, load, cluster, seed) for seed in range(seeds)]

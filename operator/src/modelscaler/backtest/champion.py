@@ -140,7 +140,12 @@ def _served(panel: Panel, origins: Ints, ahead: int, heard: Said) -> Floats32:
 
 def champions() -> list[Method]:
     """Return our method, under the name CHAMPION, and the same without retuning."""
-    from modelscaler.backtest.tuning import FleetTuner  # noqa: PLC0415 - torch, and only when something is scored
-
     network = shipped_network()
-    return [Champion(CHAMPION, network, FleetTuner(network)), Champion(ZERO_SHOT, network, None)]
+    return [Champion(CHAMPION, network, learner_from(network)), Champion(ZERO_SHOT, network, None)]
+
+
+def learner_from(shipped: Network | None) -> Tuner:
+    """Return who retunes the network that ships with the package, and grows trees."""
+    from modelscaler.backtest.tuning import FleetTuner  # noqa: PLC0415 - torch, and only when something is learned
+
+    return FleetTuner(shipped)

@@ -135,6 +135,7 @@ class Operator:
             ProcessTuner() if chosen.tuning_seconds > 0.0 else None,
             chosen.tuning_seconds,
             forecasting.window,
+            forecasting.has_own_trees,
             lambda reason: self._telemetry.tunings.labels(reason).inc(),
         )
         self._loop = self._assemble(mirror, writes, forecasting, tuning)

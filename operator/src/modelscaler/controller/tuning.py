@@ -94,6 +94,7 @@ class SelfTuning:
         tuner: Tuner | None,
         budget_seconds: float,
         window: Callable[[WorkloadKey], LoadWindow | None],
+        learned: Callable[[WorkloadKey], bool],
         ended: Callable[[str], None],
         extent: Extent = USUAL_EXTENT,
     ) -> None:
@@ -103,10 +104,12 @@ class SelfTuning:
             tuner: Does the work; None: nobody is tuned.
             budget_seconds: Of one tuning.
             window: Returns the load of a ModelDeployment; None when nothing is known of it.
+            learned: Tells whether models serve it that learned its own days.
             ended: Is told the reason of every tuning that ended.
             extent: How much history there must be.
         """
-        self._tuner, self._window, self._ended, self._extent = tuner, window, ended, extent
+        self._tuner, self._window, self._learned, self._ended = tuner, window, learned, ended
+        self._extent = extent
         self._budget = TuningBudget(budget_seconds)
         self._known: dict[WorkloadKey, tuple[Tunable, TuningStatus | None]] = {}
         self._young_until: dict[WorkloadKey, datetime] = {}
@@ -171,7 +174,7 @@ class SelfTuning:
         assert self._tuner is not None  # noqa: S101 - the caller checked
         tunable, _ = self._known[key]
         self._under_way = key, tunable
-        self._tuner.submit(TuningJob(tunable.replayed, window, budget=self._budget))
+        self._tuner.submit(TuningJob(tunable.replayed, window, budget=self._budget, learned=self._learned(key)))
 
 
 def last_tuned(tuning: TuningStatus | None) -> datetime:

@@ -90,6 +90,10 @@ class Forecasting:
         """Return the history of a series within its lookback; None when there is none."""
         return self.fleet.window(key)
 
+    def has_own_trees(self, key: WorkloadKey) -> bool:
+        """Tell whether trees serve a series that learned from it alone, as they do in small fleets."""
+        return any(of == key for of, _ in self._tuition.grove.trees)
+
     def forecast(self, now: datetime, requests: Requests) -> dict[WorkloadKey, QuantileForecast | None]:
         """Forecast every series asked for, in one batch; never waits for training.
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
+from modelscaler.backtest.champion import learner_from
 from modelscaler.backtest.progress import progress_bar
 from modelscaler.backtest.reading import TraceError, read_traces
 from modelscaler.backtest.report.pictures import PlottingUnavailableError, png
@@ -101,7 +102,8 @@ def tune(arguments: argparse.Namespace, recorded: Callable[[WorkloadKey], Trace]
         ):
             workload = selftuning.as_known(stated, arguments.modeldeployment) if arguments.modeldeployment else stated
             arrivals, most = arrivals_for(stated, pool, arguments), arguments.most_settings or MOST_SETTINGS
-            outcome = selftuning.tuned(trace, workload, arrivals, arguments.days, arguments.until_day, most)
+            tuner = None if arguments.no_retuning else learner_from(shipped_network())
+            outcome = selftuning.tuned(trace, workload, arrivals, tuner, arguments.days, arguments.until_day, most)
             print(selftuning.told(trace, workload, outcome), flush=True)
             found.append(selftuning.figures_of(trace, workload, outcome))
     if arguments.json:
@@ -202,11 +204,7 @@ def _check(stock_outs: Sequence[StockOut], crowds: Sequence[FlashCrowd], workloa
 def compared(setting: Setting, names: Sequence[str], arguments: argparse.Namespace) -> Comparison:
     """Run one comparison, show how far it has come, and print what it found."""
     shipped = shipped_network()
-    tuner = None
-    if not arguments.no_retuning:
-        from modelscaler.backtest.tuning import FleetTuner  # noqa: PLC0415 - torch, and only when something is learnt
-
-        tuner = FleetTuner(shipped)
+    tuner = None if arguments.no_retuning else learner_from(shipped)
     most_settings = arguments.most_settings or DEFAULT_MOST_SETTINGS
     progress = progress_bar()
     try:

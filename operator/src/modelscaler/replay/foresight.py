@@ -3,7 +3,7 @@
 They are made once for a load, not in each run: no policy can change what arrives.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
@@ -16,6 +16,7 @@ from modelscaler.domain import Floats, QuantileForecast
 from modelscaler.forecast.assembling import between
 from modelscaler.forecast.base import QUANTILES, coherent, steps_within
 from modelscaler.forecast.network import Network
+from modelscaler.forecast.own import NONE, Own
 from modelscaler.forecast.panel import Panel
 from modelscaler.forecast.pipeline import PRETRAINED, TUNED, rungs_to
 from modelscaler.replay.load import Load, rate_at
@@ -108,42 +109,68 @@ class Foresight:
         return QuantileForecast(made_at, self.step_seconds, QUANTILES, value, peak, "replayed", True)
 
 
-def foresee(history: History, horizon_seconds: float, networks: Mapping[str, Network]) -> Foresight:
+@dataclass(frozen=True, slots=True)
+class Learned:
+    """What was learned from the days before a replay, and serves in it.
+
+    Attributes:
+        network: The retuned network; None where there was too little for one.
+        trees: The load's own trees by horizon in steps.
+    """
+
+    network: Network | None
+    trees: Mapping[int, Own]
+
+
+def learned(history: History, tuner: Tuner, horizon_seconds: float) -> Learned | None:
+    """Learn from what lies before a replay, as the operator does where it has few series; None where that is too little.
+
+    Args:
+        history: What was recorded.
+        tuner: Who learns.
+        horizon_seconds: How far ahead is asked at most.
+    """
+    if history.first * history.step_seconds < LEAST_HISTORY_DAYS * DAY_SECONDS:
+        return None
+    panel, cutoff, rungs = history.panel, history.first - 1, _rungs(history, horizon_seconds)
+    network = tuner.tuned([panel], [cutoff], [rungs])
+    return Learned(network, {ahead: tuner.grown(panel, cutoff, ahead) for ahead in rungs})
+
+
+def foresee(
+    history: History, horizon_seconds: float, shipped: Network | None, known: Learned | None = None
+) -> Foresight:
     """Forecast from every step of a replay.
 
     Args:
         history: What was recorded.
         horizon_seconds: How far ahead is asked at most.
-        networks: The networks that serve throughout.
+        shipped: The network that ships with the package.
+        known: What was learned before. It serves from the replay's beginning on: of the days it learned from, on which the
+            mix warms up, it would know what came.
     """
     panel = history.panel
     warm_up = min(panel.steps(WARM_UP_SECONDS), history.first // 2)
-    first = history.first - warm_up
-    rungs = rungs_to(steps_within(horizon_seconds, history.step_seconds))
-    known: Networked = [(0.0, networks)]
+    first, rungs = history.first - warm_up, _rungs(history, horizon_seconds)
+    stages = _stages(shipped, known, history.first / panel.columns)
     kept = slice(max(warm_up - 1, 0), None)
-    rows = [served_from(panel, first, ahead, known)[:, kept] for ahead in rungs]
+    rows = []
+    for ahead in rungs:
+        grown = [NONE, *([known.trees[ahead]] if known else [])]
+        rows.append(served_from(panel, first, ahead, stages, grown)[:, kept])
     wait_seconds = 0.0 if warm_up else history.step_seconds  # without history the first forecast is from the first step
     start = history.start + timedelta(seconds=history.first * history.step_seconds + wait_seconds)
     every = coherent(between(np.stack(rows), rungs, 1, rungs[-1]))
     return Foresight(start, wait_seconds, history.step_seconds, every)
 
 
-def retuned(
-    histories: Sequence[History], shipped: Network | None, tuner: Tuner, horizon_seconds: float
-) -> dict[str, Network]:
-    """Return the networks that serve in a replay: the shipped one, and one retuned on what came before the replays.
+def _rungs(history: History, horizon_seconds: float) -> tuple[int, ...]:
+    return rungs_to(steps_within(horizon_seconds, history.step_seconds))
 
-    Args:
-        histories: Of the load; only what lies before each replay is learnt from.
-        shipped: The network that ships with the package.
-        tuner: Who learns.
-        horizon_seconds: How far ahead is asked at most.
-    """
-    known = {} if shipped is None else {PRETRAINED: shipped}
-    old = [h for h in histories if h.first * h.step_seconds >= LEAST_HISTORY_DAYS * DAY_SECONDS]
-    if not old:
-        return known
-    rungs = [rungs_to(steps_within(horizon_seconds, h.step_seconds)) for h in old]
-    network = tuner.tuned([h.panel for h in old], [h.first - 1 for h in old], rungs)
-    return known if network is None else {**known, TUNED: network}
+
+def _stages(shipped: Network | None, known: Learned | None, begins: float) -> Networked:
+    """Return the networks that serve before a replay and, where something was learned, those that serve in it."""
+    before = {} if shipped is None else {PRETRAINED: shipped}
+    if known is None:
+        return [(0.0, before)]
+    return [(0.0, before), (begins, before if known.network is None else {**before, TUNED: known.network})]

@@ -5,9 +5,8 @@ from typing import Final, TypeVar
 
 from modelscaler.backtest.champion import Tuner
 from modelscaler.forecast.network import Network
-from modelscaler.forecast.pipeline import PRETRAINED
 from modelscaler.replay.comparison import Grids, PartName, Setting
-from modelscaler.replay.foresight import Foresight, foresee, history_of, retuned
+from modelscaler.replay.foresight import Foresight, foresee, history_of, learned
 from modelscaler.replay.policies.grids import GRIDS, static_sizes
 from modelscaler.replay.policies.grids_more import GRIDS_MORE
 from modelscaler.replay.policies.oracle import Oracle, fewest_replicas
@@ -52,7 +51,7 @@ def grids_for(
         setting: What is compared.
         names: The policies.
         shipped: The network that ships with the package.
-        tuner: Who retunes it on what came before each part; None: it stays as it ships.
+        tuner: Who retunes it, and grows trees, on what came before each part; None: it stays as it ships.
         most_settings: Of a longer grid only so many are tried, evenly spread over it.
     """
     parts: tuple[PartName, ...] = ("tuning", "test")
@@ -96,7 +95,5 @@ def foresight_of(setting: Setting, part: PartName, shipped: Network | None, tune
     history = history_of(setting.trace, load, LOOKBACK_DAYS, setting.arrivals.seed + 1_000)
     longest = max(placement.start_seconds for placement in setting.workload.placements)
     horizon_seconds = longest + LEAD_SECONDS + history.step_seconds
-    networks = {} if shipped is None else {PRETRAINED: shipped}
-    if tuner is not None:
-        networks = retuned([history], shipped, tuner, horizon_seconds)
-    return foresee(history, horizon_seconds, networks)
+    known = None if tuner is None else learned(history, tuner, horizon_seconds)
+    return foresee(history, horizon_seconds, shipped, known)

@@ -86,7 +86,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="tried of a policy (16; all with --tune)",
     )
-    parser.add_argument("--no-retuning", action="store_true", help="forecast with the network as it ships")
+    parser.add_argument(
+        "--no-retuning", action="store_true", help="forecast with the network as it ships, and without trees"
+    )
     parser.add_argument(
         "--tune",
         action="store_true",

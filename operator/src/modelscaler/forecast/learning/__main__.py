@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 from typing import Final
 
-from modelscaler.background import begin, bound_memory
+from modelscaler.background import begin, bound_memory, is_out_of_memory
 from modelscaler.forecast.jobs import Outcome, TrainingFailed, TrainingRefused, read_job, write_outcome
 
 NICENESS: Final = 5  # behind the loop, yet not starved by busy servers next to it
@@ -29,7 +29,7 @@ def _train(folder: Path) -> Outcome:
     try:
         return train(job, Workplace(folder, lambda text: print(text, flush=True)))
     except (MemoryError, RuntimeError) as error:
-        if isinstance(error, RuntimeError) and "allocate memory" not in str(error):  # which is how torch says it
+        if not is_out_of_memory(error):
             raise
         return TrainingFailed(
             f"it needs more than its {job.budget.memory_bytes / 2**20:.0f} MiB; lower the rows or raise the budget"

@@ -5,7 +5,8 @@ import time
 from pathlib import Path
 from typing import Final
 
-from modelscaler.background import begin, bound_memory
+from modelscaler.background import begin, bound_memory, is_out_of_memory
+from modelscaler.backtest.champion import learner_from
 from modelscaler.forecast.networks import shipped_network
 from modelscaler.replay.load import Arrivals
 from modelscaler.replay.selftuning.jobs import Outcome, TuningFailed, TuningJob, read_job, write_outcome
@@ -28,18 +29,22 @@ def main(folder: Path, parent_pid: int) -> None:
 
 
 def _tuned(job: TuningJob, started_at: float) -> Outcome:
+    shipped, workload = shipped_network(), job.workload
+    learner = learner_from(shipped) if job.learned else None
     bound_memory(job.budget.memory_bytes)
     ends_at = started_at + OWN_SHARE * job.budget.seconds
-    workload = job.workload
     try:
         return recommend(
             workload,
             trace_of(workload.key.name, job.history),
             Arrivals(job.seed),
-            shipped_network(),
+            shipped,
+            learner,
             lambda: ends_at - time.monotonic(),
         )
-    except MemoryError:
+    except (MemoryError, RuntimeError) as error:
+        if not is_out_of_memory(error):
+            raise
         return TuningFailed(f"it needs more than its {job.budget.memory_bytes / 2**20:.0f} MiB")
 
 

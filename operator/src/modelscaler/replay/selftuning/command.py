@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from modelscaler.api.v1alpha1 import ModelDeploymentStatus
+from modelscaler.backtest.champion import Tuner
 from modelscaler.backtest.trace import DAY_SECONDS, Trace
 from modelscaler.capacity.measured import carried, corrected
 from modelscaler.domain import Workload
@@ -44,6 +45,7 @@ def tuned(
     trace: Trace,
     workload: Workload,
     arrivals: Arrivals,
+    tuner: Tuner | None,
     days: float | None,
     until_day: float | None,
     most_settings: int,
@@ -54,6 +56,7 @@ def tuned(
         trace: The recorded load.
         workload: What is scaled; its `policy` are the settings in use.
         arrivals: How requests are drawn.
+        tuner: Who learns from what came before either part; None: nobody.
         days: Of either part. None: as in the operator, as many as there are from one to three and a half.
         until_day: Where the newer part ends; None: at the trace's end.
         most_settings: Of the grid only so many are tried, evenly spread over it.
@@ -62,7 +65,7 @@ def tuned(
     extent = USUAL_EXTENT if days is None else Extent(2.0 * days, 2.0 * days)
     cut = replace(trace, rps=trace.rps[:steps])
     grid = thinned(GRID, most_settings)
-    return recommend(workload, cut, arrivals, shipped_network(), lambda: NO_LIMIT, extent, grid)
+    return recommend(workload, cut, arrivals, shipped_network(), tuner, lambda: NO_LIMIT, extent, grid)
 
 
 def told(trace: Trace, workload: Workload, outcome: Recommendation | TuningRefused) -> str:

@@ -39,12 +39,14 @@ class TuningJob:
         history: Its load, NaN where nothing is known.
         seed: Of the arrivals that are drawn from the recorded rates.
         budget: Bounds of the work.
+        learned: Whether models that learned this load's own days forecast it in service; else the shipped network does.
     """
 
     workload: Workload
     history: LoadWindow
     seed: int = 0
     budget: TuningBudget = TuningBudget()
+    learned: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +104,7 @@ def write_job(job: TuningJob, folder: Path) -> None:
         "end": job.history.end.timestamp(),
         "seed": job.seed,
         "budget": asdict(job.budget),
+        "learned": job.learned,
     }
     (folder / JOB).write_text(json.dumps(facts, allow_nan=False), encoding="utf-8")
 
@@ -116,6 +119,7 @@ def read_job(folder: Path) -> TuningJob:
         history=LoadWindow(facts["step_seconds"], end, rps),
         seed=facts["seed"],
         budget=TuningBudget(**facts["budget"]),
+        learned=facts["learned"],
     )
 
 

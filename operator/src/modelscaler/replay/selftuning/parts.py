@@ -49,13 +49,19 @@ def trace_of(name: str, window: LoadWindow) -> Trace:
     return Trace(name, window.step_seconds, start, window.rps)
 
 
-def parts_of(trace: Trace, extent: Extent) -> Parts | TuningRefused:
-    """Return the two parts of a trace: halves of its newest days, of whole steps, as many as there are."""
+def parts_of(trace: Trace, extent: Extent, spared_days: float = 0.0) -> Parts | TuningRefused:
+    """Return the two parts of a trace: halves of its newest days, of whole steps, as many as there are.
+
+    Args:
+        trace: The load, NaN where missing.
+        extent: How long both together may be.
+        spared_days: So many of the oldest days are left out, down to the least that both together may be.
+    """
     known = np.flatnonzero(np.isfinite(trace.rps))
     there = (len(trace.rps) - int(known[0])) * trace.step_seconds / DAY_SECONDS if len(known) else 0.0
     if there < extent.least_days - ROUNDING:
         return TuningRefused(TuningReason.SHORT_HISTORY, f"there is less than {extent.least_days:g} days of history")
-    half = min(there, extent.most_days) / 2.0
+    half = min(max(there - spared_days, extent.least_days), extent.most_days) / 2.0
     steps = int(half * DAY_SECONDS / trace.step_seconds + ROUNDING)
     end = len(trace.rps)
     missing = [float(np.isnan(trace.rps[first : first + steps]).mean()) for first in (end - 2 * steps, end - steps)]

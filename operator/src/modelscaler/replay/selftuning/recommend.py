@@ -5,6 +5,7 @@ from typing import Final
 
 import numpy as np
 
+from modelscaler.backtest.champion import Tuner
 from modelscaler.backtest.trace import Trace
 from modelscaler.domain import Floats, PolicySettings, Workload
 from modelscaler.forecast.network import Network
@@ -25,6 +26,9 @@ from modelscaler.replay.tuning import GRID, Trial
 BLOCK_SECONDS: Final = 6 * 3600.0
 """Costs are compared in blocks of this length: whether a saving is more than luck shows in how it differs between them."""
 
+LEARNED_DAYS: Final = 4.0
+"""So many days before both parts are left to learn from, where there are more than the parts need at least."""
+
 NAMES: Final[Mapping[Half, PartName]] = {"older": "tuning", "newer": "test"}
 
 
@@ -33,20 +37,22 @@ def recommend(
     trace: Trace,
     arrivals: Arrivals,
     shipped: Network | None,
+    tuner: Tuner | None,
     left_seconds: Callable[[], float],
     extent: Extent = USUAL_EXTENT,
     grid: Sequence[PolicySettings] = GRID,
 ) -> Recommendation | TuningRefused:
     """Return which settings a recorded load recommends.
 
-    Forecasts are made by the network that ships with the package, with what was known by then: a network that was tuned on
-    this history would know what came.
+    Forecasts are made with what was known by then, also by those who learn: a network that was tuned on all of this history
+    would know what came.
 
     Args:
         workload: What is scaled; its `policy` are the settings in use.
         trace: The recorded load, NaN where missing.
         arrivals: How requests are drawn from it.
-        shipped: That network; None: rules alone forecast.
+        shipped: The network that ships with the package; None: rules alone forecast.
+        tuner: Retunes it, and grows trees, on what came before either part. None: it stays as it ships.
         left_seconds: Returns how much time is left; asked between replays.
         extent: How much of the load is replayed.
         grid: The settings to try.
@@ -54,11 +60,11 @@ def recommend(
     Raises:
         NoPoolError: No replica keeps the objective.
     """
-    parts = parts_of(trace, extent)
+    parts = parts_of(trace, extent, spared_days=0.0 if tuner is None else LEARNED_DAYS)
     if isinstance(parts, TuningRefused):
         return parts
     setting = Setting(trace, workload, usual_pool(workload), parts.older, parts.newer, arrivals, 1, Cluster())
-    replays = Replays(setting, shipped)
+    replays = Replays(setting, shipped, tuner)
     floor = workload.objective.min_mean_accuracy
     return choose(workload.policy, grid, floor, parts, replays, left_seconds)
 
@@ -66,8 +72,8 @@ def recommend(
 class Replays:
     """Replays settings on either part; loads and forecasts are made once for each."""
 
-    def __init__(self, setting: Setting, shipped: Network | None) -> None:
-        self._setting, self._shipped = setting, shipped
+    def __init__(self, setting: Setting, shipped: Network | None, tuner: Tuner | None) -> None:
+        self._setting, self._shipped, self._tuner = setting, shipped, tuner
         self._made: dict[Half, tuple[Case, Foresight]] = {}
 
     def __call__(self, half: Half, settings: PolicySettings) -> Trial:
@@ -80,7 +86,8 @@ class Replays:
     def _part(self, half: Half) -> tuple[Case, Foresight]:
         if half not in self._made:
             name = NAMES[half]
-            self._made[half] = self._setting.case(name, 0), foresight_of(self._setting, name, self._shipped, None)
+            foresight = foresight_of(self._setting, name, self._shipped, self._tuner)
+            self._made[half] = self._setting.case(name, 0), foresight
         return self._made[half]
 
 
