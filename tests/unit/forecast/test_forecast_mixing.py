@@ -108,3 +108,21 @@ def test_member_that_joins_late_starts_as_good_lately_as_the_best_one() -> None:
     mixture = taught(Mixture.of(SERIES, 1, EVEN, 1_000), alone, quiet)
     mixture.learn(0, quiet[0], members(0.0, 0.0), SCALE)
     np.testing.assert_allclose(mixture.fast[:, 0, 1], mixture.fast[:, 0, 0], rtol=1e-4)
+
+
+def test_burst_says_no_more_of_a_member_that_has_just_joined_than_of_the_others() -> None:
+    alone, both = members(0.0, 0.0), members(0.0, 0.0)
+    alone[1] = np.nan
+    mixture = taught(Mixture.of(SERIES, 1, EVEN, 10_080), alone, outcomes(5_000))
+    taught(mixture, both, outcomes(20, seed=1) + 30.0)
+
+    np.testing.assert_allclose(mixture.weights(0, ABLE), 0.5, atol=0.01)
+
+
+def test_member_that_joins_shows_within_a_day_of_minutes_that_it_is_better() -> None:
+    alone, both = members(1.0, 0.0), members(1.0, 0.0)
+    alone[1] = np.nan
+    mixture = taught(Mixture.of(SERIES, 1, EVEN, 10_080), alone, outcomes(5_000))
+    taught(mixture, both, outcomes(1_440, seed=1))
+
+    assert (mixture.weights(0, ABLE)[:, 1] > 0.6).all()

@@ -39,35 +39,31 @@ def history(days_before: float, rps: float = 20.0) -> History:
     return History(datetime(2026, 3, 2, tzinfo=UTC), 60.0, noise, first)
 
 
-def test_everything_is_learned_from_what_lies_before_the_replay() -> None:
-    learner, past = Learner(), history(3.5)
+def test_everything_is_learned_from_what_lies_before_it_serves() -> None:
+    learner, past = Learner(), history(4.5)
     known = learned(past, learner, HORIZON_SECONDS)
 
-    assert known is not None
-    assert learner.cutoffs == [past.first - 1]
-    assert (
-        learner.grown_for
-        == [(past.first - 1, ahead) for ahead in known.trees]
-        == [(past.first - 1, 1), (past.first - 1, 3)]
-    )
+    assert [each.since for each in known] == [past.first - DAY_STEPS, past.first]
+    assert learner.cutoffs == [each.since - 1 for each in known]
+    assert learner.grown_for == [(each.since - 1, ahead) for each in known for ahead in (1, 3)]
+    assert [tuple(each.trees) for each in known] == [(1, 3)] * 2
 
 
-def test_nothing_is_learned_from_less_than_three_days() -> None:
+@pytest.mark.parametrize(("days", "times"), [(2.9, 0), (3.0, 1), (3.9, 1), (4.0, 2)])
+def test_nothing_is_learned_from_less_than_three_days(days: float, times: int) -> None:
     learner = Learner()
 
-    assert learned(history(2.9), learner, HORIZON_SECONDS) is None
-    assert not learner.cutoffs
+    assert len(learned(history(days), learner, HORIZON_SECONDS)) == len(learner.cutoffs) == times
 
 
 @pytest.mark.parametrize("shipped", [shipped_network(), None], ids=["with the shipped network", "by rules alone"])
-def test_what_was_learned_serves_from_the_beginning_of_the_replay_on(shipped: Network | None) -> None:
+def test_what_was_learned_serves_from_its_column_on(shipped: Network | None) -> None:
     past, network = history(0.5), shipped_network()
     assert network is not None
     without = foresee(past, HORIZON_SECONDS, shipped)
-    with_it = foresee(past, HORIZON_SECONDS, shipped, Learned(network, {1: NONE, 3: NONE}))
+    with_it = foresee(past, HORIZON_SECONDS, shipped, [Learned(past.first, network, {1: NONE, 3: NONE})])
 
     assert with_it.quantiles.shape == without.quantiles.shape == (2, 61, 3, without.quantiles.shape[-1])
     before = with_it.quantiles[:, 0], without.quantiles[:, 0]  # made a minute before it begins
     np.testing.assert_allclose(*before, rtol=1e-6)
     assert not np.allclose(with_it.quantiles[:, 1:], without.quantiles[:, 1:], rtol=1e-4)
-    assert np.isfinite(with_it.quantiles).all()

@@ -145,13 +145,6 @@ class Cohort:
         if len(self.keys) in self.holidays:
             self.holidays[row] = self.holidays.pop(len(self.keys))
 
-    def forget_member(self, member: int) -> None:
-        """Drop what is known of a member, say because another one of the same name comes."""
-        self.table["counts"][:, :, member] = 0.0
-        self.table["slow"][:, :, member] = 0.0
-        for number in range(len(self.rungs)):
-            self.table[waiting.names(number)[0]][:, :, member] = np.nan
-
     def _begun(self, number: int, rows: Chosen) -> Begun:
         last, before, above = (self.table[name][rows, number] for name in ("burst_last", "burst_before", "burst_above"))
         return Begun(self.burst_cell, last, before, above)

@@ -18,6 +18,8 @@ FAST_TOLERANCE: Final = 4.0
 # Outcomes that the prior is worth: the rarer what a quantile is about, the longer its losses say little.
 PRIOR_COUNT: Final = np.round(10.0 / np.minimum(LEVELS, 1.0 - LEVELS)).astype(np.float32)
 MOST_EXCESS: Final = 6.0
+JOINING_COUNT: Final = 1440
+"""Outcomes that all members have behind them at most when another one joins: a day of minutes."""
 
 
 @dataclass(slots=True)
@@ -56,9 +58,9 @@ class Mixture:
             members: What each member had said, shape (M, 2, B, quantiles), rps; NaN where it could not tell.
             scale: The anchor's typical error when it was said, shape (2, B), rps.
         """
-        self._welcome(rung)
         loss = np.moveaxis(pinball(actual, members) / scale[..., None], 2, 0)
         known = np.asarray(np.isfinite(loss).all(axis=(2, 3)))
+        self._welcome(rung, known)
         self.counts[:, rung] += known
         rate = np.where(known, 1.0 / np.clip(self.counts[:, rung], 1.0, self.memory), 0.0)
         loss = np.where(known[..., None, None], loss, 0.0)
@@ -66,11 +68,25 @@ class Mixture:
         quick = known[..., None] * (loss.sum(axis=-1) - self.fast[:, rung])
         self.fast[:, rung] += quick / FAST_MEMORY
 
-    def _welcome(self, rung: int) -> None:
-        """Start a member that was never judged as good as the best one lately, not as good as nothing is known of."""
-        fast, new = self.fast[:, rung], (self.counts[:, rung] == 0)[..., None]
-        best = np.where(new, np.inf, fast).min(axis=1, keepdims=True)
-        np.copyto(fast, np.broadcast_to(best, fast.shape), where=new & np.isfinite(best))
+    def _welcome(self, rung: int, known: Flags) -> None:
+        """Start a member that was never judged where the best one is, not where nothing is known of any.
+
+        When it is judged for the first time, `known` (B, M), all go on with the same number of outcomes behind them, so that
+        they learn at the same pace: else a burst would say more of the new one than of those that have seen quiet days.
+        """
+        counts, slow, fast = self.counts[:, rung], self.slow[:, rung], self.fast[:, rung]
+        new = counts == 0
+        best = np.where(new[..., None], np.inf, fast).min(axis=1, keepdims=True)
+        np.copyto(fast, np.broadcast_to(best, fast.shape), where=new[..., None] & np.isfinite(best))
+        joining = new & known
+        joined = joining.any(axis=1) & ~new.all(axis=1)
+        if not joined.any():
+            return
+        usual = np.where(new[joined, :, None, None], np.inf, slow[joined]).min(axis=1, keepdims=True)
+        expected = self.prior[:, None, None] * usual
+        slow[joined] = np.where(joining[joined, :, None, None], expected, slow[joined])
+        behind = np.minimum(counts[joined].max(axis=1, keepdims=True), JOINING_COUNT)
+        counts[joined] = np.where(joining[joined], behind, np.minimum(counts[joined], behind))
 
     def losses(self, rung: int) -> Floats32:
         """Return the recent loss of each member with its prior, shape (B, M, 2, quantiles)."""

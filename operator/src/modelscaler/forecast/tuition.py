@@ -22,7 +22,6 @@ from modelscaler.forecast.jobs import (
 from modelscaler.forecast.lessons import job_of
 from modelscaler.forecast.network import Network
 from modelscaler.forecast.networks import Networks
-from modelscaler.forecast.pipeline import MEMBERS, TUNED
 from modelscaler.forecast.schedule import TrainingSchedule
 from modelscaler.forecast.training import Trainer
 
@@ -84,9 +83,6 @@ class Tuition:
             case Trained(network=network, rows=rows):
                 log.info("adopted a %s that learned from %d rows", kind, rows)
                 self._networks.adopt(network, boosted=kind == BOOSTED)
-                for cohort in fleet.in_use():
-                    if cohort.boosted == (kind == BOOSTED):
-                        cohort.forget_member(MEMBERS.index(TUNED))
             case Grown(grove):
                 log.info("adopted %d trees of single series", len(grove.trees))
                 wanting = [key for cohort in fleet.in_use() for key in cohort.keys]

@@ -3,14 +3,14 @@
 They are made once for a load, not in each run: no policy can change what arrives.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
 import numpy as np
 
-from modelscaler.backtest.champion import WARM_UP_SECONDS, Networked, Tuner, served_from
+from modelscaler.backtest.champion import WARM_UP_SECONDS, Tuner, served_from
 from modelscaler.backtest.trace import DAY_SECONDS, Trace
 from modelscaler.domain import Floats, QuantileForecast
 from modelscaler.forecast.assembling import between
@@ -111,52 +111,63 @@ class Foresight:
 
 @dataclass(frozen=True, slots=True)
 class Learned:
-    """What was learned from the days before a replay, and serves in it.
+    """What was learned from the days before a column, and serves from there on.
 
     Attributes:
+        since: The column.
         network: The retuned network; None where there was too little for one.
         trees: The load's own trees by horizon in steps.
     """
 
+    since: int
     network: Network | None
     trees: Mapping[int, Own]
 
 
-def learned(history: History, tuner: Tuner, horizon_seconds: float) -> Learned | None:
-    """Learn from what lies before a replay, as the operator does where it has few series; None where that is too little.
+def learned(history: History, tuner: Tuner, horizon_seconds: float) -> tuple[Learned, ...]:
+    """Learn from what lies before a replay, as the operator does where it has few series.
+
+    Twice: what was learned a day before serves on that day, so that the mix has heard its like when the replay begins, as it
+    has in service. What learned from that day itself would know what came.
 
     Args:
         history: What was recorded.
         tuner: Who learns.
         horizon_seconds: How far ahead is asked at most.
     """
-    if history.first * history.step_seconds < LEAST_HISTORY_DAYS * DAY_SECONDS:
-        return None
-    panel, cutoff, rungs = history.panel, history.first - 1, _rungs(history, horizon_seconds)
-    network = tuner.tuned([panel], [cutoff], [rungs])
-    return Learned(network, {ahead: tuner.grown(panel, cutoff, ahead) for ahead in rungs})
+    day = round(DAY_SECONDS / history.step_seconds)
+    least, rungs = LEAST_HISTORY_DAYS * day, _rungs(history, horizon_seconds)
+    return tuple(
+        _learned(history.panel, tuner, rungs, since) for since in (history.first - day, history.first) if since >= least
+    )
+
+
+def _learned(panel: Panel, tuner: Tuner, rungs: Sequence[int], since: int) -> Learned:
+    network = tuner.tuned([panel], [since - 1], [rungs])
+    return Learned(since, network, {ahead: tuner.grown(panel, since - 1, ahead) for ahead in rungs})
 
 
 def foresee(
-    history: History, horizon_seconds: float, shipped: Network | None, known: Learned | None = None
+    history: History, horizon_seconds: float, shipped: Network | None, known: Sequence[Learned] = ()
 ) -> Foresight:
     """Forecast from every step of a replay.
 
     Args:
         history: What was recorded.
         horizon_seconds: How far ahead is asked at most.
-        shipped: The network that ships with the package.
-        known: What was learned before. It serves from the replay's beginning on: of the days it learned from, on which the
-            mix warms up, it would know what came.
+        shipped: The network that ships with the package; it serves throughout.
+        known: What was learned, each in the place of the one before.
     """
-    panel = history.panel
+    panel, rungs = history.panel, _rungs(history, horizon_seconds)
     warm_up = min(panel.steps(WARM_UP_SECONDS), history.first // 2)
-    first, rungs = history.first - warm_up, _rungs(history, horizon_seconds)
-    stages = _stages(shipped, known, history.first / panel.columns)
+    first, before = history.first - warm_up, {} if shipped is None else {PRETRAINED: shipped}
+    stages: list[tuple[float, dict[str, Network]]] = [(0.0, before)]
+    for each in known:
+        stages.append((each.since / panel.columns, {**before, TUNED: each.network} if each.network else before))
     kept = slice(max(warm_up - 1, 0), None)
     rows = []
     for ahead in rungs:
-        grown = [NONE, *([known.trees[ahead]] if known else [])]
+        grown = [NONE, *(each.trees[ahead] for each in known)]
         rows.append(served_from(panel, first, ahead, stages, grown)[:, kept])
     wait_seconds = 0.0 if warm_up else history.step_seconds  # without history the first forecast is from the first step
     start = history.start + timedelta(seconds=history.first * history.step_seconds + wait_seconds)
@@ -166,11 +177,3 @@ def foresee(
 
 def _rungs(history: History, horizon_seconds: float) -> tuple[int, ...]:
     return rungs_to(steps_within(horizon_seconds, history.step_seconds))
-
-
-def _stages(shipped: Network | None, known: Learned | None, begins: float) -> Networked:
-    """Return the networks that serve before a replay and, where something was learned, those that serve in it."""
-    before = {} if shipped is None else {PRETRAINED: shipped}
-    if known is None:
-        return [(0.0, before)]
-    return [(0.0, before), (begins, before if known.network is None else {**before, TUNED: known.network})]

@@ -95,5 +95,5 @@ def foresight_of(setting: Setting, part: PartName, shipped: Network | None, tune
     history = history_of(setting.trace, load, LOOKBACK_DAYS, setting.arrivals.seed + 1_000)
     longest = max(placement.start_seconds for placement in setting.workload.placements)
     horizon_seconds = longest + LEAD_SECONDS + history.step_seconds
-    known = None if tuner is None else learned(history, tuner, horizon_seconds)
+    known = () if tuner is None else learned(history, tuner, horizon_seconds)
     return foresee(history, horizon_seconds, shipped, known)
