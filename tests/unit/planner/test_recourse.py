@@ -24,7 +24,7 @@ from builders import (
 from modelscaler.api.words import Binding, DecisionReason
 from modelscaler.domain import Plan, PolicySettings, PolicyState, PoolObservation, QuantileForecast, Value, Workload
 from modelscaler.planner.candidates import candidates
-from modelscaler.planner.plan import plan
+from modelscaler.planner.plan import plan, sized_options
 from modelscaler.planner.recourse import (
     BUDGET_SECONDS,
     REFILL_SECONDS,
@@ -185,6 +185,25 @@ def test_less_is_left_to_cheaper_variants_the_less_is_saved_beyond_what_is_for_b
     )
     for unbounded in (laddered(policy=lends), laddered(policy=lends, objective=kept, reflex=False)):
         assert planned(unbounded, 100.0, None, running).demand.planned_rps == pytest.approx(90.0)
+
+
+def test_nothing_is_left_to_cheaper_variants_by_a_pool_that_holds_none() -> None:
+    running = replace(pool(CPU_FULL, 20), budgets=20.0, overdraft=1.0)
+    gpu = placement("gpu", 0.1)  # so cheap that it is taken, with the planned variant alone
+    sizes = []
+    for headroom in (0.0, -0.1):
+        spec = laddered(
+            policy=PolicySettings(headroom=headroom, forecaster="Reactive"),
+            objective=replace(objective(), min_mean_accuracy=0.918),
+            placements=(placement("cpu"), gpu),
+            capacities=(capacity(CPU_FULL, 20.0), BURSTS, capacity(GPU_FULL, 20.0)),
+            max_replicas=40,
+        )
+        listed = sized_options(spec, observation(800.0, running), None, PolicyState(active=CPU_FULL), 15.0)
+        sizes.append({option.candidate.pool: option.needed for option in listed})
+
+    assert sizes[0][GPU_FULL] == sizes[1][GPU_FULL]
+    assert sizes[1][CPU_FULL] < sizes[0][CPU_FULL]
 
 
 def test_message_says_how_much_is_left_to_cheaper_variants_now() -> None:

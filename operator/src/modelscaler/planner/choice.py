@@ -154,22 +154,30 @@ def options(candidates: Sequence[Candidate], load: Load, interval_seconds: float
         past: What another pool than the serving one must be up to besides.
     """
     escapes = [c for c in candidates if c.available] or candidates
-    lead = interval_seconds
     limited = any(c.rung is not None and c.rung.allowed_share < 1.0 for c in candidates)
-    ahead = {seconds: _ahead(load, seconds + lead, limited) for seconds in {c.start_seconds for c in candidates}}
-    far = ahead[max(c.start_seconds for c in escapes)].demand
+    loads = {True: load, False: load.unlent()}
+    ahead = {
+        (seconds, holds): _ahead(loads[holds], seconds + interval_seconds, limited)
+        for seconds, holds in {_kind(c) for c in candidates}
+    }
+    far = ahead[_kind(max(escapes, key=lambda c: c.start_seconds))].demand
     serving = next(
-        (_serving(c, ahead[c.start_seconds], far, past.replicas) for c in candidates if c.pool == past.serving), None
+        (_serving(c, ahead[_kind(c)], far, past.replicas) for c in candidates if c.pool == past.serving), None
     )
     recent = _recent(serving, past) if serving is not None and past.recommended else (0.0, 0.0)
     return tuple(
         [
             serving
             if serving is not None and c is serving.candidate
-            else _other(c, ahead[c.start_seconds], far, recent, past.at_least)
+            else _other(c, ahead[_kind(c)], far, recent, past.at_least)
             for c in candidates
         ]
     )
+
+
+def _kind(candidate: Candidate) -> tuple[float, bool]:
+    """Return what a candidate's demand depends on: how long it takes to start, and whether it holds a ladder."""
+    return candidate.start_seconds, candidate.rung is not None
 
 
 @dataclass(frozen=True, slots=True)

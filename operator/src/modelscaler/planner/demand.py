@@ -8,7 +8,7 @@ planned variant itself: a share of cheaper answers that lasts is demand for capa
 backlog, may be answered by the cheaper variants of the ladder (`recourse.py`).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
@@ -70,6 +70,12 @@ class Load:
     forecast: QuantileForecast | None
     forecast_age_seconds: float
     aim: Aim
+
+    def unlent(self) -> "Load":
+        """Return the same with nothing left to cheaper variants: for pools that hold none."""
+        if self.aim.growth >= 1.0 or self.aim.own_quantile is None:
+            return self
+        return replace(self, aim=replace(self.aim, growth=1.0))
 
     def within(self, horizon_seconds: float) -> Demand:
         """Return the demand to plan for: the larger of the forecast's peak within the horizon and what is there now.
