@@ -7,13 +7,14 @@ from datetime import UTC, datetime
 import numpy as np
 import pytest
 
-from modelscaler.backtest.trace import Trace
+from modelscaler.backtest.trace import DAY_SECONDS, Trace
 from modelscaler.domain import PolicySettings
 from modelscaler.replay.case import Cluster
 from modelscaler.replay.comparison import Choice, Comparison, Grids, Job, Judged, Ran, Setting, choices, judged
 from modelscaler.replay.load import Arrivals, Part
 from modelscaler.replay.outcome import Outcome
 from modelscaler.replay.policies.static import Static
+from modelscaler.replay.run import replay
 from modelscaler.replay.standard import POOL, standard_workload
 from modelscaler.replay.tuning import ALL_ROOM, GRID, Trial, Tried, best_of, is_worth_adopting, used_share
 
@@ -47,6 +48,20 @@ def setting() -> Setting:
 
 def comparison(tried: Sequence[Ran], found: Sequence[Judged] = ()) -> Comparison:
     return Comparison(setting(), GRIDS, {"tuning": 1.0, "test": 2.0}, tuple(tried), tuple(found))
+
+
+@pytest.mark.parametrize(("first_day", "hours"), [(1.0, 6.0), (0.1, 2.4), (0.0, 0.0)])
+def test_replay_begins_before_the_part_that_counts_as_far_as_there_is_load(first_day: float, hours: float) -> None:
+    part = Part(first_day, first_day + 0.2)
+    case = replace(setting(), test=part).case("test", 0)
+    run = replay(case, Static(3, "three"), first_replicas=1)
+    counted = run.since(case.run_in_seconds)
+
+    assert case.run_in_seconds == pytest.approx(hours * 3600.0)
+    assert len(counted.offered) * counted.step_seconds == pytest.approx(0.2 * DAY_SECONDS)
+    assert counted.ready.shape == counted.starting.shape == (1, len(counted.offered))
+    assert counted.seconds[0] == 0.0
+    assert counted.offered.sum() == pytest.approx(case.load.counts[case.load.slot(case.run_in_seconds) :].sum())
 
 
 def test_cheapest_is_chosen_when_several_keep_the_objective() -> None:

@@ -107,9 +107,12 @@ def test_history_before_a_crowd_is_scaled_as_if_there_were_none() -> None:
 
 def test_incidents_are_of_the_judged_part_only() -> None:
     bad = setting(stock_outs=(OUT,), crowds=(CROWD,))
+    judged = bad.case("test", 0)
+    crowded = judged.load.expected_rps[judged.load.slot(judged.run_in_seconds + CROWD.at_seconds + 100.0)]
 
     assert bad.case("tuning", 0).cluster.stock_outs == ()
-    assert bad.case("test", 0).cluster.stock_outs == (OUT,)
+    assert judged.cluster.stock_outs == (OUT.later(judged.run_in_seconds),)
+    assert crowded == pytest.approx(120.0)
     assert bad.case("tuning", 0).load.expected_rps.max() == pytest.approx(40.0)
     assert bad.case("test", 0).load.expected_rps.max() == pytest.approx(120.0)
 

@@ -38,6 +38,7 @@ class Case:
         load: What arrives.
         cluster: How the cluster behaves.
         seed: Of start times.
+        run_in_seconds: How much of the load comes before what counts.
     """
 
     workload: Workload
@@ -45,6 +46,7 @@ class Case:
     load: Load
     cluster: Cluster = field(default_factory=Cluster)
     seed: int = 0
+    run_in_seconds: float = 0.0
 
     def settings(self, pool: PoolKey) -> PoolSettings:
         """Return what does not change of a pool."""

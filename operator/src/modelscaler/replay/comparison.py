@@ -10,18 +10,19 @@ from typing import Final, Literal, TypeAlias
 
 import numpy as np
 
-from modelscaler.backtest.trace import Trace
+from modelscaler.backtest.trace import DAY_SECONDS, Trace
 from modelscaler.domain import PoolKey, Workload
 from modelscaler.replay.case import Case, Cluster
 from modelscaler.replay.incidents import FlashCrowd, StockOut
 from modelscaler.replay.load import Arrivals, Part, load_of
 from modelscaler.replay.outcome import Outcome
-from modelscaler.replay.policies.oracle import clairvoyant_hourly_cost, fewest_replicas
+from modelscaler.replay.policies.oracle import TICK_SECONDS, clairvoyant_hourly_cost, fewest_replicas
 from modelscaler.replay.sight import PolicyKind
 from modelscaler.replay.tuning import ALL_ROOM, Tried, best_of, keeps
 
-WARM_UP_SECONDS: Final = 1800.0
-"""At the beginning of a replay nothing counts: the first replicas are nobody's choice."""
+RUN_IN_DAYS: Final = 0.25
+"""A replay begins so long before the part that counts, as far as there is load: replicas, budgets of cheaper answers and what a
+policy remembers are then those of a service that has run for a while."""
 
 PartName: TypeAlias = Literal["tuning", "test"]
 
@@ -63,10 +64,15 @@ class Setting:
         """Return a part as a case, under the seed of that number."""
         seed = self.arrivals.seed + number
         arrivals = replace(self.arrivals, seed=seed)
-        if part == "tuning":
-            return Case(self.workload, self.pool, load_of(self.trace, self.tuning, arrivals), self.cluster, seed)
-        load = load_of(self.trace, self.test, arrivals, crowds=self.crowds)
-        return Case(self.workload, self.pool, load, replace(self.cluster, stock_outs=self.stock_outs), seed)
+        days = self.tuning if part == "tuning" else self.test
+        run_in_seconds = min(RUN_IN_DAYS, days.first_day) * DAY_SECONDS // TICK_SECONDS * TICK_SECONDS
+        replayed = replace(days, first_day=days.first_day - run_in_seconds / DAY_SECONDS)
+        crowds, cluster = list[FlashCrowd](), self.cluster
+        if part == "test":
+            crowds = [each.later(run_in_seconds) for each in self.crowds]
+            cluster = replace(cluster, stock_outs=tuple(each.later(run_in_seconds) for each in self.stock_outs))
+        load = load_of(self.trace, replayed, arrivals, crowds=crowds)
+        return Case(self.workload, self.pool, load, cluster, seed, run_in_seconds)
 
 
 Grids: TypeAlias = Mapping[PartName, Mapping[str, Sequence[PolicyKind]]]
@@ -250,7 +256,8 @@ def judged(found: Sequence[Choice], runs: Sequence[Ran], grids: Grids, unit: flo
 
 def unit_of(setting: Setting, part: PartName) -> float:
     """Return the mean hourly cost of the clairvoyant minimum on a part, under the first seed."""
-    return clairvoyant_hourly_cost(setting.case(part, 0).load, setting.workload, setting.pool, WARM_UP_SECONDS)
+    case = setting.case(part, 0)
+    return clairvoyant_hourly_cost(case.load, setting.workload, setting.pool, case.run_in_seconds)
 
 
 def first_replicas(case: Case) -> int:

@@ -26,6 +26,10 @@ class StockOut:
     from_seconds: float
     to_seconds: float
 
+    def later(self, seconds: float) -> "StockOut":
+        """Return the same, so much later."""
+        return StockOut(self.placement, self.from_seconds + seconds, self.to_seconds + seconds)
+
     def __str__(self) -> str:
         return f"stock-out of {self.placement} from {shown(self.from_seconds)} to {shown(self.to_seconds)}"
 
@@ -45,6 +49,10 @@ class FlashCrowd:
     def ramp_seconds(self) -> float:
         """How long it rises, and how long it falls."""
         return min(RAMP_SECONDS, RAMP_SHARE * self.seconds)
+
+    def later(self, seconds: float) -> "FlashCrowd":
+        """Return the same, so much later."""
+        return FlashCrowd(self.at_seconds + seconds, self.factor, self.seconds)
 
     def __str__(self) -> str:
         return f"flash crowd of {self.factor:g} times the load for {self.seconds:g} s at {shown(self.at_seconds)}"

@@ -10,7 +10,6 @@ from typing import Final, TypeAlias
 from modelscaler.backtest.method import Progress
 from modelscaler.replay.case import Case
 from modelscaler.replay.comparison import (
-    WARM_UP_SECONDS,
     Comparison,
     Grids,
     Job,
@@ -67,7 +66,7 @@ def timeline_of(setting: Setting, grids: Grids, job: Job) -> Timeline:
 
 
 def _replayed(case: Case, grids: Grids, job: Job) -> Timeline:
-    return replay(case, grids[job.part][job.policy][job.place], first_replicas(case))
+    return replay(case, grids[job.part][job.policy][job.place], first_replicas(case)).since(case.run_in_seconds)
 
 
 def _told(runs: Iterable[Ran], progress: Progress, what: str, count: int) -> list[Ran]:
@@ -95,4 +94,4 @@ def _case(part: PartName, number: int) -> Case:
 
 def _run(job: Job) -> Ran:
     timeline = _replayed(_case(job.part, job.number), _shared[0][1], job)
-    return Ran(job, outcome_of(timeline, WARM_UP_SECONDS))
+    return Ran(job, outcome_of(timeline))

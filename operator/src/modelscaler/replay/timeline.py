@@ -1,11 +1,18 @@
 """What happened in a replay, step by step."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Final
 
 import numpy as np
 
 from modelscaler.backtest.trace import Ints
 from modelscaler.domain import Floats, PoolKey
+
+BY_STEP: Final = (
+    *("offered", "served", "late", "refused", "degraded", "accuracy", "lost_accuracy", "queued"),
+    *("ready", "starting", "hourly_cost", "serving"),
+)
+"""Arrays of a timeline whose last axis is the step."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +50,12 @@ class Timeline:
     starting: Ints
     hourly_cost: Floats
     serving: Ints
+
+    def since(self, seconds: float) -> "Timeline":
+        """Return what happened from a time on; it begins at 0 then."""
+        first = round(seconds / self.step_seconds)
+        kept = {name: getattr(self, name)[..., first:] for name in BY_STEP}
+        return replace(self, **kept)
 
     @property
     def violating(self) -> Floats:

@@ -146,7 +146,7 @@ def is_worth_adopting(new: Trial, current: Trial, most_violating: float = VIOLAT
 
 _ROWS: Final = (
     ((0.99, 0.9, 0.0), (0.9, 0.5, 0.0), (0.9, 0.5, 0.15), (0.9, 0.5, -0.1)),
-    ((0.99, 0.5, 0.0), (0.99, 0.5, 0.15), (0.99, 0.5, -0.1), (0.99, 0.9, 0.2)),
+    ((0.99, 0.5, 0.15), (0.99, 0.5, 0.0), (0.99, 0.5, -0.1), (0.99, 0.9, 0.2)),
     ((0.99, 0.99, 0.0), (0.99, 0.9, 0.5), (0.99, 0.9, 1.0), (0.99, 0.95, 0.0)),
 )
 """Quantile, recourse quantile and headroom. When only every fourth can be tried it is the first of each row; when only

@@ -10,7 +10,7 @@ from modelscaler.backtest.trace import Trace
 from modelscaler.domain import Floats, PolicySettings, Workload
 from modelscaler.forecast.network import Network
 from modelscaler.replay.case import Case, Cluster, usual_pool
-from modelscaler.replay.comparison import WARM_UP_SECONDS, PartName, Setting, first_replicas
+from modelscaler.replay.comparison import PartName, Setting, first_replicas
 from modelscaler.replay.foresight import Foresight
 from modelscaler.replay.load import Arrivals
 from modelscaler.replay.offered import foresight_of
@@ -26,8 +26,9 @@ from modelscaler.replay.tuning import GRID, Trial
 BLOCK_SECONDS: Final = 6 * 3600.0
 """Costs are compared in blocks of this length: whether a saving is more than luck shows in how it differs between them."""
 
-LEARNED_DAYS: Final = 4.0
-"""So many days before both parts are left to learn from, where there are more than the parts need at least."""
+LEARNED_DAYS: Final = 4.5
+"""So many days before both parts are left to learn from, where there are more than the parts need at least: three for what is
+learned first, one for the mix to hear it, and what a replay runs before a part counts."""
 
 NAMES: Final[Mapping[Half, PartName]] = {"older": "tuning", "newer": "test"}
 
@@ -80,8 +81,8 @@ class Replays:
         """Replay settings on a part."""
         case, foresight = self._part(half)
         kind = Modelscaler(foresight, case.load.start, settings, case.cluster.lag_seconds)
-        timeline = replay(case, kind, first_replicas(case))
-        return Trial(outcome_of(timeline, WARM_UP_SECONDS), block_costs(timeline))
+        timeline = replay(case, kind, first_replicas(case)).since(case.run_in_seconds)
+        return Trial(outcome_of(timeline), block_costs(timeline))
 
     def _part(self, half: Half) -> tuple[Case, Foresight]:
         if half not in self._made:
@@ -92,7 +93,7 @@ class Replays:
 
 
 def block_costs(timeline: Timeline) -> Floats:
-    """Return the mean hourly cost of each block of a run, after its beginning; one block at least."""
-    costs = timeline.hourly_cost[round(WARM_UP_SECONDS / timeline.step_seconds) :]
+    """Return the mean hourly cost of each block of a run; one block at least."""
+    costs = timeline.hourly_cost
     count = max(round(len(costs) * timeline.step_seconds / BLOCK_SECONDS), 1)
     return np.array([float(block.mean()) for block in np.array_split(costs, count)])
