@@ -273,6 +273,9 @@ class Loop:
         return conflict(((entry.key.namespace, name) for name in pool_names(entry.resource)), self._scaled)
 
     def _report(self, entry: Entry, outcome: Outcome) -> None:
+        if outcome.plan is not None:
+            forecast, _ = self._fleet.forecast(entry.key)
+            self._telemetry.planned(entry.key, outcome.plan, forecast)
         status = settle(entry.status, outcome.status, self._clock(), self._settings.status_refresh_seconds)
         if status is None:
             return
@@ -280,11 +283,8 @@ class Loop:
             body = event_body(entry, announcement, self._reporter, self._clock())
             self._writes.submit(self._applier.event(entry.key, body))
             log.info("%s: %s: %s", entry.key, announcement.reason, announcement.note)
-        if outcome.plan is not None:
-            forecast, _ = self._fleet.forecast(entry.key)
-            self._telemetry.planned(entry.key, outcome.plan, forecast)
-            if status.desired != entry.status.desired:
-                self._telemetry.decisions.labels(str(outcome.plan.reason)).inc()
+        if outcome.plan is not None and status.desired != entry.status.desired:
+            self._telemetry.decisions.labels(str(outcome.plan.reason)).inc()
         self._decided[entry.key] = status
         written = partial(self._status_settled, entry.key, status)
         self._writes.submit(self._applier.status(entry, status_body(status), written))

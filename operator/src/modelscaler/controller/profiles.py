@@ -68,7 +68,9 @@ class Profiles:
         try:
             data = self._calls.config_map(*name)
             if data is None or PROFILE_KEY not in data:
-                return _unavailable(name, "expected a ConfigMap with that key; create it with `modelserver benchmark`")
+                return _unavailable(
+                    name, "expected a ConfigMap with that key; create it with `modelscaler profile … --apply`"
+                )
             self._read[name] = parse_profile(data[PROFILE_KEY])
         except (ApiCallError, InvalidSpec) as error:
             return _unavailable(name, str(error))

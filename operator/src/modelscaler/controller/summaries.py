@@ -7,7 +7,7 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from modelscaler.api import DEPLOYMENT_LABEL, POOL_LABEL
 from modelscaler.api.v1alpha1 import ModelDeployment, ModelDeploymentStatus
@@ -93,12 +93,16 @@ class RouteSummary:
     template_digest: str
 
 
+ENDED_PHASES: Final = ("Failed", "Succeeded")
+
+
 @dataclass(frozen=True, slots=True)
 class PodSummary:
     """A pod of a pool.
 
     `ready_at` None: not ready. `unready_since`: created, or since it lost its readiness. `waiting` is the first container's
     waiting reason, "" for none. `ready_before`: it was ready and lost it, so what it takes to get ready again is no start.
+    `ended`: evicted, or refused by its node; its object stays, and another pod has been made in its place.
     """
 
     namespace: str
@@ -115,6 +119,7 @@ class PodSummary:
     restarts: int
     deleting: bool
     ready_before: bool = False
+    ended: bool = False
 
     @property
     def failing(self) -> bool:
@@ -263,6 +268,7 @@ def pod_from(body: Body) -> PodSummary | None:
         restarts=max((int(c.get("restartCount", 0)) for c in containers), default=0),
         deleting=bool(meta.get("deletionTimestamp")),
         ready_before=ready_at is not None and _starts_no_longer(body, ready_at),
+        ended=status.get("phase") in ENDED_PHASES,
     )
 
 
@@ -282,7 +288,7 @@ def observe_pool(
         now: The time.
         budgets: How full its replicas' budgets of accuracy are, added up; None when that is not known.
     """
-    mine = [pod for pod in pods if pod.pool == str(deployment.pool)]
+    mine = [pod for pod in pods if pod.pool == str(deployment.pool) and not pod.ended]
     alive = [pod for pod in mine if not pod.deleting]
     unready = [pod for pod in alive if not pod.ready]
     stuck = [pod for pod in unready if pod.unschedulable]
