@@ -23,7 +23,7 @@ from modelscaler.controller.fleet import Fleet
 from modelscaler.controller.loop import Loop
 from modelscaler.controller.mirror import Mirror
 from modelscaler.controller.profiles import Profiles
-from modelscaler.controller.telemetry import Telemetry
+from modelscaler.controller.telemetry import OWNER, Telemetry
 from modelscaler.controller.tuning import SelfTuning
 from modelscaler.domain import (
     Absent,
@@ -167,6 +167,7 @@ class Harness:
         self.now = START
         self.seconds = 0.0
         self.failed: list[str] = []
+        self.telemetry = Telemetry()
         mirror = Mirror(self._touch)
         self.mirror = mirror
         self.writes = WriteQueue(lambda: None, self._written)
@@ -178,7 +179,7 @@ class Harness:
             profiles=Profiles(calls),
             accelerators=Accelerators(calls, mirror, Telemetry(), counts_nodes=True, monotonic=lambda: self.seconds),
             writes=self.writes,
-            telemetry=Telemetry(),
+            telemetry=self.telemetry,
             settings=Settings(15.0, 15.0, 30.0, RenderDefaults(server_image="server"), 60.0),
             tuning=SelfTuning(
                 tuner, 60.0, lambda _: LoadWindow(3600.0, self.now, np.ones(48)), lambda _: False, lambda _: None
@@ -253,6 +254,20 @@ async def test_nothing_is_written_when_nothing_changes() -> None:
         for _ in range(10):
             await harness.tick()
         assert harness.cluster.writes[before:] == []
+
+
+async def test_gauges_move_with_every_tick_also_when_nothing_is_written() -> None:
+    async with running(Harness()) as harness:
+        harness.deploy()
+        for rps in (20.0, 20.0, 20.0, 20.2):
+            harness.source.offered = Value(rps, harness.now)
+            before = len(harness.cluster.writes)
+            await harness.tick()
+        shown = harness.telemetry.registry.get_sample_value(
+            "modelscaler_offered_rps", dict(zip(OWNER, ("shop", "ranker"), strict=True))
+        )
+        assert harness.cluster.writes[before:] == []
+        assert shown == 20.2
 
 
 async def test_ladder_is_there_before_the_pods_that_read_it_when_a_pool_is_created() -> None:

@@ -1,10 +1,12 @@
 """The mirror: feeds in any order give one truth, and ghosts go."""
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
 from modelscaler.controller.mirror import Mirror
+from modelscaler.controller.summaries import observe_pool
 from modelscaler.domain import PoolKey, WorkloadKey
 
 KEY = WorkloadKey("shop", "ranker")
@@ -46,19 +48,21 @@ def child(name: str = "ranker-cpu-int8", version: int = 1, **spec: Any) -> dict[
     }
 
 
-def pod(version: int = 1, ready_at: str | None = None, restarts: int = 0) -> dict[str, Any]:
+def pod(
+    version: int = 1, ready_at: str | None = None, restarts: int = 0, name: str = "p1", phase: str = "Running"
+) -> dict[str, Any]:
     labels = {"modelscaler.dev/deployment": "ranker", "modelscaler.dev/pool": "cpu-int8"}
     ready = {"type": "Ready", "status": "True" if ready_at else "False", "lastTransitionTime": ready_at}
     return {
         "metadata": {
-            "name": "p1",
+            "name": name,
             "namespace": "shop",
-            "uid": "u-p1",
+            "uid": f"u-{name}",
             "resourceVersion": str(version),
             "creationTimestamp": "2026-01-01T00:00:00Z",
             "labels": labels,
         },
-        "status": {"conditions": [ready], "containerStatuses": [{"restartCount": restarts}]},
+        "status": {"phase": phase, "conditions": [ready], "containerStatuses": [{"restartCount": restarts}]},
     }
 
 
@@ -94,6 +98,17 @@ def test_pause_touches_when_the_annotation_appears(mirror: Mirror, touched: list
     entry = mirror.entry(KEY)
     assert entry is not None
     assert entry.paused
+
+
+@pytest.mark.parametrize("phase", ["Failed", "Succeeded"])
+def test_pod_that_was_evicted_or_refused_by_its_node_is_gone(mirror: Mirror, phase: str) -> None:
+    mirror.absorb("Deployment", child())
+    mirror.absorb("Pod", pod(ready_at="2026-01-01T00:00:05Z"))
+    mirror.absorb("Pod", pod(name="p2", phase=phase))
+    (deployment,) = mirror.deployments(KEY)
+    seen = observe_pool(deployment, mirror.pods(KEY), [], datetime(2026, 1, 1, tzinfo=UTC))
+
+    assert (seen.ready, seen.starting, seen.terminating, seen.unready_seconds) == (1, 0, 0, 0.0)
 
 
 def test_older_version_is_ignored_when_a_newer_is_known(mirror: Mirror) -> None:

@@ -20,7 +20,6 @@ def body(
     waiting: str = "",
     restarts: int = 0,
     deleting: bool = False,
-    phase: str = "Running",
 ) -> Any:
     state = {"waiting": {"reason": waiting}} if waiting else {"running": {}}
     return {
@@ -33,7 +32,6 @@ def body(
             **({"deletionTimestamp": "2026-01-01T00:00:00Z"} if deleting else {}),
         },
         "status": {
-            "phase": phase,
             "conditions": [
                 {"type": kind, "status": status, "reason": reason, "lastTransitionTime": "2025-12-31T23:59:30Z"}
                 for kind, (status, reason) in (conditions or {}).items()
@@ -55,12 +53,6 @@ READY = {"Ready": ("True", "")}
 def test_ready_pods_count_when_they_are_not_terminating() -> None:
     seen = observe_pool(DEPLOYMENT, [pod(conditions=READY), pod(conditions=READY, deleting=True)], [], NOW)
     assert (seen.ready, seen.terminating, seen.starting, seen.unready_seconds) == (1, 1, 0, 0.0)
-
-
-@pytest.mark.parametrize("phase", ["Failed", "Succeeded"])
-def test_pod_that_was_evicted_or_refused_by_its_node_is_gone(phase: str) -> None:
-    seen = observe_pool(DEPLOYMENT, [pod(conditions=READY), pod(phase=phase)], [], NOW)
-    assert (seen.ready, seen.starting, seen.terminating, seen.unready_seconds) == (1, 0, 0, 0.0)
 
 
 def test_pod_is_unschedulable_when_the_scheduler_says_so() -> None:

@@ -54,8 +54,7 @@ def comparison(tried: Sequence[Ran], found: Sequence[Judged] = ()) -> Comparison
 def test_replay_begins_before_the_part_that_counts_as_far_as_there_is_load(first_day: float, hours: float) -> None:
     part = Part(first_day, first_day + 0.2)
     case = replace(setting(), test=part).case("test", 0)
-    run = replay(case, Static(3, "three"), first_replicas=1)
-    counted = run.since(case.run_in_seconds)
+    counted = replay(case, Static(3, "three"), first_replicas=1)
 
     assert case.run_in_seconds == pytest.approx(hours * 3600.0)
     assert len(counted.offered) * counted.step_seconds == pytest.approx(0.2 * DAY_SECONDS)

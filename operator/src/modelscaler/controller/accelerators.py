@@ -14,7 +14,7 @@ from modelscaler.cluster.calls import ClusterCalls
 from modelscaler.controller.counting import has_units, node_units, quota_units, requested
 from modelscaler.controller.decide import names_accelerators, shares_accelerators
 from modelscaler.controller.mirror import Mirror
-from modelscaler.controller.summaries import Body, Entry
+from modelscaler.controller.summaries import ENDED_PHASES, Body, Entry
 from modelscaler.controller.telemetry import Telemetry
 from modelscaler.domain import Allowance, WorkloadKey
 from modelscaler.planner.claims import Allowances, Bidder, holding, share_out
@@ -34,7 +34,7 @@ PATIENCE_SECONDS = 2.0
 LIMIT_SECONDS = 1.0
 """For the exact solution of who gets what."""
 
-ALIVE = "status.phase!=Succeeded,status.phase!=Failed"
+ALIVE = ",".join(f"status.phase!={phase}" for phase in ENDED_PHASES)
 
 
 class NodeSupply(StrEnum):

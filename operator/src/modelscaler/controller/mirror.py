@@ -72,8 +72,8 @@ class Mirror:
         return self._routes.get(key, {}).get(key.name)
 
     def pods(self, key: WorkloadKey) -> list[PodSummary]:
-        """Return the pods of a ModelDeployment."""
-        return list(self._pods.get(key, {}).values())
+        """Return the pods of a ModelDeployment that have not ended: objects of evicted ones may stay for ever."""
+        return [pod for pod in self._pods.get(key, {}).values() if not pod.ended]
 
     def starts_seconds(self, key: WorkloadKey, pool: PoolKey) -> list[float]:
         """Return the newest measured starts of a pool's pods, in seconds."""

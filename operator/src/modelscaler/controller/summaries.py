@@ -93,7 +93,7 @@ class RouteSummary:
     template_digest: str
 
 
-ENDED_PHASES: Final = ("Failed", "Succeeded")
+ENDED_PHASES: Final = ("Succeeded", "Failed")
 
 
 @dataclass(frozen=True, slots=True)
@@ -288,7 +288,7 @@ def observe_pool(
         now: The time.
         budgets: How full its replicas' budgets of accuracy are, added up; None when that is not known.
     """
-    mine = [pod for pod in pods if pod.pool == str(deployment.pool) and not pod.ended]
+    mine = [pod for pod in pods if pod.pool == str(deployment.pool)]
     alive = [pod for pod in mine if not pod.deleting]
     unready = [pod for pod in alive if not pod.ready]
     stuck = [pod for pod in unready if pod.unschedulable]

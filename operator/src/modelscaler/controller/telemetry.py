@@ -45,8 +45,10 @@ class Telemetry:
         self.desired_replicas.labels(*owner).set(plan.target.replicas)
         if plan.demand.measured_rps is not None:
             self.offered_rps.labels(*owner).set(plan.demand.measured_rps)
-        for quantile in forecast.quantiles if forecast else ():
-            value = forecast.peak(quantile, plan.demand.horizon_seconds) if forecast else 0.0
+        if forecast is None:
+            return
+        peaks = forecast.peaks(forecast.quantiles, plan.demand.horizon_seconds)
+        for quantile, value in zip(forecast.quantiles, peaks, strict=True):
             self.forecast_rps.labels(*owner, f"{quantile:g}").set(value)
 
     def forget(self, key: WorkloadKey) -> None:

@@ -71,18 +71,24 @@ class Mixture:
     def _welcome(self, rung: int, known: Flags) -> None:
         """Start a member that was never judged where the best one is, not where nothing is known of any.
 
-        When it is judged for the first time, `known` (B, M), all go on with the same number of outcomes behind them, so that
-        they learn at the same pace: else a burst would say more of the new one than of those that have seen quiet days.
+        Lately, as long as it was not judged; over its memory when it is judged for the first time, `known` (B, M).
         """
-        counts, slow, fast = self.counts[:, rung], self.slow[:, rung], self.fast[:, rung]
-        new = counts == 0
+        fast, new = self.fast[:, rung], self.counts[:, rung] == 0
         best = np.where(new[..., None], np.inf, fast).min(axis=1, keepdims=True)
         np.copyto(fast, np.broadcast_to(best, fast.shape), where=new[..., None] & np.isfinite(best))
         joining = new & known
         joined = joining.any(axis=1) & ~new.all(axis=1)
-        if not joined.any():
-            return
-        usual = np.where(new[joined, :, None, None], np.inf, slow[joined]).min(axis=1, keepdims=True)
+        if joined.any():
+            self._join(rung, joined, joining)
+
+    def _join(self, rung: int, joined: Flags, joining: Flags) -> None:
+        """Let all members of the `joined` series (B,) go on with the same number of outcomes behind them.
+
+        So they learn at the same pace: else a burst would say more of who is `joining` (B, M) than of who has seen quiet days.
+        """
+        counts, slow = self.counts[:, rung], self.slow[:, rung]
+        judged = (counts[joined] > 0)[..., None, None]
+        usual = np.where(judged, slow[joined], np.inf).min(axis=1, keepdims=True)
         expected = self.prior[:, None, None] * usual
         slow[joined] = np.where(joining[joined, :, None, None], expected, slow[joined])
         behind = np.minimum(counts[joined].max(axis=1, keepdims=True), JOINING_COUNT)

@@ -155,29 +155,24 @@ def options(candidates: Sequence[Candidate], load: Load, interval_seconds: float
     """
     escapes = [c for c in candidates if c.available] or candidates
     limited = any(c.rung is not None and c.rung.allowed_share < 1.0 for c in candidates)
-    loads = {True: load, False: load.unlent()}
+    kinds = {c.pool: (c.start_seconds, load.lends and c.rung is None) for c in candidates}
     ahead = {
-        (seconds, holds): _ahead(loads[holds], seconds + interval_seconds, limited)
-        for seconds, holds in {_kind(c) for c in candidates}
+        kind: _ahead(load.unlent() if kind[1] else load, kind[0] + interval_seconds, limited)
+        for kind in set(kinds.values())
     }
-    far = ahead[_kind(max(escapes, key=lambda c: c.start_seconds))].demand
+    far = ahead[kinds[max(escapes, key=lambda c: c.start_seconds).pool]].demand
     serving = next(
-        (_serving(c, ahead[_kind(c)], far, past.replicas) for c in candidates if c.pool == past.serving), None
+        (_serving(c, ahead[kinds[c.pool]], far, past.replicas) for c in candidates if c.pool == past.serving), None
     )
     recent = _recent(serving, past) if serving is not None and past.recommended else (0.0, 0.0)
     return tuple(
         [
             serving
             if serving is not None and c is serving.candidate
-            else _other(c, ahead[_kind(c)], far, recent, past.at_least)
+            else _other(c, ahead[kinds[c.pool]], far, recent, past.at_least)
             for c in candidates
         ]
     )
-
-
-def _kind(candidate: Candidate) -> tuple[float, bool]:
-    """Return what a candidate's demand depends on: how long it takes to start, and whether it holds a ladder."""
-    return candidate.start_seconds, candidate.rung is not None
 
 
 @dataclass(frozen=True, slots=True)

@@ -71,10 +71,13 @@ class Load:
     forecast_age_seconds: float
     aim: Aim
 
+    @property
+    def lends(self) -> bool:
+        """Whether something is left to cheaper variants, which pools without a ladder cannot answer."""
+        return self.aim.growth < 1.0 and self.aim.own_quantile is not None
+
     def unlent(self) -> "Load":
-        """Return the same with nothing left to cheaper variants: for pools that hold none."""
-        if self.aim.growth >= 1.0 or self.aim.own_quantile is None:
-            return self
+        """Return the same with nothing left to cheaper variants."""
         return replace(self, aim=replace(self.aim, growth=1.0))
 
     def within(self, horizon_seconds: float) -> Demand:

@@ -8,13 +8,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
-from modelscaler.backtest.champion import learner_from
+from modelscaler.backtest.champion import Tuner, learner_from
 from modelscaler.backtest.progress import progress_bar
 from modelscaler.backtest.reading import TraceError, read_traces
 from modelscaler.backtest.report.pictures import PlottingUnavailableError, png
 from modelscaler.backtest.trace import DAY_SECONDS, Trace
 from modelscaler.capacity.latency import sustainable_rps
 from modelscaler.domain import PlacementOption, PoolKey, Workload, WorkloadKey
+from modelscaler.forecast.network import Network
 from modelscaler.forecast.networks import shipped_network
 from modelscaler.replay.case import Cluster, NoPoolError, capacity_of, usual_pool
 from modelscaler.replay.comparison import Comparison, Setting, choices
@@ -95,15 +96,16 @@ def tune(arguments: argparse.Namespace, recorded: Callable[[WorkloadKey], Trace]
     for name in ("timeline", "plot", "html"):
         if getattr(arguments, name):
             raise ReplayError(f"--{name} with --tune: got {getattr(arguments, name)}, expected --json alone")
-    found = []
+    found, shipped = [], shipped_network()
+    tuner = _tuner(arguments, shipped)
     for trace in traces_of(arguments, recorded):
         for stated, pool in workloads(
             arguments.modeldeployment, arguments.profile, arguments.cold_start, arguments.one_variant
         ):
             workload = selftuning.as_known(stated, arguments.modeldeployment) if arguments.modeldeployment else stated
             arrivals, most = arrivals_for(stated, pool, arguments), arguments.most_settings or MOST_SETTINGS
-            tuner = None if arguments.no_retuning else learner_from(shipped_network())
-            outcome = selftuning.tuned(trace, workload, arrivals, tuner, arguments.days, arguments.until_day, most)
+            days = arguments.days, arguments.until_day
+            outcome = selftuning.tuned(trace, workload, arrivals, shipped, tuner, *days, most)
             print(selftuning.told(trace, workload, outcome), flush=True)
             found.append(selftuning.figures_of(trace, workload, outcome))
     if arguments.json:
@@ -204,7 +206,7 @@ def _check(stock_outs: Sequence[StockOut], crowds: Sequence[FlashCrowd], workloa
 def compared(setting: Setting, names: Sequence[str], arguments: argparse.Namespace) -> Comparison:
     """Run one comparison, show how far it has come, and print what it found."""
     shipped = shipped_network()
-    tuner = None if arguments.no_retuning else learner_from(shipped)
+    tuner = _tuner(arguments, shipped)
     most_settings = arguments.most_settings or DEFAULT_MOST_SETTINGS
     progress = progress_bar()
     try:
@@ -214,6 +216,10 @@ def compared(setting: Setting, names: Sequence[str], arguments: argparse.Namespa
         progress.close()
     print(text(found), flush=True)
     return found
+
+
+def _tuner(arguments: argparse.Namespace, shipped: Network | None) -> Tuner | None:
+    return None if arguments.no_retuning else learner_from(shipped)
 
 
 def write(found: Sequence[Comparison], outputs: Outputs, settings: dict[str, Any]) -> None:

@@ -22,14 +22,14 @@ BEFORE_STEPS: Final = 720
 
 
 def replay(case: Case, kind: PolicyKind, first_replicas: int) -> Timeline:
-    """Replay a case under a policy.
+    """Replay a case under a policy; what comes before the part that counts is left out.
 
     Args:
         case: What is replayed.
         kind: The policy with its settings.
         first_replicas: Replicas of the case's pool that serve when the replay begins.
     """
-    return _Run(case, kind.start(case.workload, case.pool), first_replicas).timeline()
+    return _Run(case, kind.start(case.workload, case.pool), first_replicas).timeline().since(case.run_in_seconds)
 
 
 class _Run:

@@ -66,7 +66,7 @@ def timeline_of(setting: Setting, grids: Grids, job: Job) -> Timeline:
 
 
 def _replayed(case: Case, grids: Grids, job: Job) -> Timeline:
-    return replay(case, grids[job.part][job.policy][job.place], first_replicas(case)).since(case.run_in_seconds)
+    return replay(case, grids[job.part][job.policy][job.place], first_replicas(case))
 
 
 def _told(runs: Iterable[Ran], progress: Progress, what: str, count: int) -> list[Ran]:

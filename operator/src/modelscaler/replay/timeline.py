@@ -1,18 +1,12 @@
 """What happened in a replay, step by step."""
 
-from dataclasses import dataclass, replace
-from typing import Final
+from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import numpy as np
 
 from modelscaler.backtest.trace import Ints
 from modelscaler.domain import Floats, PoolKey
-
-BY_STEP: Final = (
-    *("offered", "served", "late", "refused", "degraded", "accuracy", "lost_accuracy", "queued"),
-    *("ready", "starting", "hourly_cost", "serving"),
-)
-"""Arrays of a timeline whose last axis is the step."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +48,8 @@ class Timeline:
     def since(self, seconds: float) -> "Timeline":
         """Return what happened from a time on; it begins at 0 then."""
         first = round(seconds / self.step_seconds)
-        kept = {name: getattr(self, name)[..., first:] for name in BY_STEP}
+        every = {field.name: getattr(self, field.name) for field in fields(self)}
+        kept: dict[str, Any] = {name: of[..., first:] for name, of in every.items() if isinstance(of, np.ndarray)}
         return replace(self, **kept)
 
     @property

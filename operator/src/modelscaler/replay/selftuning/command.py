@@ -9,7 +9,7 @@ from modelscaler.backtest.champion import Tuner
 from modelscaler.backtest.trace import DAY_SECONDS, Trace
 from modelscaler.capacity.measured import carried, corrected
 from modelscaler.domain import Workload
-from modelscaler.forecast.networks import shipped_network
+from modelscaler.forecast.network import Network
 from modelscaler.replay.case import usual_pool
 from modelscaler.replay.load import Arrivals
 from modelscaler.replay.offered import thinned
@@ -45,6 +45,7 @@ def tuned(
     trace: Trace,
     workload: Workload,
     arrivals: Arrivals,
+    shipped: Network | None,
     tuner: Tuner | None,
     days: float | None,
     until_day: float | None,
@@ -56,6 +57,7 @@ def tuned(
         trace: The recorded load.
         workload: What is scaled; its `policy` are the settings in use.
         arrivals: How requests are drawn.
+        shipped: The network that ships with the package.
         tuner: Who learns from what came before either part; None: nobody.
         days: Of either part. None: as in the operator, as many as there are from one to three and a half.
         until_day: Where the newer part ends; None: at the trace's end.
@@ -65,7 +67,7 @@ def tuned(
     extent = USUAL_EXTENT if days is None else Extent(2.0 * days, 2.0 * days)
     cut = replace(trace, rps=trace.rps[:steps])
     grid = thinned(GRID, most_settings)
-    return recommend(workload, cut, arrivals, shipped_network(), tuner, lambda: NO_LIMIT, extent, grid)
+    return recommend(workload, cut, arrivals, shipped, tuner, lambda: NO_LIMIT, extent, grid)
 
 
 def told(trace: Trace, workload: Workload, outcome: Recommendation | TuningRefused) -> str:

@@ -81,7 +81,7 @@ class Replays:
         """Replay settings on a part."""
         case, foresight = self._part(half)
         kind = Modelscaler(foresight, case.load.start, settings, case.cluster.lag_seconds)
-        timeline = replay(case, kind, first_replicas(case)).since(case.run_in_seconds)
+        timeline = replay(case, kind, first_replicas(case))
         return Trial(outcome_of(timeline), block_costs(timeline))
 
     def _part(self, half: Half) -> tuple[Case, Foresight]:
