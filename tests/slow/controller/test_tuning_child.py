@@ -1,6 +1,7 @@
 """The process that tunes: it answers, keeps to its budget and ends with the operator."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from modelscaler.api.words import TuningReason
 from modelscaler.controller.tuning import ProcessTuner, SelfTuning, Tunable
 from modelscaler.domain import LoadWindow, WorkloadKey
 from modelscaler.replay.selftuning import jobs
-from modelscaler.replay.selftuning.jobs import TuningBudget, TuningJob, TuningRefused
+from modelscaler.replay.selftuning.jobs import TuningBudget, TuningFailed, TuningJob, TuningRefused
 from modelscaler.replay.standard import standard_workload
 
 STANDARD = standard_workload(60.0, with_rung=True)
@@ -55,6 +56,14 @@ def test_tuning_is_ended_when_it_takes_longer_than_its_budget(tuner: ProcessTune
     assert outcome(tuner) == TuningRefused(
         TuningReason.OUT_OF_TIME, "tuning took longer than 0.01 s; a larger --tuning-seconds gives more"
     )
+
+
+def test_tuning_fails_and_says_why_when_learning_needs_more_memory_than_allowed(tuner: ProcessTuner) -> None:
+    tuner.submit(replace(job(days=9.0), budget=TuningBudget(300.0, 2**26), learned=True))
+    found = outcome(tuner)
+
+    assert isinstance(found, TuningFailed)
+    assert "64 MiB" in found.message or "emory" in found.message  # a library may give up before we hear of it
 
 
 def test_no_child_is_left_when_the_operator_stops_while_it_tunes() -> None:

@@ -21,6 +21,7 @@ from loads import (
 )
 from modelscaler.api.words import ConditionReason
 from modelscaler.domain import WorkloadKey
+from modelscaler.forecast.pipeline import MEMBERS, TUNED
 from modelscaler.forecast.service import Forecasting, ForecastingSettings
 from modelscaler.forecast.tuition import Lessons
 
@@ -54,6 +55,21 @@ def test_the_tuned_network_joins_when_it_is_trained(folder: Path) -> None:
     assert trainer.jobs[0].pretrained is not None
     assert answers[-1] is not None
     assert "tuned" in dict(answers[-1].shares)
+
+
+def test_a_network_that_is_tuned_anew_goes_on_with_the_record_of_the_last_one(folder: Path) -> None:
+    load, trainer = seasonal_load(HISTORY + 20), InstantTrainer()
+    forecasting = warmed(folder, load, trainer)
+    for i in range(15):
+        tick(forecasting, HISTORY + i, load[HISTORY + i])
+    (cohort,) = forecasting.fleet.in_use()
+    before = cohort.table["counts"].copy()
+
+    trainer.submit(trainer.jobs[0])
+    forecasting.poll()
+
+    assert before[:, :, MEMBERS.index(TUNED)].max() > 0.0
+    np.testing.assert_array_equal(cohort.table["counts"], before)
 
 
 def test_the_tuned_network_serves_when_the_operator_restarts(folder: Path) -> None:

@@ -133,12 +133,15 @@ class Grower(InstantTrainer):
 def test_a_small_fleet_gets_trees_of_its_own_after_the_network_and_keeps_them_over_a_restart(tmp_path: Path) -> None:
     load, trainer = random_walk(HISTORY + 40, seed=5), Grower(off=3.0)
     forecasting = warmed(tmp_path, load, trainer)
+    assert not forecasting.has_own_trees(KEY)
     for step in range(HISTORY, HISTORY + 30):
         found = tick(forecasting, step, load[step])
     assert [job.kind for job in trainer.jobs] == [NETWORK]
     assert trainer.grown_for == [(KEY,)]
     assert found is not None
     assert dict(found.shares).get(OWN, 0.0) > 0.0
+    assert forecasting.has_own_trees(KEY)
+    assert not forecasting.has_own_trees(WorkloadKey("shop", "another"))
     forecasting.close()
 
     again = service(tmp_path, Grower(off=3.0))
