@@ -130,7 +130,7 @@ def observation(
     fields: dict[str, Any] = {
         "now": now,
         "offered": reading(offered) if offered is None or isinstance(offered, int | float) else offered,
-        "queued": Absent(),
+        "queued": Zero(now),
         "latency": Absent(),
         "pools": pools,
         "selected": None,

@@ -59,6 +59,14 @@ class Zero:
 
 
 @dataclass(frozen=True, slots=True)
+class AtLeast:
+    """A fresh sum that leaves some replicas out: the number is no less than `value`, and `missing` of them are not in it."""
+
+    value: float
+    missing: int
+
+
+@dataclass(frozen=True, slots=True)
 class Absent:
     """The source answered, and has no such series."""
 
@@ -77,7 +85,7 @@ class SourceError:
     message: str
 
 
-Reading: TypeAlias = Value | Zero | Absent | Stale | SourceError
+Reading: TypeAlias = Value | Zero | AtLeast | Absent | Stale | SourceError
 
 
 def known(reading: Reading) -> float | None:
@@ -89,6 +97,16 @@ def known(reading: Reading) -> float | None:
             return 0.0
         case _:
             return None
+
+
+def least(reading: Reading) -> float:
+    """Return what a reading is at least: 0 when nothing is known."""
+    return reading.value if isinstance(reading, AtLeast) else known(reading) or 0.0
+
+
+def is_unknown(reading: Reading) -> bool:
+    """Tell whether nothing at all is known: there is no number, and no bound of one."""
+    return known(reading) is None and not isinstance(reading, AtLeast)
 
 
 # --- what the user asked for ------------------------------------------------------------------------------------------
@@ -403,8 +421,8 @@ class Observation:
     `latency` is in seconds at the objective's percentile. `selected` is the pool the Service selects, None when there is no
     Service yet. `new_readings` is False in an early pass, which looks at the last tick's readings again. `served` is
     (variant, answers per second) for the variants that answer in that pool, and `served_beside` likewise for the pool beside
-    it; both are empty when that is not known. `reporting` is how many replicas report. `allowances` are of placements with
-    shared accelerators; one that is missing is not limited. `route` None: there is no route.
+    it; both are empty when that is not known. `allowances` are of placements with shared accelerators; one that is missing is
+    not limited. `route` None: there is no route.
     """
 
     now: datetime
@@ -415,10 +433,14 @@ class Observation:
     selected: PoolKey | None = None
     new_readings: bool = True
     served: tuple[tuple[str, float], ...] = ()
-    reporting: Reading = Absent()
     allowances: tuple[Allowance, ...] = ()
     served_beside: tuple[tuple[str, float], ...] = ()
     route: RouteObservation | None = None
+
+    @property
+    def load_is_known(self) -> bool:
+        """Whether it is known how many requests come and how many wait; nothing is taken away, or risked, while it is not."""
+        return known(self.offered) is not None and known(self.queued) is not None
 
     def pool(self, key: PoolKey) -> PoolObservation:
         """Return what was seen of a pool; an empty pool when it does not exist."""

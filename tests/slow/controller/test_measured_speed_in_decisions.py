@@ -58,7 +58,6 @@ class Scene:
             queued=Value(queued, self.now),
             selected=POOL,
             served=served,
-            reporting=Value(float(self.replicas), self.now),
         )
         entry = Entry(WorkloadKey("default", "ranker"), "u", 1, 1, self.resource, None, self.status, False)
         measured = self.outcome.measured if self.outcome else None

@@ -34,6 +34,7 @@ from modelscaler.domain import (
     SourceError,
     Value,
     WorkloadKey,
+    Zero,
 )
 from modelscaler.forecast.service import Forecasting, ForecastingSettings, Requests
 from modelscaler.metrics.source import FleetMetrics, HistoryRead
@@ -108,6 +109,7 @@ class FakeSource:
 
     def __init__(self) -> None:
         self.offered: Reading = Absent()
+        self.reporting: Reading = Value(100.0, START)
         self.served: dict[tuple[str, ...], float] = {}
         self.budgets: dict[tuple[str, ...], float] = {}
         self.reads = 0
@@ -119,7 +121,13 @@ class FakeSource:
         self.on_read()
         rows = self.offered if isinstance(self.offered, SourceError) else {WorkloadKey("shop", "ranker"): self.offered}
         ranker = WorkloadKey("shop", "ranker")
-        return FleetMetrics(offered_rps=rows, served_rows={ranker: self.served}, budget_shares={ranker: self.budgets})
+        return FleetMetrics(
+            offered_rps=rows,
+            queued_requests={ranker: Zero(now)},
+            reporting_replicas={ranker: self.reporting},
+            served_rows={ranker: self.served},
+            budget_shares={ranker: self.budgets},
+        )
 
     def history(
         self, start: datetime, end: datetime, step_seconds: float, keys: Collection[WorkloadKey]
@@ -149,9 +157,17 @@ class InstantTuner:
 
 
 class BrokenForecasting(Forecasting):
-    """Fails where nobody foresaw it, from a time on."""
+    """Fails where nobody foresaw it, from a time on; remembers what it was told of the load."""
 
     broken = False
+
+    def __init__(self, settings: ForecastingSettings) -> None:
+        super().__init__(settings)
+        self.observed: list[float | None] = []
+
+    def observe(self, key: WorkloadKey, now: datetime, offered_rps: float | None) -> None:
+        self.observed.append(offered_rps)
+        super().observe(key, now, offered_rps)
 
     def forecast(self, now: datetime, requests: Requests) -> dict[WorkloadKey, QuantileForecast | None]:
         if self.broken:
@@ -175,7 +191,7 @@ class Harness:
         self.loop = Loop(
             calls=calls,
             mirror=mirror,
-            fleet=Fleet(self.source, self.forecasting, mirror, 15.0, 15.0),
+            fleet=Fleet(self.source, self.forecasting, mirror, 15.0, 15.0, 60.0),
             profiles=Profiles(calls),
             accelerators=Accelerators(calls, mirror, Telemetry(), counts_nodes=True, monotonic=lambda: self.seconds),
             writes=self.writes,
@@ -394,6 +410,40 @@ async def test_replicas_stay_when_the_source_fails() -> None:
             await harness.tick()
         assert harness.status["desired"]["replicas"] == risen
         assert harness.condition("MetricsAvailable")["status"] == "False"
+
+
+async def test_replicas_that_are_not_scraped_count_as_loaded_and_teach_the_forecast_nothing() -> None:
+    scaling = {"minReplicas": 1, "maxReplicas": 9, "behavior": {"scaleDown": {"stabilizationWindowSeconds": 0}}}
+    async with running(Harness()) as harness:
+        harness.deploy(**{"spec.scaling": scaling})
+        harness.source.offered = Value(500.0, START)
+        for _ in range(2):
+            await harness.tick()
+            run_all_pods(harness)
+        risen = harness.status["desired"]["replicas"]
+        assert risen > 2
+        harness.source.offered, harness.source.reporting = Value(5.0, START), Value(1.0, START)
+        for _ in range(6):
+            await harness.tick()
+        learned = harness.forecasting.observed[-1]
+        assert (harness.status["desired"]["replicas"], learned) == (risen, None)
+        assert harness.condition("MetricsAvailable")["reason"] == "SeriesIncomplete"
+        harness.source.reporting = Value(float(risen), START)
+        await harness.tick()
+        assert (harness.status["desired"]["replicas"], harness.forecasting.observed[-1]) == (1, 5.0)
+
+
+async def test_new_replicas_may_take_a_rate_window_to_report() -> None:
+    async with running(Harness()) as harness:
+        harness.deploy(**{"spec.scaling": {"minReplicas": 3, "maxReplicas": 9}})
+        harness.source.offered, harness.source.reporting = Value(5.0, START), Absent()
+        await harness.tick()
+        run_all_pods(harness)
+        reasons = []
+        for _ in range(6):
+            await harness.tick()
+            reasons.append(harness.condition("MetricsAvailable")["reason"])
+        assert reasons == ["SeriesPresent"] * 3 + ["SeriesIncomplete"] * 3
 
 
 async def test_children_are_left_alone_when_an_autoscaler_scales_one_of_them() -> None:

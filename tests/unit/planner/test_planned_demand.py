@@ -20,6 +20,8 @@ from builders import (
 )
 from modelscaler.api.words import Binding, DecisionReason
 from modelscaler.domain import (
+    Absent,
+    AtLeast,
     Plan,
     PolicyState,
     QuantileForecast,
@@ -93,6 +95,33 @@ def test_replicas_are_held_when_the_load_is_unknown(unknown: Reading | None) -> 
     assert (made.target.replicas, made.reason, made.binding) == (4, DecisionReason.METRICS_MISSING, Binding.METRICS)
     assert "load unknown" in made.message
     assert made.demand.measured_rps is None
+
+
+def test_unseen_replicas_count_as_loaded_when_the_sum_leaves_them_out() -> None:
+    lone = planned(1.0, 1).demand.planned_rps
+    each_rps = planned(None, 1).demand.planned_rps
+    made = planned(AtLeast(60.0, missing=3), 6)
+
+    assert made.demand.planned_rps == pytest.approx(60.0 * lone + 3 * each_rps)
+    assert (made.demand.measured_rps, made.binding) == (None, Binding.METRICS)
+    assert made.reason is not DecisionReason.METRICS_MISSING, "what is seen counts"
+    assert "at least 60 rps, 3 replicas not seen" in made.message
+
+
+def test_pool_still_grows_when_what_is_seen_is_more_than_the_rest_can_take() -> None:
+    assert planned(AtLeast(400.0, missing=1), 3).target.replicas > planned(400.0, 3).target.replicas > 3
+
+
+def test_fallback_does_not_hold_when_some_replicas_are_seen() -> None:
+    _, state = plan(single_pool(), observation(AtLeast(5.0, 1), pool(CPU_INT8, 2)), None, SERVING, 15.0)
+    assert state.missing_ticks == 0
+
+
+@pytest.mark.parametrize("queued", [Absent(), Stale(90.0), SourceError("NaN")])
+def test_nothing_is_removed_when_nobody_knows_how_many_requests_wait(queued: Reading) -> None:
+    made = planned(1.0, 4, queued=queued)
+    assert (made.target.replicas, made.binding) == (4, Binding.METRICS)
+    assert planned(300.0, 1, queued=queued).target.replicas > 1
 
 
 def test_replicas_come_back_when_somebody_deleted_the_deployment_and_the_metrics_went_with_it() -> None:

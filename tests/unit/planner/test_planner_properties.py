@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from builders import NOW, capacity, forecast, observation, placement, pool, reading, rules, workload
 from modelscaler.api.words import Binding, DecisionReason
 from modelscaler.domain import (
+    AtLeast,
     Objective,
     Observation,
     PolicySettings,
@@ -149,6 +150,24 @@ def test_nothing_is_taken_away_when_the_load_is_unknown(
     held = min(current, speeds[serving].most) * speeds[serving].rps_per_replica
     target = speeds[made.target.pool]
     assert made.target.replicas == target.most or made.target.replicas * target.rps_per_replica >= held - 1e-6
+
+
+@CASES
+@given(SPECS, st.floats(0.0, 1.0), st.integers(1, 14), st.data(), outlooks())
+def test_no_more_is_taken_away_than_if_all_were_seen_when_some_replicas_are_not(
+    spec: Workload, busy: float, current: int, data: st.DataObject, ahead: QuantileForecast | None
+) -> None:
+    """Whatever replicas carry that are left out, as long as they carry no more than they can."""
+    missing = data.draw(st.integers(1, current))
+    seen, state = seen_with(spec, 0.0, 0.0, current)
+    serving = next(c for c in candidates(spec, seen, state) if c.pool == seen.pools[0].pool)
+    seen_rps = busy * (current - missing) * serving.rps_per_replica
+    hidden_rps = data.draw(st.floats(0.0, 1.0)) * missing * serving.rps_per_replica
+    whole, part = reading(seen_rps + hidden_rps), AtLeast(seen_rps, missing)
+    reactive = replace(spec, policy=replace(spec.policy, headroom=0.0))
+    demands = [plan(reactive, replace(seen, offered=o), ahead, state, 15.0)[0].demand for o in (part, whole)]
+
+    assert demands[0].planned_rps >= demands[1].planned_rps * (1.0 - 1e-9)
 
 
 @CASES

@@ -9,6 +9,7 @@ from modelscaler.api.v1alpha1 import Condition, ModelDeploymentStatus
 from modelscaler.api.words import Binding, ConditionReason, ConditionType, DecisionReason
 from modelscaler.domain import (
     Absent,
+    AtLeast,
     Observation,
     PolicyState,
     PoolObservation,
@@ -119,11 +120,17 @@ def test_ready_is_false_with_the_trouble_when_the_first_pool_cannot_start() -> N
         (Zero(builders.NOW), ("True", "SeriesPresent")),
         (Absent(), ("False", "SeriesAbsent")),
         (Stale(99.0), ("False", "SeriesStale")),
+        (AtLeast(5.0, missing=1), ("False", "SeriesIncomplete")),
         (SourceError("Prometheus at http://p:9090: connection refused"), ("False", "SourceError")),
     ],
 )
 def test_metrics_are_available_exactly_when_the_load_is_known(offered: Reading, expected: tuple[str, str]) -> None:
     assert told(seeing(builders.pool(), offered=offered), ConditionType.METRICS_AVAILABLE) == expected
+
+
+def test_metrics_are_not_available_when_nobody_knows_how_many_requests_wait() -> None:
+    seen = seeing(builders.pool(), queued=SourceError("NaN"))
+    assert told(seen, ConditionType.METRICS_AVAILABLE) == ("False", "QueueUnknown")
 
 
 def test_absent_metrics_are_no_fault_when_no_replica_is_ready_yet() -> None:

@@ -5,7 +5,7 @@ import pytest
 import builders
 from modelscaler.api.v1alpha1 import ModelDeploymentStatus
 from modelscaler.api.words import Binding, DecisionReason
-from modelscaler.domain import Demand, Plan, PolicyState, PoolKey, PoolTarget, RouteTarget, Side, Step
+from modelscaler.domain import Absent, Demand, Plan, PolicyState, PoolKey, PoolTarget, RouteTarget, Side, Step
 from modelscaler.explain import explain
 from modelscaler.status import next_status, status_body
 from modelscaler.status.wording import decimal
@@ -98,7 +98,7 @@ def test_status_tells_who_has_which_share_in_the_forecast_and_why() -> None:
 
 def test_unknown_figures_are_absent_when_nothing_is_known() -> None:
     blind = scene(
-        observation=builders.observation(None, builders.pool(replicas=2)),
+        observation=builders.observation(None, builders.pool(replicas=2), queued=Absent()),
         forecast=None,
         plan=plan(demand=Demand(None, None, 160.0, 75.0), runner_up=None),
     )

@@ -32,6 +32,8 @@ class ConditionReason(StrEnum):
     SERIES_PRESENT = "SeriesPresent"
     SERIES_ABSENT = "SeriesAbsent"
     SERIES_STALE = "SeriesStale"
+    SERIES_INCOMPLETE = "SeriesIncomplete"
+    QUEUE_UNKNOWN = "QueueUnknown"
     SOURCE_ERROR = "SourceError"
     LEARNED = "LearnedModelServes"
     BASELINE = "BaselineServes"

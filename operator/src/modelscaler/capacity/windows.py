@@ -64,8 +64,7 @@ def loaded_window(workload: Workload, at_rest: Steady, seen: Observation, window
     """
     if seen.now - at_rest.since < timedelta(seconds=SETTLING * window_seconds):
         return None
-    reporting = known(seen.reporting)
-    if not isinstance(seen.offered, Value) or (reporting is not None and reporting < at_rest.ready):
+    if not isinstance(seen.offered, Value):
         return None
     rps, queued = seen.offered.value, known(seen.queued)
     own, cheaper = _shares(workload, at_rest.pool, seen)

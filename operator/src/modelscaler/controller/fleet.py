@@ -8,7 +8,18 @@ from typing import Final, TypeAlias
 
 from modelscaler.controller.mirror import Mirror
 from modelscaler.controller.summaries import Entry, observe_pool, observe_route
-from modelscaler.domain import ForecastSettings, Observation, PoolKey, QuantileForecast, WorkloadKey, known
+from modelscaler.domain import (
+    AtLeast,
+    ForecastSettings,
+    Observation,
+    PoolKey,
+    QuantileForecast,
+    Reading,
+    WorkloadKey,
+    is_unknown,
+    known,
+    least,
+)
 from modelscaler.forecast.service import Forecasting
 from modelscaler.metrics.source import FleetMetrics, MetricsSource
 from modelscaler.render import beside_name
@@ -32,12 +43,14 @@ class Fleet:
         mirror: Mirror,
         lead_seconds: float,
         step_seconds: float,
+        rate_window_seconds: float,
     ) -> None:
         self._source = source
         self._forecasting = forecasting
         self._mirror = mirror
         self._lead_seconds = lead_seconds
         self._step_seconds = step_seconds
+        self._rate_window = timedelta(seconds=rate_window_seconds)
         self._metrics: FleetMetrics | None = None
         self._forecasts: dict[WorkloadKey, QuantileForecast | None] = {}
         self._remembered: set[WorkloadKey] = set()
@@ -85,7 +98,7 @@ class Fleet:
         assert self._metrics is not None  # noqa: S101 - the loop reads first
         self._forecasting.poll()
         for key in requests:
-            self._forecasting.observe(key, now, known(self._metrics.offered(key)))
+            self._forecasting.observe(key, now, known(self._offered(key, now)))
         self._forecasts = self._forecasting.forecast(now, requests)
 
     def forget(self, key: WorkloadKey) -> None:
@@ -101,7 +114,7 @@ class Fleet:
         pods, beside = self._mirror.pods(entry.key), self._mirror.beside(entry.key)
         return Observation(
             now=now,
-            offered=self._metrics.offered(entry.key),
+            offered=self._offered(entry.key, now),
             queued=self._metrics.queued(entry.key),
             latency=self._metrics.latency(entry.key, percentile / 100.0),
             pools=tuple(
@@ -116,7 +129,6 @@ class Fleet:
             ),
             selected=self._selected(entry.key),
             new_readings=new_readings,
-            reporting=self._metrics.reporting(entry.key),
             served=self._served(entry, self._selected(entry.key)),
             served_beside=self._served(entry, beside.selected_pool) if beside else (),
             route=observe_route(self._mirror.route(entry.key), beside, beside_name(entry.key.name)),
@@ -125,6 +137,16 @@ class Fleet:
     def forecast(self, key: WorkloadKey) -> tuple[QuantileForecast | None, ForecastHealth]:
         """Return the last forecast of a ModelDeployment and how healthy forecasting is for it."""
         return self._forecasts.get(key), ForecastHealth(*self._forecasting.healthy(key))
+
+    def _offered(self, key: WorkloadKey, now: datetime) -> Reading:
+        """Return the offered load: a lower bound where it leaves out replicas that have been ready for a whole rate window."""
+        assert self._metrics is not None  # noqa: S101 - the loop reads first
+        offered, reporting = self._metrics.offered(key), known(self._metrics.reporting(key)) or 0.0
+        by = now - self._rate_window
+        expected = sum(pod.ready and pod.ready_at is not None and pod.ready_at <= by for pod in self._mirror.pods(key))
+        missing = expected - round(reporting)
+        whole = missing <= 0 or is_unknown(offered)
+        return offered if whole else AtLeast(least(offered), missing)
 
     def _horizon_seconds(self, entry: Entry) -> float:
         assert entry.resource is not None  # noqa: S101 - the caller checked

@@ -166,7 +166,14 @@ class Operator:
         return Loop(
             calls=self._calls,
             mirror=mirror,
-            fleet=Fleet(self._source, forecasting, mirror, chosen.lead_seconds, chosen.history_step_seconds),
+            fleet=Fleet(
+                self._source,
+                forecasting,
+                mirror,
+                chosen.lead_seconds,
+                chosen.history_step_seconds,
+                chosen.rate_window_seconds,
+            ),
             profiles=Profiles(self._calls),
             accelerators=Accelerators(self._calls, mirror, self._telemetry, chosen.counts_nodes),
             writes=writes,

@@ -66,7 +66,7 @@ class FleetMetrics:
         return self.budget_shares.get(key, {}).get((pool,))
 
     def reporting(self, key: WorkloadKey) -> Reading:
-        """Return how many replicas report; fewer than are ready means that some are not scraped."""
+        """Return how many replicas the offered load is summed over; fewer than are ready means that some are not scraped."""
         return _row(self.reporting_replicas, key)
 
 

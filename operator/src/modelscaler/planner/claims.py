@@ -30,7 +30,6 @@ from modelscaler.domain import (
     PoolObservation,
     Workload,
     WorkloadKey,
-    known,
 )
 from modelscaler.planner.arbitration import AGEING_SECONDS, ROUNDING, Account, Claim, Grant, Supply, Use, arbitrate
 from modelscaler.planner.choice import Option, best
@@ -237,7 +236,7 @@ def _would_take(bidder: Bidder, option: Option, incumbent: Option | None, withou
     """Tell whether a plan would take an option; while the load is unknown nothing is left for a saving."""
     if incumbent is None:
         return best([option, *without]) is option
-    if known(bidder.observation.offered) is None:
+    if not bidder.observation.load_is_known:
         return must_leave(incumbent, option)
     return worth_moving(option, incumbent)
 

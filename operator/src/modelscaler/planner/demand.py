@@ -13,7 +13,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from modelscaler.domain import Demand, Floats, Observation, QuantileForecast, Workload, known
+from modelscaler.domain import Demand, Floats, Observation, QuantileForecast, Workload, known, least
 from modelscaler.planner.savings import lendable_share
 
 LIKELY = 0.5
@@ -61,10 +61,12 @@ def headroom_of(workload: Workload, observation: Observation) -> float:
 class Load:
     """What is known about the load, before a horizon is chosen.
 
-    `measured_rps` is None when the load is not known; `assumed_rps`, what the running replicas can carry, counts instead.
+    `measured_rps` is None when the load is not known in full; at least `least_rps` is. `assumed_rps`, what replicas of which
+    nobody knows the load can carry, comes on top.
     """
 
     measured_rps: float | None
+    least_rps: float
     queued_requests: float
     assumed_rps: float
     forecast: QuantileForecast | None
@@ -86,10 +88,8 @@ class Load:
         A backlog is to be gone by the horizon, when the capacity that is planned now serves. Headroom is added to what is
         known, not to what running replicas are assumed to carry: else they would grow with every tick without metrics.
         """
-        present_rps = own_rps = self.assumed_rps
-        if self.measured_rps is not None:
-            own_rps = self.measured_rps * self.aim.growth
-            present_rps = own_rps + self.queued_requests / horizon_seconds * self.aim.growth
+        own_rps = self.least_rps * self.aim.growth + self.assumed_rps
+        present_rps = own_rps + self.queued_requests / horizon_seconds * self.aim.growth
         ahead_rps, likely_rps = self._peaks(horizon_seconds)
         planned_rps = max(present_rps, (ahead_rps or 0.0) * self.aim.growth)
         base_rps = None if self.aim.own_quantile is None else max(own_rps, likely_rps * self.aim.growth)
@@ -125,14 +125,15 @@ def load_from(
 
     Args:
         workload: Whose load; a reactive policy leaves the forecast out of account.
-        observation: What is seen now. An unknown queue does not count: the offered load is known without it.
+        observation: What is seen now. An unknown queue does not count: it only keeps replicas from being taken away.
         forecast: The forecast, None when there is none.
-        assumed_rps: Load to assume when it is not known.
+        assumed_rps: Load to assume of replicas that it is not known of.
     """
     heeded = forecast if workload.policy.forecaster == "Forecast" else None
     age = (observation.now - heeded.made_at).total_seconds() if heeded is not None else 0.0
     return Load(
         measured_rps=known(observation.offered),
+        least_rps=least(observation.offered),
         queued_requests=known(observation.queued) or 0.0,
         assumed_rps=assumed_rps,
         forecast=heeded,

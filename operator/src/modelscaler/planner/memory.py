@@ -4,7 +4,18 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from modelscaler.domain import Observation, Outage, PolicyState, PoolKey, Side, Switch, Workload, backoff, is_out, known
+from modelscaler.domain import (
+    Observation,
+    Outage,
+    PolicyState,
+    PoolKey,
+    Side,
+    Switch,
+    Workload,
+    backoff,
+    is_out,
+    is_unknown,
+)
 
 OUTAGE_REMEMBERED = timedelta(hours=1)
 """How long after its end an outage still counts towards the next one's length."""
@@ -19,7 +30,7 @@ def recalled(observation: Observation, state: PolicyState) -> PolicyState:
     Times that are yet to come are taken for now: they were written before the clock was set back.
     """
     state = _not_ahead(state, observation.now)
-    missing = 0 if known(observation.offered) is not None else state.missing_ticks + int(observation.new_readings)
+    missing = state.missing_ticks + int(observation.new_readings) if is_unknown(observation.offered) else 0
     outages = tuple(o for o in state.outages if o.until + OUTAGE_REMEMBERED > observation.now)
     served, missing = _as_shared(observation, _as_served(observation, state)), min(missing, MOST_TICKS)
     if outages == served.outages and missing == served.missing_ticks:

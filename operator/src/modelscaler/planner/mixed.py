@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from modelscaler.api.words import Binding, DecisionReason
-from modelscaler.domain import Observation, Plan, PolicyState, Workload, known
+from modelscaler.domain import Observation, Plan, PolicyState, Workload, is_unknown, known
 from modelscaler.planner import wording
 from modelscaler.planner.behavior import remember, scale_down_window_seconds
 from modelscaler.planner.candidates import ROUNDING
@@ -59,7 +59,7 @@ def side_recommendations(
 def _reason(workload: Workload, observation: Observation, state: PolicyState, mix: Mix) -> DecisionReason:
     if not mix.feasible:
         return DecisionReason.INFEASIBLE
-    if known(observation.offered) is None:
+    if is_unknown(observation.offered):
         return DecisionReason.FALLBACK if fallback_holds(workload, state) else DecisionReason.METRICS_MISSING
     changes = [
         replicas - observation.pool(option.candidate.pool).replicas

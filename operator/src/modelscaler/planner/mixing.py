@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from modelscaler.api.words import Binding
-from modelscaler.domain import Observation, PolicyState, Workload, known
+from modelscaler.domain import Observation, PolicyState, Workload, is_unknown
 from modelscaler.planner.behavior import limit_change, scale_down_window_seconds, since
 from modelscaler.planner.choice import TOLERANCE, Option
 from modelscaler.planner.pairing import Mix, Need, bridged, cheapest, fast_of, grown, is_accurate, need_of
@@ -107,7 +107,7 @@ def mixing(scene: Scene) -> Mixing:
         return Mixing()
     if scene.side is not None:
         return _beside(scene, base, scene.side)
-    return _alone(scene, base) if known(scene.observation.offered) is not None else Mixing()
+    return _alone(scene, base) if scene.observation.load_is_known else Mixing()
 
 
 def _alone(scene: Scene, base: Option) -> Mixing:
@@ -128,11 +128,12 @@ def _alone(scene: Scene, base: Option) -> Mixing:
 def _beside(scene: Scene, base: Option, side: Option) -> Mixing:
     """Decide while two pools serve."""
     as_is = Mix(base, side, scene.replicas(base), scene.replicas(side))
-    if known(scene.observation.offered) is None:
+    if is_unknown(scene.observation.offered):
         return Mixing(replace(as_is, base_replicas=max(as_is.base_replicas, scene.at_least - as_is.side_replicas)))
     kept, best = _kept(scene, as_is), scene.cheapest(base, side)
-    if scene.trouble is not None and kept.feasible:
-        return Mixing(grown(scene.workload, kept, as_is.fast_replicas), held_by=scene.trouble)
+    trouble = scene.trouble if scene.observation.load_is_known else Binding.METRICS
+    if trouble is not None and kept.feasible:
+        return Mixing(grown(scene.workload, kept, as_is.fast_replicas), held_by=trouble)
     if not kept.feasible or not is_accurate(scene.workload, kept):
         return _mended(scene, best)
     return _rearranged(scene, kept, best)

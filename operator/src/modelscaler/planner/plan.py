@@ -4,7 +4,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from modelscaler.api.words import Binding, DecisionReason
-from modelscaler.domain import Observation, Plan, PolicyState, QuantileForecast, Workload, known
+from modelscaler.domain import (
+    AtLeast,
+    Observation,
+    Plan,
+    PolicyState,
+    QuantileForecast,
+    Workload,
+    is_unknown,
+    known,
+)
 from modelscaler.planner import wording
 from modelscaler.planner.allowances import remembered, within_allowances
 from modelscaler.planner.behavior import (
@@ -116,9 +125,8 @@ def considered(
     state = remembered(observation, recalled(observation, state))
     workload = _scheduled(workload, observation, interval_seconds)
     listed = _options(workload, observation, forecast, state, interval_seconds)
-    load_is_known = known(observation.offered) is not None
     window_seconds = scale_down_window_seconds(workload)
-    selection = select(listed, state, observation.now, window_seconds, load_is_known)
+    selection = select(listed, state, observation.now, window_seconds, observation.load_is_known)
     unlimited = _unlimited(listed, workload, observation, forecast, state, interval_seconds)
     return Considered(workload, state, listed, unlimited, selection)
 
@@ -154,12 +162,11 @@ def _options(
 ) -> tuple[Option, ...]:
     found = candidates(workload, observation, state)
     serving = next((c for c in found if c.pool == state.active), None)
+    beside = next((c for c in found if state.side and c.pool == state.side.pool), None)
     held = 0
     if known(observation.offered) is None:
         held = max(_current(observation, state) or _last_recommended(state), _fallback_replicas(workload, state))
-    assumed_rps = serving.clipped(held) * serving.rps_per_replica if serving and held else 0.0
-    assumed_rps += _beside_rps(found, observation, state) if held else 0.0
-    load = load_from(workload, observation, forecast, assumed_rps)
+    load = load_from(workload, observation, forecast, _assumed_rps(observation, serving, beside, held))
     past = _past(workload, observation, state, at_least=0 if serving else held)
     return options(within_allowances(found, observation, state), load, interval_seconds, past)
 
@@ -178,10 +185,14 @@ def _unlimited(
     return _options(workload, replace(observation, allowances=()), forecast, state, interval_seconds)
 
 
-def _beside_rps(found: Sequence[Candidate], observation: Observation, state: PolicyState) -> float:
-    """Return what the pool beside the serving one carries."""
-    beside = next((c for c in found if state.side and c.pool == state.side.pool), None)
-    return observation.pool(beside.pool).replicas * beside.rps_per_replica if beside else 0.0
+def _assumed_rps(observation: Observation, serving: Candidate | None, beside: Candidate | None, held: int) -> float:
+    """Return the load that nobody sees: what replicas that are left out of the sum, or all of them, carry at most."""
+    if isinstance(observation.offered, AtLeast):
+        return observation.offered.missing * max((c.rps_per_replica for c in (serving, beside) if c), default=0.0)
+    if not held:
+        return 0.0
+    own_rps = serving.clipped(held) * serving.rps_per_replica if serving else 0.0
+    return own_rps + (observation.pool(beside.pool).replicas * beside.rps_per_replica if beside else 0.0)
 
 
 def _past(workload: Workload, observation: Observation, state: PolicyState, at_least: int = 0) -> Past:
@@ -217,7 +228,9 @@ def _size(workload: Workload, observation: Observation, option: Option, state: P
 
 
 def _trouble(workload: Workload, observation: Observation, candidate: Candidate) -> Binding | None:
-    """Return what users miss now, whatever the model of a replica promises; then nothing is taken away."""
+    """Return what users miss now, or that nobody knows how many requests wait; then nothing is taken away."""
+    if known(observation.queued) is None:
+        return Binding.METRICS
     seconds = known(observation.latency)
     if seconds is not None and seconds > candidate.objective.latency_seconds:
         return Binding.OBJECTIVE
@@ -277,7 +290,7 @@ def _reason(
         return DecisionReason.FIRST_PLAN
     if option.candidate.pool != state.active:
         return why_leave(option_of(listed, state.active), option, state)
-    if known(observation.offered) is None:
+    if is_unknown(observation.offered):
         return DecisionReason.FALLBACK if fallback_holds(workload, state) else DecisionReason.METRICS_MISSING
     if size.replicas == size.current:
         return DecisionReason.STEADY

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from modelscaler.api.words import Binding, DecisionReason
-from modelscaler.domain import Absent, Observation, PolicyState, SourceError, Stale, Workload, is_out
+from modelscaler.domain import Absent, AtLeast, Observation, PolicyState, SourceError, Stale, Workload, is_out
 from modelscaler.planner.allowances import WHY as WHY_NO_ACCELERATOR
 from modelscaler.planner.allowances import denied, sentence
 from modelscaler.planner.choice import NEAR_EQUAL_COST, Option
@@ -20,6 +20,7 @@ HELD = {
     Binding.MEAN_ACCURACY: "for minMeanAccuracy",
     Binding.MIN_REPLICAS: "the minimum",
     Binding.SCHEDULE: "the minimum of a schedule",
+    Binding.METRICS: "held while metrics are missing",
 }
 
 SHORT = {
@@ -161,6 +162,8 @@ def _demand(workload: Workload, observation: Observation, option: Option) -> str
             present = f"load unknown (last sample {age:.0f} s old)"
         case SourceError():
             present = "load unknown (the source failed)"
+        case AtLeast(value=value, missing=missing):
+            present = f"measured at least {rps(value)} rps, {_count(missing)} not seen and counted as loaded"
         case _:
             present = f"measured {rps(demand.measured_rps or 0.0)} rps"
     aim = aim_of(workload, observation)

@@ -10,6 +10,7 @@ from modelscaler.api.words import Binding, ConditionReason, DecisionReason
 from modelscaler.domain import (
     Absent,
     Allowance,
+    AtLeast,
     Objective,
     Observation,
     Plan,
@@ -21,6 +22,7 @@ from modelscaler.domain import (
     Stale,
     Workload,
     is_out,
+    is_unknown,
     known,
 )
 from modelscaler.planner.allowances import WHY, denied
@@ -114,6 +116,15 @@ def metrics_available(inputs: StatusInputs) -> Judgement:
             return Judgement("False", ConditionReason.SERIES_STALE, why)
         case SourceError(message=message):
             return Judgement("False", ConditionReason.SOURCE_ERROR, message)
+        case AtLeast():
+            why = (
+                "some replicas that are ready do not report, and are counted as fully loaded; check that Prometheus scrapes "
+                "every pod at least twice within the operator's rate window"
+            )
+            return Judgement("False", ConditionReason.SERIES_INCOMPLETE, why)
+        case _ if known(seen.queued) is None:
+            why = "nobody says how many requests wait (modelserver_queue_depth), so no replica is taken away"
+            return Judgement("False", ConditionReason.QUEUE_UNKNOWN, why)
         case _:
             return Judgement("True", ConditionReason.SERIES_PRESENT, "the offered load is read from Prometheus")
 
@@ -156,7 +167,7 @@ def fallback(plan: Plan, seen: Observation) -> Judgement:
         return Judgement(
             "True", ConditionReason.METRICS_MISSING, "metrics stay away: scaling.fallback.replicas are held"
         )
-    if known(seen.offered) is None:
+    if is_unknown(seen.offered):
         return Judgement("False", ConditionReason.METRICS_MISSING, "metrics are missing; the fallback does not hold")
     return Judgement("False", ConditionReason.METRICS_PRESENT, "metrics are there")
 
