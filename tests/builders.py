@@ -111,7 +111,7 @@ def fallback(replicas: int, failure_threshold: int = 3) -> FallbackRule:
 def pool(key: PoolKey = CPU_INT8, replicas: int = 1, ready: int | None = None, **overrides: Any) -> PoolObservation:
     """Return a pool of which all replicas are ready, or else `ready` of them; the rest is starting unless said otherwise."""
     up = replicas if ready is None else ready
-    stuck = overrides.get("unschedulable", 0) + overrides.get("failing", 0)
+    stuck = sum(overrides.get(why, 0) for why in ("unschedulable", "failing", "refused"))
     fields: dict[str, Any] = {"starting": max(replicas - up - stuck, 0)}
     return PoolObservation(pool=key, replicas=replicas, ready=up, **(fields | overrides))
 

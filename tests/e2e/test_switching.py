@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from stage import OPERATOR, Stage, capacity, cpu, gpu, model_deployment
+from stage import NAMESPACE, OPERATOR, Stage, capacity, cpu, gpu, model_deployment
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
 
@@ -57,6 +57,21 @@ def test_runner_up_serves_when_no_accelerator_is_free(stage: Stage) -> None:
         assert noticed_first[available["reason"]] in available["message"]
     finally:
         stage.cluster.set_accelerators("gpu-node", {"nvidia.com/gpu": 2})
+    stage.until_serving(name, "gpu-int8", seconds=120)
+    stage.delete(name)
+
+
+def test_runner_up_serves_when_a_quota_lets_no_pod_of_the_better_pool_be_made(stage: Stage) -> None:
+    quota = {"metadata": {"name": "memory", "namespace": NAMESPACE}, "spec": {"hard": {"limits.memory": "2Gi"}}}
+    large = {"cpu": "400m", "memory": "3Gi"}
+    stage.apply({"apiVersion": "v1", "kind": "ResourceQuota"} | quota)
+    try:
+        placements = [gpu(resources={"requests": large, "limits": large}), cpu()]
+        name = stage.apply(model_deployment("quota", **BOTH | {"placements": placements}))
+        stage.until_serving(name, "cpu-int8", seconds=90)
+        assert [entry["reason"] for entry in stage.status(name)["unavailable"]] == ["FailedCreate"]
+    finally:
+        stage.cluster.kubectl("-n", NAMESPACE, "delete", "resourcequota", "memory")
     stage.until_serving(name, "gpu-int8", seconds=120)
     stage.delete(name)
 

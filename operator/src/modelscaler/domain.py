@@ -354,12 +354,12 @@ class QuantileForecast:
 class PoolObservation:
     """A pool's Deployment and pods as the API server has them.
 
-    `unschedulable` pods are those the scheduler could not place; `failing` those that crash, cannot be pulled or exit.
-    `failure` is the reason of the first of either, None when there is none. `start_seconds` is the measured 90th
-    percentile of pod created → ready, None before one was seen. `unready_seconds` is how long the oldest pod that is not
-    ready has existed, 0 when all are ready. `budgets` is how full the budgets of accuracy of its replicas are, added up (2.5:
-    two full ones and a half, overdrawn ones below 0), None when that is not known; `overdraft` by what share they may be
-    overdrawn, None before any says so.
+    `unschedulable` pods are those the scheduler could not place; `failing` those that crash, cannot be pulled or exit;
+    `refused` is how many cannot even be made (a quota, admission), for `refused_seconds` now. `failure` is the reason of the
+    first of these, None when there is none. `start_seconds` is the measured 90th percentile of pod created → ready, None
+    before one was seen. `unready_seconds` is how long the oldest pod that is not ready has existed, 0 when all are ready.
+    `budgets` is how full the budgets of accuracy of its replicas are, added up (2.5: two full ones and a half, overdrawn ones
+    below 0), None when that is not known; `overdraft` by what share they may be overdrawn, None before any says so.
     """
 
     pool: PoolKey
@@ -368,6 +368,8 @@ class PoolObservation:
     starting: int = 0
     unschedulable: int = 0
     failing: int = 0
+    refused: int = 0
+    refused_seconds: float = 0.0
     failure: str | None = None
     start_seconds: float | None = None
     terminating: int = 0

@@ -5,13 +5,20 @@ from typing import Any
 
 import pytest
 
-from modelscaler.controller.summaries import DeploymentSummary, PodSummary, observe_pool, percentile, pod_from
+from modelscaler.controller.summaries import (
+    DeploymentSummary,
+    PodSummary,
+    deployment_from,
+    observe_pool,
+    percentile,
+    pod_from,
+)
 from modelscaler.domain import PoolKey, WorkloadKey
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 OWNER = WorkloadKey("shop", "ranker")
 LABELS = {"modelscaler.dev/deployment": "ranker", "modelscaler.dev/pool": "gpu-full"}
-DEPLOYMENT = DeploymentSummary("shop", "ranker-gpu-full", "u", 1, OWNER, PoolKey("gpu", "full"), 3, 3, "")
+DEPLOYMENT = DeploymentSummary("shop", "ranker-gpu-full", "u", 1, OWNER, PoolKey("gpu", "full"), 3, None, "")
 
 
 def body(
@@ -77,8 +84,23 @@ def test_pod_is_failing_when_it_keeps_restarting() -> None:
     assert (seen.failing, seen.failure) == (1, "Restarting")
 
 
+@pytest.mark.parametrize(("status", "refused"), [("True", (2, 90.0, "FailedCreate")), ("False", (0, 0.0, None))])
+def test_missing_pods_are_refused_when_the_deployment_says_so(status: str, refused: tuple[int, float, str]) -> None:
+    condition = {"type": "ReplicaFailure", "status": status, "lastTransitionTime": "2025-12-31T23:58:30Z"}
+    found = deployment_from(
+        {
+            "metadata": {"name": "ranker-gpu-full", "namespace": "shop", "uid": "u", "labels": LABELS},
+            "spec": {"replicas": 3},
+            "status": {"conditions": [{"type": "Progressing", "status": "True"}, condition]},
+        }
+    )
+    assert found is not None
+    seen = observe_pool(found, [pod(conditions=READY), pod(conditions=READY, deleting=True)], [], NOW)
+    assert (seen.refused, seen.refused_seconds, seen.failure) == refused
+
+
 def test_pods_of_other_pools_are_passed_over_when_observing() -> None:
-    other = DeploymentSummary("shop", "ranker-cpu-int8", "u", 1, OWNER, PoolKey("cpu", "int8"), 1, 1, "")
+    other = DeploymentSummary("shop", "ranker-cpu-int8", "u", 1, OWNER, PoolKey("cpu", "int8"), 1, None, "")
     assert observe_pool(other, [pod(conditions=READY)], [], NOW).ready == 0
 
 

@@ -229,11 +229,12 @@ def test_larger_pool_is_taken_at_once_when_the_serving_one_cannot_carry_the_dema
     [
         {"ready": 0, "unschedulable": 2, "unready_seconds": 15.0, "failure": "Unschedulable"},
         {"ready": 1, "unschedulable": 1, "unready_seconds": 15.0, "failure": "Unschedulable"},
+        {"ready": 1, "refused": 1, "refused_seconds": 15.0, "failure": "FailedCreate"},
         {"ready": 0, "failing": 2, "unready_seconds": 40.0, "failure": "CrashLoopBackOff"},
         {"ready": 0, "start_seconds": 20.0, "unready_seconds": 60.0},
         {"ready": 0, "unready_seconds": 600.0},
     ],
-    ids=["not placed", "half of it not placed", "crashing", "silent", "never ready"],
+    ids=["not placed", "half of it not placed", "half of it not made", "crashing", "silent", "never ready"],
 )
 def test_runner_up_is_taken_when_the_serving_pool_cannot_run(trouble: dict[str, Any]) -> None:
     seen = observation(150.0, pool(CPU_INT8, 2, **trouble))

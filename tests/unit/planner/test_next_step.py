@@ -198,6 +198,7 @@ def test_switch_is_called_off_when_the_plan_returns_to_the_serving_pool() -> Non
     [
         ({"unschedulable": 1, "failure": "Unschedulable", "unready_seconds": 12.0}, "Unschedulable"),
         ({"failing": 1, "failure": "CrashLoopBackOff", "unready_seconds": 31.0}, "CrashLoopBackOff"),
+        ({"refused": 1, "failure": "FailedCreate", "refused_seconds": 12.0}, "FailedCreate"),
     ],
 )
 def test_new_pool_is_given_up_when_its_pods_cannot_run(trouble: dict[str, Any], why: str) -> None:
@@ -220,6 +221,7 @@ def test_new_pool_is_given_up_when_it_is_not_ready_by_the_deadline() -> None:
     [
         {"unschedulable": 1, "failure": "Unschedulable", "unready_seconds": 8.0},
         {"failing": 1, "failure": "CrashLoopBackOff", "unready_seconds": 20.0},
+        {"refused": 1, "failure": "FailedCreate", "refused_seconds": 8.0},
         {"unready_seconds": 300.0},
     ],
 )

@@ -105,6 +105,11 @@ def test_ready_follows_the_serving_pool_when_it_changes(pool: PoolObservation, e
     assert told(seeing(pool), ConditionType.READY) == expected
 
 
+def test_ready_says_that_replicas_cannot_be_made_when_a_quota_refuses_them() -> None:
+    refused = builders.pool(replicas=1, ready=0, refused=1, failure="FailedCreate")
+    assert told(seeing(refused), ConditionType.READY) == ("False", "ReplicasRefused")
+
+
 def test_ready_is_false_with_the_trouble_when_the_first_pool_cannot_start() -> None:
     stuck = builders.pool(builders.GPU_INT8, replicas=1, ready=0, unschedulable=1, failure="Unschedulable")
     first = Step((), None, PolicyState())

@@ -28,6 +28,7 @@ class ConditionReason(StrEnum):
     ENOUGH_READY = "EnoughReplicasReady"
     STARTING = "ReplicasStarting"
     NOT_STARTED = "NoReplicaReady"
+    REPLICAS_REFUSED = "ReplicasRefused"
     MODEL_FAILED = "ModelFailedToStart"
     SERIES_PRESENT = "SeriesPresent"
     SERIES_ABSENT = "SeriesAbsent"

@@ -49,8 +49,9 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class DeploymentSummary:
-    """A child Deployment. `replicas` is what is asked for, `present` the pods that exist.
+    """A child Deployment. `replicas` is what is asked for.
 
+    `refused_since` is since when the API server lets none of its missing pods be made (a quota, admission); None when it does.
     `overdraft` is by what share its pods may overdraw their budgets of accuracy, as their ladder says; None when it does not.
     """
 
@@ -61,7 +62,7 @@ class DeploymentSummary:
     owner: WorkloadKey
     pool: PoolKey
     replicas: int
-    present: int
+    refused_since: datetime | None
     template_digest: str
     overdraft: float | None = None
 
@@ -169,10 +170,16 @@ def deployment_from(body: Body) -> DeploymentSummary | None:
         owner=owner,
         pool=pool,
         replicas=int(body.get("spec", {}).get("replicas", 0)),
-        present=int(body.get("status", {}).get("replicas", 0)),
+        refused_since=_refused_since(body.get("status") or {}),
         template_digest=(meta.get("annotations") or {}).get(TEMPLATE_DIGEST_ANNOTATION, ""),
         overdraft=_share((meta.get("annotations") or {}).get(OVERDRAFT_ANNOTATION)),
     )
+
+
+def _refused_since(status: Body) -> datetime | None:
+    """Return since when pods are refused, as the Deployment controller passes it on from its ReplicaSets."""
+    conditions = [c for c in status.get("conditions") or () if c["type"] == "ReplicaFailure" and _is_true(c)]
+    return min((moment(c["lastTransitionTime"]) for c in conditions), default=None)
 
 
 def service_from(body: Body) -> ServiceSummary | None:
@@ -293,6 +300,8 @@ def observe_pool(
     unready = [pod for pod in alive if not pod.ready]
     stuck = [pod for pod in unready if pod.unschedulable]
     failing = [pod for pod in unready if pod.failing]
+    since = deployment.refused_since
+    refused = max(deployment.replicas - len(alive), 0) if since else 0
     return PoolObservation(
         pool=deployment.pool,
         replicas=deployment.replicas,
@@ -300,13 +309,23 @@ def observe_pool(
         starting=len(unready) - len(stuck) - len(failing),
         unschedulable=len(stuck),
         failing=len(failing),
-        failure="Unschedulable" if stuck else (failing[0].waiting or "Restarting" if failing else None),
+        refused=refused,
+        refused_seconds=(now - since).total_seconds() if since else 0.0,
+        failure=_failure(stuck, refused, failing),
         start_seconds=percentile(list(starts_seconds), START_PERCENTILE),
         terminating=len(mine) - len(alive),
         unready_seconds=max(((now - pod.unready_since).total_seconds() for pod in unready), default=0.0),
         budgets=budgets,
         overdraft=deployment.overdraft,
     )
+
+
+def _failure(stuck: list[PodSummary], refused: int, failing: list[PodSummary]) -> str | None:
+    if stuck:
+        return "Unschedulable"
+    if refused:
+        return "FailedCreate"
+    return failing[0].waiting or "Restarting" if failing else None
 
 
 def percentile(values: list[float], share: float) -> float | None:

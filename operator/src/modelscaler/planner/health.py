@@ -3,7 +3,7 @@
 from modelscaler.domain import PoolObservation
 
 UNSCHEDULABLE_GRACE_SECONDS = 10.0
-"""A pod is unschedulable for a moment while a node drains or another pod leaves; after this it is believed."""
+"""A pod is unschedulable, or refused by a quota, for a moment while another leaves; after this it is believed."""
 
 FAILING_GRACE_SECONDS = 30.0
 """One crash or refused pull may be bad luck; a pod that still fails this long after its creation is believed."""
@@ -13,7 +13,7 @@ DARK_FACTOR = 2.0
 
 
 def stuck_replicas(pool: PoolObservation, deadline_seconds: float) -> int:
-    """Return how many replicas of a pool cannot run: not placed, failing, or all of them silent for too long.
+    """Return how many replicas of a pool cannot run: not made, not placed, failing, or all of them silent for too long.
 
     Args:
         pool: What is seen of the pool.
@@ -22,10 +22,11 @@ def stuck_replicas(pool: PoolObservation, deadline_seconds: float) -> int:
     if _is_dark(pool, deadline_seconds):
         return pool.replicas
     unplaced = pool.unschedulable if pool.unready_seconds >= UNSCHEDULABLE_GRACE_SECONDS else 0
+    refused = pool.refused if pool.refused_seconds >= UNSCHEDULABLE_GRACE_SECONDS else 0
     # While others run, a replica that fails is a replica's trouble; when none runs, it is the pool's.
     failing = pool.failing if not pool.ready and pool.unready_seconds >= FAILING_GRACE_SECONDS else 0
     # A rollout adds a pod before it takes one away: only what is missing counts.
-    return min(unplaced + failing, max(pool.replicas - pool.ready, 0))
+    return min(unplaced + refused + failing, max(pool.replicas - pool.ready, 0))
 
 
 def _is_dark(pool: PoolObservation, deadline_seconds: float) -> bool:

@@ -88,6 +88,9 @@ def ready(inputs: StatusInputs) -> Judgement:
     if found.failing:
         why = f"replicas of {pool} do not start: {found.failure}; see `kubectl logs` and `kubectl describe` of its pods"
         return Judgement("False", ConditionReason.MODEL_FAILED, why)
+    if found.refused:
+        why = f"replicas of {pool} cannot be made; see `kubectl describe` of its Deployment"
+        return Judgement("False", ConditionReason.REPLICAS_REFUSED, why)
     if found.ready or found.starting or found.unschedulable:
         return Judgement(
             "False", ConditionReason.STARTING, f"fewer replicas of {pool} are ready than scaling.minReplicas asks"
