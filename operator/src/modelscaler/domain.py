@@ -424,7 +424,7 @@ class Observation:
     Service yet. `new_readings` is False in an early pass, which looks at the last tick's readings again. `served` is
     (variant, answers per second) for the variants that answer in that pool, and `served_beside` likewise for the pool beside
     it; both are empty when that is not known. `allowances` are of placements with shared accelerators; one that is missing is
-    not limited. `route` None: there is no route.
+    not limited. `unmakeable` are pools that the API server does not let be made at all. `route` None: there is no route.
     """
 
     now: datetime
@@ -437,6 +437,7 @@ class Observation:
     served: tuple[tuple[str, float], ...] = ()
     allowances: tuple[Allowance, ...] = ()
     served_beside: tuple[tuple[str, float], ...] = ()
+    unmakeable: tuple[PoolKey, ...] = ()
     route: RouteObservation | None = None
 
     @property

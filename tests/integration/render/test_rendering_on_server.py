@@ -13,6 +13,7 @@ import manifests
 from kubectl import Kubectl, kubectl_for, until_established
 from modelscaler.cluster.calls import ClusterCalls
 from modelscaler.cluster.connection import connect
+from modelscaler.cluster.errors import NotOursError
 from modelscaler.domain import PolicyState, PoolKey, PoolTarget, Step, Switch
 from modelscaler.render import TEMPLATE_MANAGER, RenderDefaults, Rendering, render
 from modelscaler.status import next_status, status_body
@@ -73,7 +74,7 @@ def rendering(changes: dict[str, Any] | None = None) -> Rendering:
 
 def apply(calls: ClusterCalls, rendered: Rendering) -> list[dict[str, Any]]:
     for manifest in (*rendered.ladders, *rendered.templates):
-        calls.apply(manifest, TEMPLATE_MANAGER)
+        calls.apply_new(manifest, TEMPLATE_MANAGER)
     return [calls.apply(scale.manifest(NAMESPACE), "modelscaler-scale") for scale in rendered.scales]
 
 
@@ -120,6 +121,28 @@ def test_service_is_taken_and_switches_when_another_pool_serves(calls: ClusterCa
         assert service is not None
         stored = calls.apply(service, TEMPLATE_MANAGER)
         assert stored["spec"]["selector"]["modelscaler.dev/pool"] == str(pool)
+
+
+@pytest.mark.parametrize("labels", [{}, {"modelscaler.dev/deployment": "another"}])
+def test_object_of_somebody_else_is_left_alone_when_it_has_the_name_of_one_of_ours(
+    kubectl: Kubectl, calls: ClusterCalls, labels: dict[str, str]
+) -> None:
+    for kind, manifest in (("ConfigMap", rendering().ladders[1]), ("Deployment", rendering().templates[1])):
+        name = f"theirs-{kind.lower()}-{len(labels)}"
+        theirs = {"name": name, "namespace": NAMESPACE, "labels": labels}
+        kubectl("apply", "-f", "-", stdin=json.dumps({**manifest, "metadata": theirs}))
+        before = kubectl("get", kind, name, "-n", NAMESPACE, "-o", "json")
+        mine = {**manifest, "metadata": {**manifest["metadata"], "name": name}}
+        with pytest.raises(NotOursError, match=f"{kind} {NAMESPACE}/{name} exists already"):
+            calls.apply_new(mine, TEMPLATE_MANAGER)
+        assert kubectl("get", kind, name, "-n", NAMESPACE, "-o", "json") == before
+
+
+def test_object_with_our_label_is_taken_over_when_it_is_not_known_yet(calls: ClusterCalls) -> None:
+    manifest = rendering().ladders[0]
+    mine = {**manifest, "metadata": {**manifest["metadata"], "name": "handed-over"}}
+    calls.apply({**mine, "data": {"ladder.json": "{}"}}, "somebody")
+    assert calls.apply_new(mine, TEMPLATE_MANAGER)["data"] == manifest["data"]
 
 
 @pytest.mark.parametrize("index", [0, 1])

@@ -3,6 +3,7 @@
 What a gateway makes of the weights is not tested: none can be run here. Its answer, the condition Accepted, is written by hand.
 """
 
+import asyncio
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -42,7 +43,7 @@ def kubectl(api_server: Path) -> Kubectl:
 def before_installation(api_server: Path) -> Routes:
     """What the operator finds while the cluster does not serve Gateway API yet."""
     routes = Routes(ClusterCalls(connect(str(api_server))), Mirror(lambda _: None), "")
-    routes.refresh()
+    asyncio.run(routes.refresh())
     return routes
 
 
@@ -64,7 +65,7 @@ def await_served(routes: Routes) -> None:
     while routes.trouble is not None:
         assert time.monotonic() < deadline, routes.trouble.message
         time.sleep(0.1)
-        routes.refresh()
+        asyncio.run(routes.refresh())
 
 
 def rendering(target: RouteTarget) -> Rendering:
@@ -107,7 +108,7 @@ def seen(calls: ClusterCalls) -> RouteObservation | None:
     """Return what the operator sees of the route after a listing."""
     mirror = Mirror(lambda _: None)
     routes = Routes(calls, mirror, "")
-    routes.refresh()
+    asyncio.run(routes.refresh())
     assert routes.trouble is None
     mirror.replace("Service", calls.list("Service").items, 10**9)
     return observe_route(mirror.route(KEY), mirror.beside(KEY), beside_name(KEY.name))

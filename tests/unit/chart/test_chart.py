@@ -70,7 +70,7 @@ def test_routes_may_be_handled_only_when_gateway_api_is_enabled(defaults: list[d
         {
             "apiGroups": ["gateway.networking.k8s.io"],
             "resources": ["httproutes"],
-            "verbs": ["list", "create", "patch", "delete"],
+            "verbs": ["get", "list", "create", "patch", "delete"],
         }
     ]
 

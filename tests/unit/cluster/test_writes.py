@@ -1,4 +1,4 @@
-"""The write queue: order, coalescing, retries, and the guard before every write."""
+"""The write queue: order, coalescing, retries beside the queue, and what neither failing nor hanging writes may hold up."""
 
 import asyncio
 import contextlib
@@ -9,7 +9,15 @@ from dataclasses import replace
 import pytest
 
 from modelscaler.cluster.errors import ApiCallError
-from modelscaler.cluster.writes import CONCURRENCY, LONGEST_WAIT_SECONDS, Priority, Write, WriteQueue
+from modelscaler.cluster.writes import (
+    CONCURRENCY,
+    LONGEST_WAIT_SECONDS,
+    MAX_ATTEMPTS,
+    MOST_OF_A_NAMESPACE,
+    Priority,
+    Write,
+    WriteQueue,
+)
 
 Made = list[str]
 
@@ -17,29 +25,49 @@ Made = list[str]
 class Harness:
     def __init__(self) -> None:
         self.made: Made = []
-        self.guarded = 0
         self.reports: list[int | None] = []
-        self.slept: list[float] = []
-        self.queue = WriteQueue(self._guard, self._report, self._sleep)
+        self.given_up: list[str] = []
+        self.waits: list[float] = []
+        self.due: list[Callable[[], None]] = []
+        self.queue = WriteQueue(self._report, self._later)
 
     def write(
-        self, name: str, priority: Priority = Priority.STATUS, slot: str = "", call: Callable[[], object] | None = None
+        self,
+        name: str,
+        priority: Priority = Priority.STATUS,
+        slot: str = "",
+        call: Callable[[], object] | None = None,
+        namespace: str = "ns",
     ) -> Write:
         def run() -> None:
             if call:
                 call()
             self.made.append(name)
 
-        return Write(("Deployment", "ns", slot or name, "m"), priority, run)
-
-    def _guard(self) -> None:
-        self.guarded += 1
+        return Write(
+            ("Deployment", namespace, slot or name, "m"),
+            priority,
+            run,
+            given_up=lambda error: self.given_up.append(f"{name}: {error}"),
+        )
 
     def _report(self, _: Write, error: ApiCallError | None) -> None:
         self.reports.append(error.status if error else None)
 
-    async def _sleep(self, seconds: float) -> None:
-        self.slept.append(seconds)
+    def _later(self, seconds: float, call: Callable[[], None]) -> None:
+        self.waits.append(seconds)
+        self.due.append(call)
+
+    async def until(self, holds: Callable[[], bool]) -> None:
+        async with asyncio.timeout(5):
+            while not holds():
+                await asyncio.sleep(0.001)
+
+    async def retried(self, times: int = 1) -> None:
+        """Let the time pass that a write waits for, as often as that."""
+        for _ in range(times):
+            await self.until(lambda: bool(self.due))
+            self.due.pop(0)()
 
 
 @pytest.fixture
@@ -60,18 +88,19 @@ async def running(harness: Harness) -> AsyncIterator[None]:
 
 async def test_creates_go_before_scaling_before_status_when_all_wait(harness: Harness) -> None:
     release = threading.Event()
-    blockers = [harness.write(f"blocker{i}", Priority.CREATE, call=lambda: release.wait(5)) for i in range(CONCURRENCY)]
+    blockers = [
+        harness.write(f"blocker{i}", Priority.CREATE, call=lambda: release.wait(5), namespace=f"other{i}")
+        for i in range(CONCURRENCY - 1)
+    ]
     async with running(harness):
         for blocker in blockers:
             harness.queue.submit(blocker)
-        while len(harness.queue._running) < CONCURRENCY:
-            await asyncio.sleep(0)
+        await harness.until(lambda: len(harness.queue._running) == CONCURRENCY - 1)
         for priority in (Priority.EVENT, Priority.STATUS, Priority.CREATE, Priority.SCALE):
             harness.queue.submit(harness.write(priority.name.lower(), priority))
-        order: list[tuple[int, int, tuple[str, ...]]] = sorted(harness.queue._heap)
-        assert [slot[2] for _, _, slot in order] == ["create", "scale", "status", "event"]
+        await harness.until(lambda: len(harness.made) == 4)
         release.set()
-    assert {"create", "scale", "status", "event"} < set(harness.made)
+    assert harness.made[:4] == ["create", "scale", "status", "event"]
 
 
 async def test_newest_write_wins_when_two_of_a_slot_wait(harness: Harness) -> None:
@@ -109,11 +138,72 @@ async def test_retry_after_is_obeyed_when_the_server_is_busy(harness: Harness) -
 
     harness.queue.submit(harness.write("w", call=failing(failures)))
     async with running(harness):
-        pass
-    assert harness.slept == [7.0, 1.0]
+        await harness.retried(2)
+    assert harness.waits == [7.0, 1.0]
     assert harness.reports == [429, 0, None]
+    assert (harness.made, harness.given_up) == (["w"], [])
+
+
+async def test_newest_write_is_tried_again_when_its_slot_waits_for_the_server(harness: Harness) -> None:
+    harness.queue.submit(harness.write("old", slot="same", call=failing([ApiCallError("busy", status=429)])))
+    async with running(harness):
+        await harness.until(lambda: bool(harness.due))
+        harness.queue.submit(harness.write("new", slot="same"))
+        await asyncio.sleep(0.02)
+        assert harness.made == [], "the server asked to wait"
+        await harness.retried()
+    assert harness.made == ["new"]
+
+
+async def test_write_is_given_up_when_it_fails_again_and_again_and_starts_afresh_when_it_is_wanted_again(
+    harness: Harness,
+) -> None:
+    always = [ApiCallError("down", status=503) for _ in range(MAX_ATTEMPTS + 1)]
+    async with running(harness):
+        harness.queue.submit(harness.write("w", call=failing(always)))
+        await harness.retried(MAX_ATTEMPTS - 1)
+        await harness.until(lambda: bool(harness.given_up))
+        assert (harness.given_up, harness.waits) == (["w: down"], [0.5, 1.0, 2.0, 4.0, 8.0])
+        harness.queue.submit(harness.write("w", call=failing(always)))
+        await harness.retried()
+    assert (harness.made, harness.waits[MAX_ATTEMPTS - 1 :]) == (["w"], [0.5])
+
+
+async def test_others_are_written_when_as_many_as_there_are_workers_keep_failing(harness: Harness) -> None:
+    for number in range(CONCURRENCY):
+        broken = failing([ApiCallError("webhook", status=500)] * MAX_ATTEMPTS)
+        harness.queue.submit(harness.write(f"bad{number}", Priority.CREATE, call=broken))
+    harness.queue.submit(harness.write("good"))
+    async with running(harness):
+        await harness.until(lambda: harness.made == ["good"])
+        await harness.until(lambda: len(harness.due) == CONCURRENCY)  # each waits for its next try
+        await harness.retried(CONCURRENCY * (MAX_ATTEMPTS - 1))
+
+
+async def test_others_are_written_when_all_writes_of_a_namespace_hang(harness: Harness) -> None:
+    release = threading.Event()
+    for number in range(2 * CONCURRENCY):
+        hanging = harness.write(f"hangs{number}", Priority.CREATE, call=lambda: release.wait(5), namespace="slow")
+        harness.queue.submit(hanging)
+    harness.queue.submit(harness.write("good"))
+    async with running(harness):
+        await harness.until(lambda: harness.made == ["good"])
+        await harness.until(lambda: len(harness.queue._running) == MOST_OF_A_NAMESPACE)
+        release.set()
+    assert len(harness.made) == 2 * CONCURRENCY + 1
+
+
+async def test_write_under_way_ends_before_the_queue_does(harness: Harness) -> None:
+    """The lease is given up after that: no write of ours may come later."""
+    release, task = threading.Event(), asyncio.create_task(harness.queue.run())
+    harness.queue.submit(harness.write("w", call=lambda: release.wait(5)))
+    await harness.until(lambda: bool(harness.queue._running))
+    task.cancel()
+    await asyncio.sleep(0.02)
+    assert not task.done()
+    release.set()
+    await asyncio.gather(task, return_exceptions=True)
     assert harness.made == ["w"]
-    assert harness.guarded == 3, "the lease is checked before every attempt"
 
 
 async def test_write_is_given_up_when_the_server_refuses_it(harness: Harness) -> None:
@@ -126,6 +216,7 @@ async def test_write_is_given_up_when_the_server_refuses_it(harness: Harness) ->
         pass
     assert harness.made == ["good"]
     assert 422 in harness.reports
+    assert harness.given_up == ["bad: no"]
 
 
 async def test_others_are_written_when_one_write_fails_in_a_way_that_nobody_foresaw(harness: Harness) -> None:
@@ -146,11 +237,11 @@ async def test_others_are_written_when_one_write_fails_in_a_way_that_nobody_fore
     assert harness.reports.count(None) == CONCURRENCY
 
 
-async def test_a_worker_waits_no_longer_than_a_while_when_a_proxy_names_an_hour(harness: Harness) -> None:
+async def test_write_waits_no_longer_than_a_while_when_a_proxy_names_an_hour(harness: Harness) -> None:
     failures = [ApiCallError("down for maintenance", status=503, retry_after_seconds=3600.0)]
 
     harness.queue.submit(harness.write("w", call=failing(failures)))
     async with running(harness):
-        pass
-    assert harness.slept == [LONGEST_WAIT_SECONDS]
+        await harness.retried()
+    assert harness.waits == [LONGEST_WAIT_SECONDS]
     assert harness.made == ["w"]

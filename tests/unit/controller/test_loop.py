@@ -14,8 +14,9 @@ import pytest
 
 from manifests import model_deployment
 from modelscaler.api.words import TuningReason
+from modelscaler.cluster import writes
 from modelscaler.cluster.calls import Listing
-from modelscaler.cluster.errors import ApiCallError
+from modelscaler.cluster.errors import ApiCallError, NotOursError
 from modelscaler.cluster.writes import Write, WriteQueue
 from modelscaler.controller.accelerators import Accelerators
 from modelscaler.controller.decide import Settings
@@ -53,6 +54,7 @@ class FakeCluster:
         self.unlisted: set[str] = set()
         self.serves_routes = True
         self.events: list[dict[str, Any]] = []
+        self.refused: dict[str, ApiCallError] = {}
         self.writes: list[tuple[str, str]] = []
         self._versions = itertools.count(100)
 
@@ -74,6 +76,11 @@ class FakeCluster:
         replicas = old.get("spec", {}).get("replicas", 1)
         extra = {"replicas": replicas} if kind == "Deployment" else {}
         return self.put(manifest | {"spec": manifest["spec"] | extra, "status": old.get("status", {})})
+
+    def apply_new(self, manifest: dict[str, Any], manager: str) -> dict[str, Any]:
+        if refusal := self.refused.get(manifest["metadata"]["name"]):
+            raise refusal
+        return self.apply(manifest, manager)
 
     def apply_status(self, namespace: str, name: str, status: dict[str, Any], manager: str) -> dict[str, Any]:
         self.writes.append((manager, name))
@@ -186,7 +193,7 @@ class Harness:
         self.telemetry = Telemetry()
         mirror = Mirror(self._touch)
         self.mirror = mirror
-        self.writes = WriteQueue(lambda: None, self._written)
+        self.writes = WriteQueue(self._written)
         calls: Any = self.cluster
         self.loop = Loop(
             calls=calls,
@@ -444,6 +451,64 @@ async def test_new_replicas_may_take_a_rate_window_to_report() -> None:
             await harness.tick()
             reasons.append(harness.condition("MetricsAvailable")["reason"])
         assert reasons == ["SeriesPresent"] * 3 + ["SeriesIncomplete"] * 3
+
+
+TWO_PLACEMENTS: dict[str, Any] = {
+    "spec.placements": [{"name": "cpu", "hourlyCost": "0.25"}, {"name": "gpu", "hourlyCost": "1"}],
+    "spec.capacity": [
+        {"placement": place, "variant": "full", "perRequestMilliseconds": "5"} for place in ("cpu", "gpu")
+    ],
+}
+
+
+async def test_runner_up_serves_when_the_deployment_of_the_better_pool_is_refused_and_the_status_says_why() -> None:
+    async with running(Harness()) as harness:
+        harness.cluster.refused["ranker-cpu-full"] = ApiCallError("403 denied by policy: no cpu", status=403)
+        harness.deploy(**TWO_PLACEMENTS)
+        await harness.tick()
+        (warning,) = [event for event in harness.cluster.events if event["type"] == "Warning"]
+        assert (warning["reason"], warning["note"]) == ("WriteRefused", "403 denied by policy: no cpu")
+        run_all_pods(harness)
+        await harness.settled()
+        assert harness.status["active"]["placement"] == "gpu"
+        assert harness.status["unavailable"][0]["reason"] == "WriteRefused"
+        assert harness.condition("Applied")["status"] == "True", "nothing that is wanted now is refused"
+        harness.cluster.refused.clear()
+        harness.source.offered = Value(5.0, START)
+        for _ in range(20):
+            await harness.tick()
+        assert ("Deployment", "ranker-cpu-full") in harness.cluster.objects, "it is tried again, being cheaper"
+
+
+async def test_refused_write_is_tried_with_every_tick_and_not_in_between() -> None:
+    async with running(Harness()) as harness:
+        harness.cluster.refused["ranker"] = NotOursError("Service", {"namespace": "shop", "name": "ranker"}, "a: b")
+        harness.deploy()
+        harness.source.offered = Value(5.0, START)
+        await harness.tick()
+        assert harness.condition("Applied")["reason"] == "WorkloadConflict"
+        tries = len(harness.failed)
+        for _ in range(3):
+            await harness.tick()
+        assert len(harness.failed) == tries + 3
+        assert [event["reason"] for event in harness.cluster.events if event["type"] == "Warning"] == [
+            "WorkloadConflict"
+        ]
+        harness.cluster.refused.clear()
+        for _ in range(2):
+            await harness.tick()
+        assert harness.condition("Applied")["status"] == "True"
+
+
+async def test_pool_is_not_given_up_when_the_server_only_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(writes, "MAX_ATTEMPTS", 1)
+    async with running(Harness()) as harness:
+        harness.cluster.refused["ranker-cpu-full"] = ApiCallError("500 webhook timed out", status=500)
+        harness.deploy(**TWO_PLACEMENTS)
+        for _ in range(3):
+            await harness.tick()
+        assert harness.condition("Applied")["reason"] == "WriteRefused"
+        assert harness.status["desired"]["placement"] == "cpu"
 
 
 async def test_children_are_left_alone_when_an_autoscaler_scales_one_of_them() -> None:

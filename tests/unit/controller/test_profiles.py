@@ -2,12 +2,13 @@
 
 import json
 import logging
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from manifests import model_deployment
-from modelscaler.controller.profiles import REFRESH_SECONDS, Profiles
+from modelscaler.controller.profiles import BUDGET_SECONDS, CONCURRENCY, REFRESH_SECONDS, Profiles
 from modelscaler.controller.summaries import Entry, entry_from
 
 GOOD = json.dumps({"entries": [{"placement": "cpu", "variant": "full", "perRequestMilliseconds": "5"}]})
@@ -16,8 +17,12 @@ GOOD = json.dumps({"entries": [{"placement": "cpu", "variant": "full", "perReque
 class FakeConfigMaps:
     def __init__(self) -> None:
         self.content: str | None = GOOD
+        self.asked: list[str] = []
+        self.on_ask: Callable[[], None] = lambda: None
 
     def config_map(self, namespace: str, name: str) -> dict[str, str] | None:
+        self.asked.append(name)
+        self.on_ask()
         return None if self.content is None else {"profile.json": self.content}
 
 
@@ -73,3 +78,21 @@ def test_profile_is_kept_when_it_is_in_use() -> None:
     profiles.keep([entry("speeds"), entry("others")])
     assert profiles.of(entry("speeds"))[0] is not None
     assert profiles.due([entry("speeds")]) == []
+
+
+def test_a_tick_waits_no_longer_than_a_while_when_there_are_many_and_the_rest_comes_first_next_time() -> None:
+    calls, clock = FakeConfigMaps(), Clock()
+    given: Any = calls
+    profiles, all_of_them = Profiles(given, clock), [entry(f"speeds-{number:02}") for number in range(40)]
+
+    def slow() -> None:
+        clock.seconds += 1.0
+
+    calls.on_ask = slow
+    refresh(profiles, *all_of_them)
+    first = set(calls.asked)
+    assert len(first) <= BUDGET_SECONDS + 2 * CONCURRENCY
+    assert [name for _, name in profiles.due(all_of_them)] == [f"speeds-{n:02}" for n in range(40)][len(first) :]
+    clock.seconds += REFRESH_SECONDS
+    due = [name for _, name in profiles.due(all_of_them)]
+    assert set(due[: 40 - len(first)]).isdisjoint(first), "those never read go first"

@@ -1,5 +1,6 @@
 """HTTPRoutes as the operator sees them, and why there may be none."""
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -53,7 +54,7 @@ def refreshed(*answers: Listing | ApiCallError) -> tuple[Routes, Mirror]:
     routes = Routes(calls, mirror, "")
     for answer in answers:
         calls.answer = answer
-        routes.refresh()
+        asyncio.run(routes.refresh())
     return routes, mirror
 
 
@@ -100,7 +101,7 @@ def test_what_was_known_stays_when_nobody_answers() -> None:
     routes, mirror = refreshed(Listing((route(),), 9))
     silent: Any = Calls(ApiCallError("timeout", status=0))
     with pytest.raises(ApiCallError):
-        Routes(silent, mirror, "").refresh()
+        asyncio.run(Routes(silent, mirror, "").refresh())
 
     assert routes.trouble is None
     assert mirror.route(KEY) is not None

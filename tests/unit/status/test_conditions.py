@@ -44,6 +44,7 @@ def test_every_condition_is_judged_when_all_is_well() -> None:
     judged = {c.type: (c.status, c.reason) for c in next_status(scene()).conditions}
     assert judged == {
         "Accepted": ("True", "Valid"),
+        "Applied": ("True", "AsDecided"),
         "Ready": ("True", "EnoughReplicasReady"),
         "MetricsAvailable": ("True", "SeriesPresent"),
         "ForecastHealthy": ("True", "LearnedModelServes"),
@@ -72,7 +73,7 @@ def test_transition_time_moves_when_the_status_changes() -> None:
 
 def test_conditions_say_nothing_yet_when_the_first_spec_is_rejected() -> None:
     judged = {c.type: c.status for c in next_status(rejected(observation=None)).conditions}
-    assert judged.pop("Accepted") == "False"
+    assert (judged.pop("Accepted"), judged.pop("Applied")) == ("False", "True")
     assert judged.pop("Paused") == "False"
     assert judged.pop("ForecastHealthy") == "True"
     assert set(judged.values()) == {"Unknown"}
@@ -131,6 +132,13 @@ def test_ready_is_false_with_the_trouble_when_the_first_pool_cannot_start() -> N
 )
 def test_metrics_are_available_exactly_when_the_load_is_known(offered: Reading, expected: tuple[str, str]) -> None:
     assert told(seeing(builders.pool(), offered=offered), ConditionType.METRICS_AVAILABLE) == expected
+
+
+def test_refused_write_is_told_with_what_the_server_says() -> None:
+    refused = replace(scene(), refused=(ConditionReason.WRITE_REFUSED, "apply Deployment shop/a: 403 by policy"))
+    found = condition(refused, ConditionType.APPLIED)
+    assert (found.status, found.reason) == ("False", "WriteRefused")
+    assert "403 by policy; it is tried again" in found.message
 
 
 def test_metrics_are_not_available_when_nobody_knows_how_many_requests_wait() -> None:

@@ -7,6 +7,7 @@ class ConditionType(StrEnum):
     """The types of `status.conditions`."""
 
     ACCEPTED = "Accepted"
+    APPLIED = "Applied"
     READY = "Ready"
     METRICS_AVAILABLE = "MetricsAvailable"
     FORECAST_HEALTHY = "ForecastHealthy"
@@ -25,6 +26,8 @@ class ConditionReason(StrEnum):
     INVALID_SPEC = "InvalidSpec"
     PROFILE_UNAVAILABLE = "ProfileUnavailable"
     WORKLOAD_CONFLICT = "WorkloadConflict"
+    AS_DECIDED = "AsDecided"
+    WRITE_REFUSED = "WriteRefused"
     ENOUGH_READY = "EnoughReplicasReady"
     STARTING = "ReplicasStarting"
     NOT_STARTED = "NoReplicaReady"

@@ -13,9 +13,9 @@ from kubernetes import client
 from kubernetes.client.exceptions import ApiException
 from urllib3.exceptions import HTTPError
 
-from modelscaler.api import GROUP, PLURAL
+from modelscaler.api import DEPLOYMENT_LABEL, GROUP, PLURAL
 from modelscaler.cluster.connection import TIMEOUT
-from modelscaler.cluster.errors import ApiCallError, translate
+from modelscaler.cluster.errors import ApiCallError, NotOursError, translate
 
 APPLY = "application/apply-patch+yaml"
 PAGE_OBJECTS = 500
@@ -39,10 +39,19 @@ class Listing:
 
 
 class ClusterCalls:
-    """The API server as the operator uses it. `namespace` None: the whole cluster."""
+    """The API server as the operator uses it.
 
-    def __init__(self, api: client.ApiClient, namespace: str | None = None) -> None:
+    Args:
+        api: The connection.
+        namespace: Where to look; None: in the whole cluster.
+        guard: Is called before everything that changes something, and does not return where that is not allowed any more.
+    """
+
+    def __init__(
+        self, api: client.ApiClient, namespace: str | None = None, guard: Callable[[], None] = lambda: None
+    ) -> None:
         self._namespace = namespace
+        self._guard = guard
         self._apps = client.AppsV1Api(api)
         self._core = client.CoreV1Api(api)
         self._custom = client.CustomObjectsApi(api)
@@ -50,7 +59,22 @@ class ClusterCalls:
         self._autoscaling = client.AutoscalingV2Api(api)
 
     def apply(self, manifest: Body, manager: str) -> Body:
-        """Apply a Deployment, a Service, a ConfigMap or an HTTPRoute server-side and return it as stored."""
+        """Apply a Deployment, a Service, a ConfigMap or an HTTPRoute that is ours server-side and return it as stored."""
+        return self._apply(manifest, manager, force=True)
+
+    def apply_new(self, manifest: Body, manager: str) -> Body:
+        """Apply one that is not known yet.
+
+        Raises:
+            NotOursError: There is one of that name that is not of the same ModelDeployment; it is left as it is.
+        """
+        found = self._find(manifest)
+        if found is not None and _owner(found) != _owner(manifest):
+            raise NotOursError(manifest["kind"], manifest["metadata"], f"{DEPLOYMENT_LABEL}: {_owner(manifest)}")
+        # Without force, as somebody else's that came meanwhile would be taken over.
+        return self._apply(manifest, manager, force=found is not None)
+
+    def _apply(self, manifest: Body, manager: str, force: bool) -> Body:
         name, namespace = manifest["metadata"]["name"], manifest["metadata"]["namespace"]
         patches: dict[str, Callable[..., Any]] = {
             "Deployment": self._apps.patch_namespaced_deployment,
@@ -59,10 +83,25 @@ class ClusterCalls:
             "HTTPRoute": self._patch_route,
         }
         patch = patches[manifest["kind"]]
-        return _answer(
+        return self._change(
             f"apply {manifest['kind']} {namespace}/{name}",
-            lambda: patch(name, namespace, manifest, field_manager=manager, force=True, _content_type=APPLY, **_RAW),
+            lambda: patch(name, namespace, manifest, field_manager=manager, force=force, _content_type=APPLY, **_RAW),
         )
+
+    def _find(self, manifest: Body) -> Body | None:
+        """Return what there is under a manifest's name; None when there is nothing."""
+        kind, name, namespace = manifest["kind"], manifest["metadata"]["name"], manifest["metadata"]["namespace"]
+        reads: dict[str, Callable[..., Any]] = {
+            "Deployment": self._apps.read_namespaced_deployment,
+            "Service": self._core.read_namespaced_service,
+            "ConfigMap": self._core.read_namespaced_config_map,
+            "HTTPRoute": self._read_route,
+        }
+        return _answer_or_none(f"read {kind} {namespace}/{name}", lambda: reads[kind](name, namespace, **_RAW))
+
+    def _change(self, doing: str, call: Callable[[], Any]) -> Body:
+        self._guard()
+        return _answer(doing, call)
 
     def apply_status(self, namespace: str, name: str, status: Body, manager: str) -> Body:
         """Apply a ModelDeployment's status and return the object as stored."""
@@ -72,7 +111,7 @@ class ClusterCalls:
             "metadata": {"name": name, "namespace": namespace},
             "status": status,
         }
-        return _answer(
+        return self._change(
             f"write status of ModelDeployment {namespace}/{name}",
             lambda: self._custom.patch_namespaced_custom_object_status(
                 GROUP, VERSION, namespace, PLURAL, name, manifest,
@@ -84,12 +123,16 @@ class ClusterCalls:
         group, version, plural = ROUTES
         return self._custom.patch_namespaced_custom_object(group, version, namespace, plural, name, manifest, **options)
 
+    def _read_route(self, name: str, namespace: str, **options: Any) -> Any:
+        group, version, plural = ROUTES
+        return self._custom.get_namespaced_custom_object(group, version, namespace, plural, name, **options)
+
     def delete_route(self, namespace: str, name: str, uid: str) -> None:
         """Delete an HTTPRoute; one that is gone already, or another by now, is fine."""
         group, version, plural = ROUTES
         options = client.V1DeleteOptions(preconditions=client.V1Preconditions(uid=uid))
         try:
-            _answer(
+            self._change(
                 f"delete HTTPRoute {namespace}/{name}",
                 lambda: self._custom.delete_namespaced_custom_object(
                     group, version, namespace, plural, name, body=options, **_RAW
@@ -103,7 +146,7 @@ class ClusterCalls:
         """Delete a Deployment and, in the background, its pods; one that is gone already, or another by now, is fine."""
         options = client.V1DeleteOptions(propagation_policy="Background", preconditions=client.V1Preconditions(uid=uid))
         try:
-            _answer(
+            self._change(
                 f"delete Deployment {namespace}/{name}",
                 lambda: self._apps.delete_namespaced_deployment(name, namespace, body=options, **_RAW),
             )
@@ -126,21 +169,16 @@ class ClusterCalls:
 
     def config_map(self, namespace: str, name: str) -> dict[str, str] | None:
         """Return a ConfigMap's data; None when there is no such ConfigMap."""
-        try:
-            body = _answer(
-                f"read ConfigMap {namespace}/{name}",
-                lambda: self._core.read_namespaced_config_map(name, namespace, **_RAW),
-            )
-        except ApiCallError as error:
-            if error.not_found:
-                return None
-            raise
-        return dict(body.get("data") or {})
+        body = _answer_or_none(
+            f"read ConfigMap {namespace}/{name}",
+            lambda: self._core.read_namespaced_config_map(name, namespace, **_RAW),
+        )
+        return None if body is None else dict(body.get("data") or {})
 
     def post_event(self, event: Body) -> Body:
         """Create an Event (events.k8s.io/v1)."""
         namespace = event["metadata"]["namespace"]
-        return _answer(
+        return self._change(
             f"post event in {namespace}", lambda: self._events.create_namespaced_event(namespace, event, **_RAW)
         )
 
@@ -195,3 +233,18 @@ def _answer(doing: str, call: Callable[[], Any]) -> Body:
     except ValueError as error:
         raise ApiCallError(f"{doing}: the API server answered no JSON: {error}", status=502) from error
     return body
+
+
+def _answer_or_none(doing: str, call: Callable[[], Any]) -> Body | None:
+    try:
+        return _answer(doing, call)
+    except ApiCallError as error:
+        if error.not_found:
+            return None
+        raise
+
+
+def _owner(body: Body) -> str | None:
+    """Return the ModelDeployment that an object is of, by its label."""
+    labels: dict[str, str] = body["metadata"].get("labels") or {}
+    return labels.get(DEPLOYMENT_LABEL)

@@ -1,6 +1,8 @@
 """What can go wrong with a call to the API server, in the terms a caller acts on."""
 
 import json
+from collections.abc import Mapping
+from typing import Any
 
 from kubernetes.client.exceptions import ApiException
 from urllib3.exceptions import HTTPError
@@ -30,6 +32,22 @@ class ApiCallError(Exception):
     def conflict(self) -> bool:
         """Whether somebody else wrote first, or it exists already."""
         return self.status == 409
+
+
+class NotOursError(ApiCallError):
+    """An object has the name that one of ours is to have."""
+
+    def __init__(self, kind: str, name: Mapping[str, Any], label: str) -> None:
+        super().__init__(
+            f"{kind} {name['namespace']}/{name['name']} exists already and is not ours: it has not the label {label}; "
+            "delete or rename it, rename the ModelDeployment, or set the label to hand it over",
+            status=409,
+        )
+
+    @property
+    def transient(self) -> bool:
+        """Whether trying again may help: not soon, people have to decide."""
+        return False
 
 
 def translate(error: ApiException | HTTPError | OSError, doing: str) -> ApiCallError:

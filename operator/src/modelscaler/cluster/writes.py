@@ -1,31 +1,37 @@
 """One queue for every write: creates before scaling before status before events, few at a time, Retry-After obeyed.
 
 Four at a time gave the apiserver's full rate at a quarter of the latency of sixteen. A newer write to the same fields
-replaces one that still waits; one that is under way is followed by the newer one, never overtaken.
+replaces one that still waits; one that is under way is followed by the newer one, never overtaken. A write that is to be tried
+again waits beside the queue, and one namespace never has all workers: what fails or hangs holds up nobody else.
 """
 
 import asyncio
 import heapq
 import itertools
 import logging
-from collections.abc import Awaitable, Callable
+from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from modelscaler.cluster.errors import ApiCallError
 
 log = logging.getLogger(__name__)
 
 CONCURRENCY = 4
+MOST_OF_A_NAMESPACE = CONCURRENCY - 1
 MAX_ATTEMPTS = 6
 FIRST_BACKOFF_SECONDS = 0.5
 LONGEST_BACKOFF_SECONDS = 10.0
 LONGEST_WAIT_SECONDS = 30.0
-"""Whatever the server asks for: a worker that waits writes nothing for anybody."""
+"""Whatever the server asks for: by then a newer decision is due."""
 
 Slot: TypeAlias = tuple[str, ...]
 Result: TypeAlias = dict[str, Any] | None
+Later: TypeAlias = Callable[[float, Callable[[], None]], object]
+
+NAMESPACE: Final = 1  # place in a slot
 
 
 class Priority(IntEnum):
@@ -43,42 +49,45 @@ class Write:
     """One call to the API server.
 
     `slot` names the fields it writes (kind, namespace, name, manager): one write per slot is pending at most.
-    `call` blocks and runs in a thread. `done` runs on the event loop with the stored object; `settled` afterwards, or when the
-    write was given up.
+    `call` blocks and runs in a thread. On the event loop `done` runs with the stored object, or `given_up` with the reason, and
+    `settled` after either.
     """
 
     slot: Slot
     priority: Priority
     call: Callable[[], Result]
     done: Callable[[Result], None] = field(default=lambda _: None)
+    given_up: Callable[[ApiCallError], None] = field(default=lambda _: None)
     settled: Callable[[], None] = field(default=lambda: None)
 
 
 class WriteQueue:
-    """Runs writes until cancelled. `guard` is called before every write and must end the process if we may not write."""
+    """Runs writes until cancelled, and then ends those that are under way.
 
-    def __init__(
-        self,
-        guard: Callable[[], None],
-        report: Callable[[Write, ApiCallError | None], None],
-        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
-    ) -> None:
-        self._guard = guard
+    Args:
+        report: Is told of every attempt and how it failed, None when it did not.
+        later: Calls back after so many seconds; the event loop's `call_later` unless said otherwise.
+    """
+
+    def __init__(self, report: Callable[[Write, ApiCallError | None], None], later: Later | None = None) -> None:
         self._report = report
-        self._sleep = sleep
+        self._later = later or (lambda seconds, call: asyncio.get_running_loop().call_later(seconds, call))
         self._waiting: dict[Slot, Write] = {}
         self._running: set[Slot] = set()
-        self._heap: list[tuple[int, int, Slot]] = []
+        self._deferred: set[Slot] = set()
+        self._failures: Counter[Slot] = Counter()
+        self._offered: dict[str, list[tuple[int, int, Slot]]] = {}  # a heap for each namespace
         self._order = itertools.count()
         self._wake = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
 
     def submit(self, write: Write) -> None:
-        """Queue a write; it replaces a waiting one of the same slot."""
+        """Queue a write; it replaces a waiting one of the same slot, and waits as long as that one has to."""
         self._waiting[write.slot] = write
         self._idle.clear()
-        self._offer(write)
+        if write.slot not in self._deferred:
+            self._offer(write)
 
     async def drained(self) -> None:
         """Wait until nothing waits and nothing runs."""
@@ -96,48 +105,91 @@ class WriteQueue:
             try:
                 await self._attempt(write)
             finally:
-                write.settled()
                 self._finish(write.slot)
 
     async def _next(self) -> Write:
         while True:
-            while self._heap:
-                _, _, slot = heapq.heappop(self._heap)
-                if slot in self._waiting and slot not in self._running:
-                    self._running.add(slot)
-                    return self._waiting.pop(slot)
+            if (write := self._first()) is not None:
+                return write
             self._wake.clear()
             await self._wake.wait()
 
+    def _first(self) -> Write | None:
+        """Take the first write of those whose namespace may have another worker; None when there is none."""
+        busy = Counter(slot[NAMESPACE] for slot in self._running)
+        while True:
+            heads = [
+                (heap[0], namespace)
+                for namespace, heap in self._offered.items()
+                if busy[namespace] < MOST_OF_A_NAMESPACE
+            ]
+            if not heads:
+                return None
+            (_, _, slot), namespace = min(heads)
+            heapq.heappop(self._offered[namespace])
+            if not self._offered[namespace]:
+                del self._offered[namespace]
+            if slot in self._waiting and slot not in self._running and slot not in self._deferred:
+                self._running.add(slot)  # else it is offered again when it may run
+                return self._waiting.pop(slot)
+
     def _finish(self, slot: Slot) -> None:
         self._running.discard(slot)
-        if slot in self._waiting:
+        if slot in self._waiting and slot not in self._deferred:
             self._offer(self._waiting[slot])
+        self._wake.set()  # its namespace has a worker fewer
         if not self._waiting and not self._running:
             self._idle.set()
 
     def _offer(self, write: Write) -> None:
-        heapq.heappush(self._heap, (int(write.priority), next(self._order), write.slot))
+        heap = self._offered.setdefault(write.slot[NAMESPACE], [])
+        heapq.heappush(heap, (int(write.priority), next(self._order), write.slot))
         self._wake.set()
 
     async def _attempt(self, write: Write) -> None:
-        for attempt in range(MAX_ATTEMPTS):
-            self._guard()
-            try:
-                write.done(await asyncio.to_thread(write.call))
-            except ApiCallError as error:
-                self._report(write, error)
-                if not error.transient or write.slot in self._waiting or attempt == MAX_ATTEMPTS - 1:
-                    log.warning("gave up: %s", error)
-                    return
-                await self._sleep(min(error.retry_after_seconds or backoff_seconds(attempt), LONGEST_WAIT_SECONDS))
-            except Exception as error:  # one object that nobody foresaw must not end the writing of all others
-                self._report(write, ApiCallError(f"{write.slot}: {error!r}"))
-                log.exception("gave up: %s", write.slot)
-                return
-            else:
-                self._report(write, None)
-                return
+        call = asyncio.ensure_future(asyncio.to_thread(write.call))
+        try:
+            write.done(await asyncio.shield(call))
+        except asyncio.CancelledError:
+            await asyncio.wait([call])  # its thread goes on, and nothing may be written once the lease is given up
+            raise
+        except ApiCallError as error:
+            self._failed(write, error)
+        except Exception as error:  # one object that nobody foresaw must not end the writing of all others
+            log.exception("%s", write.slot)
+            unforeseen = ApiCallError(f"{write.slot}: {error!r}")
+            self._report(write, unforeseen)
+            self._give_up(write, unforeseen)
+        else:
+            self._report(write, None)
+            self._settle(write)
+
+    def _failed(self, write: Write, error: ApiCallError) -> None:
+        """Try again later, or give up."""
+        self._report(write, error)
+        self._failures[write.slot] += 1
+        failures = self._failures[write.slot]
+        if error.transient and failures < MAX_ATTEMPTS:
+            self._waiting.setdefault(write.slot, write)  # a newer one takes its turn
+            self._deferred.add(write.slot)
+            seconds = min(error.retry_after_seconds or backoff_seconds(failures - 1), LONGEST_WAIT_SECONDS)
+            self._later(seconds, lambda: self._due(write.slot))
+        else:
+            self._give_up(write, error)
+
+    def _give_up(self, write: Write, error: ApiCallError) -> None:
+        log.warning("gave up: %s", error)
+        write.given_up(error)
+        self._settle(write)
+
+    def _due(self, slot: Slot) -> None:
+        self._deferred.discard(slot)
+        if slot in self._waiting:
+            self._offer(self._waiting[slot])
+
+    def _settle(self, write: Write) -> None:
+        self._failures.pop(write.slot, None)
+        write.settled()
 
 
 def backoff_seconds(attempt: int) -> float:

@@ -1,26 +1,51 @@
 """Turn an outcome into writes, and only into those that change something."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from modelscaler.api.words import ConditionReason
 from modelscaler.cluster.calls import Body, ClusterCalls
-from modelscaler.cluster.writes import Priority, Result, Write
+from modelscaler.cluster.errors import ApiCallError, NotOursError
+from modelscaler.cluster.writes import Priority, Result, Slot, Write
+from modelscaler.controller.decide import Trouble
 from modelscaler.controller.mirror import Mirror, MirroredKind
-from modelscaler.controller.summaries import Entry
-from modelscaler.domain import WorkloadKey
+from modelscaler.controller.summaries import Entry, pool_of
+from modelscaler.domain import PoolKey, WorkloadKey
 from modelscaler.render import TEMPLATE_DIGEST_ANNOTATION, TEMPLATE_MANAGER, Rendering, Scale
 
 STATUS_MANAGER = "modelscaler-status"
 SCALE_MANAGER = "modelscaler-scale"
 
 
-class Applier:
-    """Compares what is wanted with the mirror and makes the writes; their answers go back into the mirror."""
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A write of ours that was given up: the API server does not take it, or it would take over what is not ours.
 
-    def __init__(self, calls: ClusterCalls, mirror: Mirror) -> None:
+    `pool` None: it is of no pool. `is_final`: trying again does not help, as long as nobody changes anything.
+    """
+
+    name: str
+    pool: PoolKey | None
+    trouble: Trouble
+    is_final: bool
+
+
+class Applier:
+    """Compares what is wanted with the mirror and makes the writes; their answers go back into the mirror.
+
+    Args:
+        calls: The API server.
+        mirror: What is known to be there.
+        on_refusal: Is told of what is refused of a ModelDeployment, once as long as the same is wanted and refused.
+    """
+
+    def __init__(self, calls: ClusterCalls, mirror: Mirror, on_refusal: Callable[[WorkloadKey, Trouble], None]) -> None:
         self._calls = calls
         self._mirror = mirror
+        self._on_refusal = on_refusal
+        self._refusals: dict[WorkloadKey, dict[Slot, Refusal]] = {}
 
     def children(self, key: WorkloadKey, rendering: Rendering) -> list[Write]:
         """Return the writes that bring the children of a ModelDeployment in line."""
@@ -29,27 +54,42 @@ class Applier:
         for manifest, ladder in zip(rendering.templates, rendering.ladders, strict=True):
             name = manifest["metadata"]["name"]
             if name not in live or live[name].template_digest != digest_of(manifest):
-                writes.append(self._apply(manifest, TEMPLATE_MANAGER, Priority.CREATE, before=(ladder,)))
+                writes.append(self._apply(key, manifest, is_new=name not in live, before=ladder))
         for scale in rendering.scales:
             # A Deployment that is just being created is scaled by the pass that its creation triggers.
             if scale.name in live and live[scale.name].replicas != scale.replicas:
                 writes.append(self._scale(key, scale))
-        service = self._mirror.service(key)
-        if rendering.service and (service is None or service.template_digest != digest_of(rendering.service)):
-            writes.append(self._apply(rendering.service, TEMPLATE_MANAGER, Priority.CREATE))
-        beside = self._mirror.beside(key)
-        if rendering.beside and (beside is None or beside.template_digest != digest_of(rendering.beside)):
-            writes.append(self._apply(rendering.beside, TEMPLATE_MANAGER, Priority.CREATE))
+        for service, there in (
+            (rendering.service, self._mirror.service(key)),
+            (rendering.beside, self._mirror.beside(key)),
+        ):
+            if service and (there is None or there.template_digest != digest_of(service)):
+                writes.append(self._apply(key, service, is_new=there is None))
         writes += self._routing(key, rendering)
         writes += [self._delete(key, live[name].name, live[name].uid) for name in rendering.deletions if name in live]
+        self._keep_refusals(key, {write.slot for write in writes})
         return writes
+
+    def refused(self, key: WorkloadKey) -> Trouble | None:
+        """Return what is refused of what a ModelDeployment should have; None when nothing is."""
+        return next((refusal.trouble for refusal in self._refusals.get(key, {}).values()), None)
+
+    def unmakeable(self, key: WorkloadKey) -> tuple[PoolKey, ...]:
+        """Return the pools that cannot be made, since their Deployments are refused."""
+        there = {deployment.name for deployment in self._mirror.deployments(key)}
+        final = [refusal for refusal in self._refusals.get(key, {}).values() if refusal.is_final]
+        return tuple(refusal.pool for refusal in final if refusal.pool and refusal.name not in there)
+
+    def forget(self, key: WorkloadKey) -> None:
+        """Drop what was refused of a ModelDeployment that is gone."""
+        self._refusals.pop(key, None)
 
     def _routing(self, key: WorkloadKey, rendering: Rendering) -> list[Write]:
         """Return the write of the HTTPRoute, if any; a Service that it names for the first time is there before it."""
         route = self._mirror.route(key)
         if rendering.route and (route is None or route.template_digest != digest_of(rendering.route)):
-            before = (rendering.beside,) if rendering.beside and self._mirror.beside(key) is None else ()
-            return [self._apply(rendering.route, TEMPLATE_MANAGER, Priority.CREATE, before=before)]
+            before = rendering.beside if self._mirror.beside(key) is None else None
+            return [self._apply(key, rendering.route, is_new=route is None, before=before)]
         return [self._unroute(key, route.name, route.uid)] if rendering.unrouted and route else []
 
     def status(self, entry: Entry, body: Body, settled: Callable[[], None]) -> Write:
@@ -71,24 +111,46 @@ class Applier:
             call=partial(self._calls.post_event, body),
         )
 
-    def _apply(self, manifest: Body, manager: str, priority: Priority, before: tuple[Body, ...] = ()) -> Write:
+    def _apply(self, key: WorkloadKey, manifest: Body, is_new: bool, before: Body | None = None) -> Write:
         """Return the write of a manifest, and of what must be there before it: its digest vouches for both."""
+        apply = self._calls.apply_new if is_new else self._calls.apply
 
         def in_turn() -> Result:
-            for needed in before:
-                self._calls.apply(needed, manager)
-            return self._calls.apply(manifest, manager)
+            if before is not None:
+                apply(before, TEMPLATE_MANAGER)
+            return apply(manifest, TEMPLATE_MANAGER)
 
-        meta = manifest["metadata"]
-        return Write(
-            slot=(manifest["kind"], meta["namespace"], meta["name"], manager),
-            priority=priority,
-            call=in_turn,
-            done=self._absorb(manifest["kind"]),
-        )
+        return self._write(key, manifest, TEMPLATE_MANAGER, Priority.CREATE, in_turn)
 
     def _scale(self, key: WorkloadKey, scale: Scale) -> Write:
-        return self._apply(scale.manifest(key.namespace), SCALE_MANAGER, Priority.SCALE)
+        manifest = scale.manifest(key.namespace)
+        call = partial(self._calls.apply, manifest, SCALE_MANAGER)
+        return self._write(key, manifest, SCALE_MANAGER, Priority.SCALE, call)
+
+    def _write(
+        self, key: WorkloadKey, manifest: Body, manager: str, priority: Priority, call: Callable[[], Result]
+    ) -> Write:
+        kind, meta = manifest["kind"], manifest["metadata"]
+        slot = (kind, meta["namespace"], meta["name"], manager)
+        pool = pool_of(meta) if kind == "Deployment" else None
+        return Write(
+            slot, priority, call, self._absorb(kind), given_up=partial(self._refuse, key, slot, meta["name"], pool)
+        )
+
+    def _refuse(self, key: WorkloadKey, slot: Slot, name: str, pool: PoolKey | None, error: ApiCallError) -> None:
+        reason = ConditionReason.WORKLOAD_CONFLICT if isinstance(error, NotOursError) else ConditionReason.WRITE_REFUSED
+        refusal = Refusal(name, pool, Trouble(reason, str(error)), not error.transient)
+        known = self._refusals.setdefault(key, {})
+        if known.get(slot) != refusal:
+            known[slot] = refusal
+            self._on_refusal(key, refusal.trouble)
+
+    def _keep_refusals(self, key: WorkloadKey, slots: set[Slot]) -> None:
+        """Forget what was refused and is not wanted any more, or is there by now."""
+        kept = {slot: refusal for slot, refusal in self._refusals.get(key, {}).items() if slot in slots}
+        self._refusals.pop(key, None)
+        if kept:
+            self._refusals[key] = kept
 
     def _delete(self, key: WorkloadKey, name: str, uid: str) -> Write:
         return Write(

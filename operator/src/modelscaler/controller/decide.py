@@ -60,7 +60,8 @@ class Inputs:
     `profile` None: the spec names none. `trouble` is why the ModelDeployment cannot be managed although its spec is
     valid (a profile that cannot be had, an HPA in the way), None when nothing is. `measured` and `savings` are what the last
     decision of this process left of them, None when there was none. `tuned` is what self-tuning found last in it, likewise.
-    `unroutable` is why there can be no HTTPRoute, None when there can.
+    `unroutable` is why there can be no HTTPRoute, None when there can. `refused` is what of the last decisions could not be
+    written, None when all was.
     """
 
     now: datetime
@@ -74,6 +75,7 @@ class Inputs:
     savings: Savings | None = None
     tuned: TuningStatus | None = None
     unroutable: Trouble | None = None
+    refused: Trouble | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,4 +234,5 @@ def _status_inputs(inputs: Inputs) -> StatusInputs:
         forecast_health=inputs.forecast_health,
         routed=inputs.entry.resource is not None and inputs.entry.resource.spec.serving.gateway is not None,
         unroutable=(inputs.unroutable.reason, inputs.unroutable.message) if inputs.unroutable else None,
+        refused=(inputs.refused.reason, inputs.refused.message) if inputs.refused else None,
     )

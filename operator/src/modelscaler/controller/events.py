@@ -13,7 +13,9 @@ from modelscaler.status.tuning import settings_changed
 
 MAX_NOTE_CHARACTERS = 1000
 BAD_WHEN_TRUE = frozenset({ConditionType.FALLBACK, ConditionType.SCALING_LIMITED})
-QUIET = frozenset({ConditionType.PAUSED})
+QUIET = frozenset(
+    {ConditionType.PAUSED, ConditionType.APPLIED}
+)  # each refusal is told by itself, with what was refused
 QUIET_REASONS = frozenset({DecisionReason.STEADY, DecisionReason.PAUSED, DecisionReason.METRICS_MISSING})
 
 

@@ -1,7 +1,7 @@
 """Stay leader or end the process: two operators must never write at once.
 
 Renewing runs in a thread of its own, so that a busy event loop does not lose the lease; a watchdog thread ends the process
-when the renewal is too old, so that a hung renewal does not keep it. Every write asks `may_write` first.
+when the renewal is too old, so that a hung renewal does not keep it. Every write asks `guard` first.
 """
 
 import logging

@@ -18,7 +18,7 @@ from modelscaler.controller.accelerators import Accelerators
 from modelscaler.controller.apply import Applier
 from modelscaler.controller.conflicts import Target, conflict, scaled_elsewhere
 from modelscaler.controller.decide import Inputs, Outcome, Settings, Trouble, bidder, decide, shares_accelerators
-from modelscaler.controller.events import announcements, event_body
+from modelscaler.controller.events import Announcement, announcements, event_body
 from modelscaler.controller.fleet import Fleet
 from modelscaler.controller.mirror import Mirror, MirroredKind
 from modelscaler.controller.profiles import Profiles
@@ -64,7 +64,7 @@ class Loop:
         self._profiles = profiles
         self._accelerators = accelerators
         self._writes = writes
-        self._applier = Applier(calls, mirror)
+        self._applier = Applier(calls, mirror, self._refused)
         self._routes = Routes(calls, mirror, child_selector)
         self._telemetry = telemetry
         self._settings = settings
@@ -172,7 +172,7 @@ class Loop:
 
     async def _read_routes(self) -> None:
         try:
-            await asyncio.to_thread(self._routes.refresh)
+            await self._routes.refresh()
         except ApiCallError as error:
             self._telemetry.errors.labels("routes").inc()
             log.warning("cannot list HTTPRoutes, keeping the last answer: %s", error)
@@ -225,6 +225,7 @@ class Loop:
         known = {entry.key: entry.uid for entry in self._entries(self._mirror.keys())}
         for gone in [key for key, uid in self._known.items() if known.get(key) != uid]:
             self._fleet.forget(gone)
+            self._applier.forget(gone)
             self._decided.pop(gone, None)
             self._measured.pop(gone, None)
             self._savings.pop(gone, None)
@@ -258,6 +259,7 @@ class Loop:
             observation=replace(
                 self._fleet.observation(entry, now, new_readings),
                 allowances=self._accelerators.allowances(entry.key),
+                unmakeable=self._applier.unmakeable(entry.key),
             ),
             forecast=forecast,
             forecast_health=health,
@@ -265,6 +267,7 @@ class Loop:
             savings=self._savings.get(entry.key),
             tuned=self._tuning.found(entry.key),
             unroutable=self._routes.trouble,
+            refused=self._applier.refused(entry.key),
         )
 
     def _conflict(self, entry: Entry) -> Trouble | None:
@@ -280,14 +283,23 @@ class Loop:
         if status is None:
             return
         for announcement in announcements(entry.status, outcome):
-            body = event_body(entry, announcement, self._reporter, self._clock())
-            self._writes.submit(self._applier.event(entry.key, body))
-            log.info("%s: %s: %s", entry.key, announcement.reason, announcement.note)
+            self._announce(entry, announcement)
         if outcome.plan is not None and status.desired != entry.status.desired:
             self._telemetry.decisions.labels(str(outcome.plan.reason)).inc()
         self._decided[entry.key] = status
         written = partial(self._status_settled, entry.key, status)
         self._writes.submit(self._applier.status(entry, status_body(status), written))
+
+    def _refused(self, key: WorkloadKey, trouble: Trouble) -> None:
+        """Tell people what is refused, and decide again: there may be another choice."""
+        if (entry := self._mirror.entry(key)) is not None:
+            self._announce(entry, Announcement("Warning", trouble.reason, trouble.message))
+        self.touch(key)
+
+    def _announce(self, entry: Entry, announcement: Announcement) -> None:
+        body = event_body(entry, announcement, self._reporter, self._clock())
+        self._writes.submit(self._applier.event(entry.key, body))
+        log.info("%s: %s: %s", entry.key, announcement.reason, announcement.note)
 
     def _entry(self, key: WorkloadKey) -> Entry | None:
         """Return a ModelDeployment with the status of the last decision, written or still on its way."""

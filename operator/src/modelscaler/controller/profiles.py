@@ -3,6 +3,9 @@
 import logging
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Final, TypeAlias
 
 from modelscaler.api.v1alpha1 import CapacityEntry
 from modelscaler.api.words import ConditionReason
@@ -15,8 +18,16 @@ from modelscaler.workload.files import PROFILE_KEY
 
 log = logging.getLogger(__name__)
 
-REFRESH_SECONDS = 60.0
-RETRY_SECONDS = 5.0
+REFRESH_SECONDS: Final = 60.0
+RETRY_SECONDS: Final = 5.0
+CONCURRENCY: Final = 4
+BUDGET_SECONDS: Final = 5.0
+"""A tick does not wait longer for them, however many there are and however slow the API server is."""
+
+NEVER: Final = float("-inf")
+
+Name: TypeAlias = tuple[str, str]
+"""Of a ConfigMap: its namespace, and its name."""
 
 
 class Profiles:
@@ -25,27 +36,24 @@ class Profiles:
     def __init__(self, calls: ClusterCalls, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._calls = calls
         self._monotonic = monotonic
-        self._read: dict[tuple[str, str], tuple[CapacityEntry, ...]] = {}
-        self._trouble: dict[tuple[str, str], Trouble] = {}
-        self._due_at: dict[tuple[str, str], float] = {}
+        self._read: dict[Name, tuple[CapacityEntry, ...]] = {}
+        self._trouble: dict[Name, Trouble] = {}
+        self._due_at: dict[Name, float] = {}
 
-    def due(self, entries: list[Entry]) -> list[tuple[str, str]]:
-        """Return the (namespace, ConfigMap name) pairs that should be read now."""
+    def due(self, entries: list[Entry]) -> list[Name]:
+        """Return which should be read now, those first that wait longest."""
         now = self._monotonic()
         wanted = {name for entry in entries if (name := _config_map(entry))}
-        return sorted(name for name in wanted if self._due_at.get(name, 0.0) <= now)
+        due = [name for name in wanted if self._due_at.get(name, NEVER) <= now]
+        return sorted(due, key=lambda name: (self._due_at.get(name, NEVER), name))
 
-    def refresh(self, names: list[tuple[str, str]]) -> None:
-        """Read these ConfigMaps; blocking."""
-        for name in names:
-            trouble = self._refresh_one(name)
-            if trouble is None:
-                self._trouble.pop(name, None)
-            else:
-                if name in self._read and self._trouble.get(name) != trouble:
-                    log.warning("%s; the last good one counts", trouble.message)
-                self._trouble[name] = trouble
-            self._due_at[name] = self._monotonic() + (RETRY_SECONDS if trouble else REFRESH_SECONDS)
+    def refresh(self, names: list[Name]) -> None:
+        """Read these ConfigMaps, a few at a time; blocking. Those that are not read in time stay due."""
+        until = self._monotonic() + BUDGET_SECONDS
+        with ThreadPoolExecutor(CONCURRENCY) as readers:
+            for name, answer in zip(names, readers.map(partial(self._answer, until), names), strict=True):
+                if answer is not None:
+                    self._take(name, answer)
 
     def keep(self, entries: list[Entry]) -> None:
         """Forget what none of all ModelDeployments names any more."""
@@ -64,24 +72,37 @@ class Profiles:
         waiting = Trouble(ConditionReason.PROFILE_UNAVAILABLE, f"ConfigMap {name[1]!r} has not been read yet")
         return None, self._trouble.get(name, waiting)
 
-    def _refresh_one(self, name: tuple[str, str]) -> Trouble | None:
+    def _answer(self, until: float, name: Name) -> tuple[CapacityEntry, ...] | Trouble | None:
+        """Return a profile, or why it cannot be had; None when there is no time left to ask."""
+        if self._monotonic() > until:
+            return None
         try:
             data = self._calls.config_map(*name)
             if data is None or PROFILE_KEY not in data:
                 return _unavailable(
                     name, "expected a ConfigMap with that key; create it with `modelscaler profile … --apply`"
                 )
-            self._read[name] = parse_profile(data[PROFILE_KEY])
+            return parse_profile(data[PROFILE_KEY])
         except (ApiCallError, InvalidSpec) as error:
             return _unavailable(name, str(error))
-        return None
+
+    def _take(self, name: Name, answer: tuple[CapacityEntry, ...] | Trouble) -> None:
+        if isinstance(answer, Trouble):
+            if name in self._read and self._trouble.get(name) != answer:
+                log.warning("%s; the last good one counts", answer.message)
+            self._trouble[name] = answer
+            self._due_at[name] = self._monotonic() + RETRY_SECONDS
+        else:
+            self._read[name] = answer
+            self._trouble.pop(name, None)
+            self._due_at[name] = self._monotonic() + REFRESH_SECONDS
 
 
-def _unavailable(name: tuple[str, str], why: str) -> Trouble:
+def _unavailable(name: Name, why: str) -> Trouble:
     field = f"spec.capacityProfile.configMapName {name[1]!r}, key {PROFILE_KEY!r}, in namespace {name[0]!r}"
     return Trouble(ConditionReason.PROFILE_UNAVAILABLE, f"{field}: {why}")
 
 
-def _config_map(entry: Entry) -> tuple[str, str] | None:
+def _config_map(entry: Entry) -> Name | None:
     profile = entry.resource.spec.capacity_profile if entry.resource else None
     return (entry.key.namespace, profile.config_map_name) if profile else None

@@ -1,5 +1,6 @@
 """Which HTTPRoutes there are, and whether there can be any. Listed, not watched: Gateway API may come and go while we run."""
 
+import asyncio
 import sys
 from collections.abc import Iterable
 
@@ -33,14 +34,14 @@ class Routes:
         """Tell whether some ModelDeployment asks for a route."""
         return any(e.resource is not None and e.resource.spec.serving.gateway for e in entries)
 
-    def refresh(self) -> None:
-        """List them; blocking. What was known of them stays when the operator may not look any more.
+    async def refresh(self) -> None:
+        """List them. What was known of them stays when the operator may not look any more.
 
         Raises:
             ApiCallError: Nobody answers; what was known stays.
         """
         try:
-            listing = self._calls.list("HTTPRoute", self._child_selector)
+            listing = await asyncio.to_thread(self._calls.list, "HTTPRoute", self._child_selector)
         except ApiCallError as error:
             if error.status not in (403, 404):
                 raise

@@ -91,8 +91,8 @@ class Operator:
         self._telemetry = Telemetry()
         self._source = _source(chosen, self._telemetry)
         self._api = connect(chosen.kubeconfig, chosen.context)
-        self._calls = ClusterCalls(self._api, chosen.namespace)
         self._leadership = Leadership(_lease(chosen))
+        self._calls = ClusterCalls(self._api, chosen.namespace, self._leadership.guard)
         self._loop: Loop | None = None
         self._stop = asyncio.Event()
 
@@ -128,7 +128,7 @@ class Operator:
 
     async def _lead(self) -> None:
         mirror = Mirror(on_change=self._touch)
-        writes = WriteQueue(self._leadership.guard, self._written)
+        writes = WriteQueue(self._written)
         chosen = self._chosen
         forecasting = Forecasting(ForecastingSettings(chosen.history_step_seconds, state=chosen.state_directory))
         tuning = SelfTuning(

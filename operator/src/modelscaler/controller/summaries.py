@@ -159,7 +159,7 @@ def entry_from(body: Body) -> Entry:
 def deployment_from(body: Body) -> DeploymentSummary | None:
     """Summarise a child Deployment; None when its labels are not ours."""
     meta = body["metadata"]
-    owner, pool = _owner(meta), _pool(meta)
+    owner, pool = _owner(meta), pool_of(meta)
     if owner is None or pool is None:
         return None
     return DeploymentSummary(
@@ -334,6 +334,11 @@ def percentile(values: list[float], share: float) -> float | None:
     return ordered[min(int(share * len(ordered)), len(ordered) - 1)] if ordered else None
 
 
+def pool_of(meta: Body) -> PoolKey | None:
+    """Return the pool that an object is of, by its label; None when it is of none of ours."""
+    return _pool_named((meta.get("labels") or {}).get(POOL_LABEL, ""))
+
+
 def version_of(body: Body) -> int:
     """Return metadata.resourceVersion as the ordered integer that it is (KEP-5504); 0 when absent."""
     text = body["metadata"].get("resourceVersion") or "0"
@@ -357,10 +362,6 @@ def _share(text: str | None) -> float | None:
 def _owner(meta: Body) -> WorkloadKey | None:
     name = (meta.get("labels") or {}).get(DEPLOYMENT_LABEL)
     return WorkloadKey(meta["namespace"], name) if name else None
-
-
-def _pool(meta: Body) -> PoolKey | None:
-    return _pool_named((meta.get("labels") or {}).get(POOL_LABEL, ""))
 
 
 def _pool_named(label: str) -> PoolKey | None:

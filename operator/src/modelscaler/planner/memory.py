@@ -20,6 +20,9 @@ from modelscaler.domain import (
 OUTAGE_REMEMBERED = timedelta(hours=1)
 """How long after its end an outage still counts towards the next one's length."""
 
+REFUSED = "WriteRefused"
+"""Reason of an outage of a pool whose Deployment is refused."""
+
 MOST_TICKS = 1_000_000
 """Counting missing readings stops somewhere."""
 
@@ -29,13 +32,22 @@ def recalled(observation: Observation, state: PolicyState) -> PolicyState:
 
     Times that are yet to come are taken for now: they were written before the clock was set back.
     """
-    state = _not_ahead(state, observation.now)
+    state = _without_unmakeable(observation, _not_ahead(state, observation.now))
     missing = state.missing_ticks + int(observation.new_readings) if is_unknown(observation.offered) else 0
     outages = tuple(o for o in state.outages if o.until + OUTAGE_REMEMBERED > observation.now)
     served, missing = _as_shared(observation, _as_served(observation, state)), min(missing, MOST_TICKS)
     if outages == served.outages and missing == served.missing_ticks:
         return served
     return replace(served, outages=outages, missing_ticks=missing)
+
+
+def _without_unmakeable(observation: Observation, state: PolicyState) -> PolicyState:
+    """Return the state with outages of pools that cannot be made; one that was to serve first does not serve."""
+    for pool in observation.unmakeable:
+        state = with_outage(state, pool, observation, REFUSED)
+        if state.active == pool and not observation.pool(pool).replicas:
+            state = replace(state, active=None)
+    return state
 
 
 def _not_ahead(state: PolicyState, now: datetime) -> PolicyState:

@@ -24,6 +24,7 @@ def conditions(inputs: StatusInputs) -> list[Condition]:
 def _judged(inputs: StatusInputs) -> dict[ConditionType, Judgement]:
     always = {
         ConditionType.ACCEPTED: judgements.accepted(inputs),
+        ConditionType.APPLIED: judgements.applied(inputs),
         ConditionType.READY: judgements.ready(inputs),
         ConditionType.METRICS_AVAILABLE: judgements.metrics_available(inputs),
         ConditionType.FORECAST_HEALTHY: judgements.forecast_healthy(inputs),

@@ -59,6 +59,14 @@ def accepted(inputs: StatusInputs) -> Judgement:
     return Judgement("True", ConditionReason.VALID, "the spec is valid")
 
 
+def applied(inputs: StatusInputs) -> Judgement:
+    """Judge whether the API server has taken what was decided."""
+    if inputs.refused:
+        reason, message = inputs.refused
+        return Judgement("False", reason, f"{message}; it is tried again with every tick")
+    return Judgement("True", ConditionReason.AS_DECIDED, "the API server refuses nothing of what was decided")
+
+
 def undecided(inputs: StatusInputs) -> Judgement:
     """Judge what only a decision can tell, when none was made."""
     reason = inputs.rejected[0] if inputs.rejected else ConditionReason.UNKNOWN
