@@ -84,9 +84,7 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
         metavar="SECONDS",
         help="for one self-tuning of one ModelDeployment, about once a day, in a process behind all others; 0: none (1800)",
     )
-    parser.add_argument(
-        "--server-image", default="ghcr.io/modelscaler/modelserver:" + __version__, help="image of the servers"
-    )
+    parser.add_argument("--server-image", default="modelscaler/modelserver:" + __version__, help="image of the servers")
     parser.add_argument("--bind", default="0.0.0.0", help="address for health (8081) and metrics (8080)")  # noqa: S104 - a pod's own
     parser.add_argument("--namespace", default=None, help="manage only this namespace")
     parser.add_argument(

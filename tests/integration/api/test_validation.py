@@ -203,6 +203,7 @@ BAD_INPUT = {
     ),
     "no model": ({"spec.model": ABSENT}, "spec.model: Required value"),
     "a model without a scheme": ({"spec.model.uri": "search-ranker"}, "spec.model.uri: Invalid value"),
+    "a model where the server cannot look": ({"spec.model.uri": "s3://bucket/ranker"}, "spec.model.uri: Invalid value"),
     "no variants": ({"spec.variants": []}, "spec.variants: Invalid value"),
     "no placements": ({"spec.placements": ABSENT}, "spec.placements: Required value"),
     "an empty list of placements": ({"spec.placements": []}, "spec.placements: Invalid value"),

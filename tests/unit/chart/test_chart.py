@@ -190,7 +190,7 @@ def test_digest_wins_over_the_tag_when_both_are_given() -> None:
         ({"networkPolicy": {"enabled": True}}, "NetworkPolicy", ""),
         ({"serviceMonitor": {"enabled": True}}, "ServiceMonitor", ""),
         ({"podMonitor": {"enabled": True}}, "PodMonitor", "-servers"),
-        ({"prometheusRule": {"enabled": True}}, "PrometheusRule", ""),
+        ({"prometheusRule": {"enabled": True}, "serviceMonitor": {"enabled": True}}, "PrometheusRule", ""),
     ],
 )
 def test_option_adds_its_object_only_when_enabled(
@@ -222,6 +222,7 @@ def test_crd_is_left_out_when_it_is_installed_otherwise() -> None:
         ({"prometheus": {"url": "prometheus:9090"}}, "prometheus.url"),
         ({"image": {"digest": "latest"}}, "image.digest"),
         ({"prometheus": {"url": ""}}, "prometheus.url is required"),
+        ({"prometheusRule": {"enabled": True}}, "prometheusRule.enabled needs serviceMonitor.enabled"),
     ],
 )
 def test_bad_value_is_refused_by_name(values: dict[str, Any], complaint: str) -> None:

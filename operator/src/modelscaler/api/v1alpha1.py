@@ -5,7 +5,7 @@ Descriptions are what `kubectl explain` prints. Money, accuracies and rates are 
 API advises against floats.
 """
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 from pydantic.alias_generators import to_camel
@@ -69,13 +69,20 @@ class ApiModel(BaseModel):
     model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="forbid", frozen=True)
 
 
+MODEL_URI: Final = (
+    r"^(builtin://[A-Za-z0-9][A-Za-z0-9._-]*|file:///.+|python:[A-Za-z_][A-Za-z0-9_.]*:[A-Za-z_][A-Za-z0-9_]*)$"
+)
+"""What `modelserver serve --model` opens: what it cannot is refused here, not by pods that crash."""
+
+
 class Model(ApiModel):
     """The model to serve."""
 
-    uri: Annotated[
-        str, StringConstraints(pattern=r"^(builtin|file|https?|s3|gs|oci|pvc)://.{1,500}$", max_length=512)
-    ] = Field(
-        description="Where the server finds the model, for example builtin://search-ranker or file:///models/ranker."
+    uri: Annotated[str, StringConstraints(pattern=MODEL_URI, max_length=512)] = Field(
+        description=(
+            "Where the server finds the model in its image: builtin://search-ranker, file:///models/ranker, or "
+            "python:package.module:Class."
+        )
     )
 
 

@@ -81,7 +81,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--job", action="store_true", help="print a Job that does it in the cluster, and measure nothing"
     )
-    parser.add_argument("--image", default=f"ghcr.io/modelscaler/operator:{__version__}", help="of that Job")
+    parser.add_argument("--image", default=f"modelscaler/operator:{__version__}", help="of that Job")
     parser.add_argument("--kubeconfig", default=None)
     parser.add_argument("--context", default=None)
 
