@@ -100,7 +100,7 @@ def test_the_command_refuses_before_it_works_when_it_cannot_write(tmp_path: Path
 def test_the_command_line_says_what_is_wrong_when_it_cannot_write(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("modelscaler.cli._log", lambda *_: None)
+    monkeypatch.setattr("modelscaler.cli.forecast.set_up_logging", lambda *_: None)
 
     status = main(["forecast", "pretrain", "--out", str(tmp_path / "nowhere" / "weights.safetensors")])
 
@@ -119,7 +119,7 @@ def test_recorded_load_becomes_examples_when_a_folder_of_traces_is_given(
         wanted.append(pretraining)
         return Network({}, {})
 
-    monkeypatch.setattr("modelscaler.cli._log", lambda *_: None)
+    monkeypatch.setattr("modelscaler.cli.forecast.set_up_logging", lambda *_: None)
     monkeypatch.setattr("modelscaler.forecast.learning.command.pretrained", noted)
     out = tmp_path / "weights.safetensors"
 

@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from helmchart import CHART, REQUIRED, helm, render
+from modelscaler.cli import parser_for
 
 WRITING_VERBS = {"create", "update", "patch", "delete", "deletecollection"}
 
@@ -125,19 +126,15 @@ def test_pod_meets_the_restricted_standard(defaults: list[dict[str, Any]]) -> No
 
 
 def test_command_is_one_the_operator_accepts(defaults: list[dict[str, Any]]) -> None:
-    from modelscaler.cli import _parser  # the very parser of `modelscaler run`
-
     program, *arguments = container(defaults)["command"]
 
     assert program == "modelscaler"
-    assert _parser().parse_args(arguments).prometheus_url == "http://prometheus:9090"
+    assert parser_for(arguments).parse_args(arguments).prometheus_url == "http://prometheus:9090"
 
 
 def test_operator_is_told_of_a_token_and_certificates_only_when_they_are_named(
     defaults: list[dict[str, Any]],
 ) -> None:
-    from modelscaler.cli import _parser
-
     assert not any("-file=" in argument for argument in container(defaults)["command"])
     mounted = {"name": "prometheus", "secret": {"secretName": "prometheus"}}
     documents = render(
@@ -145,7 +142,8 @@ def test_operator_is_told_of_a_token_and_certificates_only_when_they_are_named(
         extraVolumes=[mounted],
         extraVolumeMounts=[{"name": "prometheus", "mountPath": "/run/prometheus", "readOnly": True}],
     )
-    told = _parser().parse_args(container(documents)["command"][1:])
+    words = container(documents)["command"][1:]
+    told = parser_for(words).parse_args(words)
 
     assert (str(told.prometheus_token_file), str(told.prometheus_ca_file)) == ("/run/token", "/run/prometheus/ca.crt")
     assert mounted in only(documents, "Deployment")["spec"]["template"]["spec"]["volumes"]

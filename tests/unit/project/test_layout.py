@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from modelscaler.cli import COMMANDS
+
 ROOT = Path(__file__).parents[3]
 
 
@@ -28,10 +30,20 @@ def test_operator_is_the_standard_librarys_when_imported_from_the_root() -> None
     assert Path(run_python(code, "-S")).parent == Path(run_python("import os; print(os.__file__)")).parent
 
 
-def test_operator_does_not_load_torch_when_its_command_line_is_imported() -> None:
-    code = "import sys, modelscaler.cli, modelscaler.api.crd; print('torch' in sys.modules)"
+@pytest.mark.parametrize("command", COMMANDS)
+def test_no_command_loads_torch_before_it_learns(command: str) -> None:
+    code = f"import sys, modelscaler.cli.{command}; print('torch' in sys.modules)"
 
     assert run_python(code) == "False"
+
+
+def test_checking_a_file_loads_neither_a_cluster_client_nor_the_operator() -> None:
+    """It is run for each file that an editor saves."""
+    code = (
+        "import sys, modelscaler.cli.validate; print([m for m in sys.modules if m in ('kubernetes', 'kopf', 'scipy')])"
+    )
+
+    assert run_python(code) == "[]"
 
 
 def test_operator_does_not_depend_on_torch() -> None:

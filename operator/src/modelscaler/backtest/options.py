@@ -1,4 +1,4 @@
-"""What `modelscaler backtest` takes. Imports nothing heavy: every command's parser is built at every start."""
+"""What `modelscaler backtest` takes."""
 
 import argparse
 from pathlib import Path

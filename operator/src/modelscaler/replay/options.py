@@ -1,4 +1,4 @@
-"""What `modelscaler replay` takes. Imports nothing heavy: every command's parser is built at every start."""
+"""What `modelscaler replay` takes."""
 
 import argparse
 from collections.abc import Callable
@@ -18,6 +18,14 @@ MOST_SETTINGS: Final = 50
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add what the command takes."""
+    _add_what(parser)
+    _add_load(parser)
+    _add_effort(parser)
+    _add_outputs(parser)
+
+
+def _add_what(parser: argparse.ArgumentParser) -> None:
+    """Add what is replayed, and with which policies."""
     parser.add_argument(
         "sources",
         nargs="*",
@@ -39,6 +47,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="SECONDS",
         help="how long a replica takes to start, again for more (60; a ModelDeployment's own)",
     )
+    parser.add_argument("--one-variant", action="store_true", help="replicas of the standard workload hold no rung")
+    parser.add_argument(
+        "--no-retuning", action="store_true", help="forecast with the network as it ships, and without trees"
+    )
+    parser.add_argument(
+        "--tune",
+        action="store_true",
+        help="only say which settings the days recommend, as in the operator",
+    )
+
+
+def _add_load(parser: argparse.ArgumentParser) -> None:
+    """Add which part of the load, and what befalls it."""
     parser.add_argument(
         "--days",
         type=_between(0.1, 60.0, float),
@@ -77,7 +98,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="AT:FACTOR:SECONDS",
         help="on the newer part so many times the load for so long: 14h:3:600; again for more (none)",
     )
-    parser.add_argument("--one-variant", action="store_true", help="replicas of the standard workload hold no rung")
+
+
+def _add_effort(parser: argparse.ArgumentParser) -> None:
+    """Add how much is tried."""
     parser.add_argument("--seed", type=_between(0, 10**9, int), default=0, help="the first (0)")
     parser.add_argument("--seeds", type=_between(1, 100, int), default=DEFAULT_SEEDS, metavar="N", help="how many (5)")
     parser.add_argument(
@@ -87,16 +111,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="tried of a policy (16; all with --tune)",
     )
     parser.add_argument(
-        "--no-retuning", action="store_true", help="forecast with the network as it ships, and without trees"
-    )
-    parser.add_argument(
-        "--tune",
-        action="store_true",
-        help="only say which settings the days recommend, as in the operator",
-    )
-    parser.add_argument(
         "--processes", type=_between(1, 256, int), metavar="N", help="beside each other (one per processor)"
     )
+
+
+def _add_outputs(parser: argparse.ArgumentParser) -> None:
+    """Add where results go."""
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every figure")
     parser.add_argument("--timeline", type=Path, metavar="FILE", help="write what happened as CSV (.gz: gzipped)")
     parser.add_argument("--plot", type=Path, metavar="FILE", help="write a picture, PNG")
