@@ -1,0 +1,105 @@
+"""ModelDeployments behind a gateway, on a fake cluster: their route, and the second pool that it shares requests with."""
+
+import pytest
+
+from loop_rig import (
+    START,
+    Harness,
+    run_all_pods,
+    running,
+)
+from modelscaler.domain import (
+    Value,
+)
+
+GATEWAY = {"parentRefs": [{"name": "edge"}]}
+
+
+async def test_route_is_written_and_told_of_when_a_gateway_is_asked_for() -> None:
+    async with running(Harness()) as harness:
+        harness.deploy(**{"spec.serving.gateway": GATEWAY})
+        await harness.tick()
+        route = harness.cluster.objects["HTTPRoute", "ranker"]
+        assert [b["name"] for b in route["spec"]["rules"][0]["backendRefs"]] == ["ranker"]
+        assert harness.condition("Routed")["reason"] == "RouteNotAccepted"
+
+        accepted = [{"type": "Accepted", "status": "True", "observedGeneration": 1}]
+        harness.cluster.put(route | {"status": {"parents": [{"conditions": accepted}]}})
+        await harness.tick()
+        assert harness.condition("Routed")["status"] == "True"
+
+
+async def test_nothing_is_written_when_nothing_changes_behind_a_gateway() -> None:
+    async with running(Harness()) as harness:
+        harness.deploy(**{"spec.serving.gateway": GATEWAY})
+        for _ in range(3):
+            await harness.tick()
+        before = len(harness.cluster.writes)
+        for _ in range(5):
+            await harness.tick()
+        assert harness.cluster.writes[before:] == []
+
+
+async def test_route_is_deleted_when_the_gateway_leaves_the_spec() -> None:
+    async with running(Harness()) as harness:
+        harness.deploy(**{"spec.serving.gateway": GATEWAY})
+        await harness.tick()
+        harness.deploy(**{"metadata.generation": 2})
+        await harness.tick()
+        assert ("HTTPRoute", "ranker") not in harness.cluster.objects
+
+
+async def test_no_route_is_written_when_the_cluster_does_not_serve_gateway_api() -> None:
+    async with running(Harness()) as harness:
+        harness.cluster.serves_routes = False
+        harness.deploy(**{"spec.serving.gateway": GATEWAY})
+        await harness.tick()
+        assert ("HTTPRoute", "ranker") not in harness.cluster.objects
+        assert harness.condition("Routed")["reason"] == "GatewayAPINotServed"
+        assert harness.failed == []
+
+
+def backends(harness: Harness) -> dict[str, int]:
+    (rule,) = harness.cluster.objects["HTTPRoute", "ranker"]["spec"]["rules"]
+    return {backend["name"]: backend["weight"] for backend in rule["backendRefs"]}
+
+
+async def test_second_pool_gets_its_share_when_it_is_ready_and_no_request_when_it_is_no_longer_needed() -> None:
+    async with running(Harness()) as harness:
+        cpu = {"placement": "cpu", "variant": "full", "perRequestMilliseconds": "20"}
+        harness.deploy(
+            **{
+                "spec.serving.gateway": GATEWAY,
+                "spec.placements": [{"name": "cpu", "hourlyCost": "0.25"}, {"name": "gpu", "hourlyCost": "1"}],
+                "spec.capacity": [cpu, {"placement": "gpu", "variant": "full", "perRequestMilliseconds": "4"}],
+                "spec.scaling": {"behavior": {"scaleDown": {"stabilizationWindowSeconds": 0}}},
+            }
+        )
+        harness.source.offered = Value(100.0, START)
+        for _ in range(3):
+            await harness.tick()
+            run_all_pods(harness)
+        assert backends(harness) == {"ranker": 1000}
+
+        harness.source.offered = Value(240.0, START)
+        await harness.tick()
+        starting = backends(harness)
+        run_all_pods(harness)
+        await harness.tick()
+        side = harness.status["side"]
+        assert (starting, side["placement"], side["readyReplicas"] > 0) == ({"ranker": 1000}, "cpu", True)
+        assert set(backends(harness)) == {"ranker", "ranker-beside"}
+        assert float(side["share"]) == pytest.approx(backends(harness)["ranker-beside"] / 1000.0, abs=1e-3)
+        assert (
+            harness.cluster.objects["Service", "ranker-beside"]["spec"]["selector"]["modelscaler.dev/pool"]
+            == "cpu-full"
+        )
+
+        harness.source.offered = Value(150.0, START)
+        for _ in range(3):
+            await harness.tick()
+            run_all_pods(harness)
+        assert backends(harness) == {"ranker": 1000}
+        assert harness.cluster.objects["Deployment", "ranker-cpu-full"]["spec"]["replicas"] == 0
+        assert harness.cluster.objects["Deployment", "ranker-gpu-full"]["spec"]["replicas"] == 1
+        assert harness.failed == []
