@@ -37,7 +37,7 @@ from modelscaler_demo.preparation import Prepared
 SCRAPE_SECONDS: Final = 5.0
 OPERATOR: Final = {
     "operator.intervalSeconds": 15,
-    "operator.rateWindowSeconds": 60,
+    "operator.rateWindowSeconds": 30,
     "operator.historyStepSeconds": 60,
     "operator.staleAfterSeconds": 60,
     "operator.statusRefreshSeconds": 5,

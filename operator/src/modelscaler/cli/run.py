@@ -58,7 +58,7 @@ def _add_prometheus(parser: argparse.ArgumentParser) -> None:
 def _add_times(parser: argparse.ArgumentParser) -> None:
     for name, seconds, what in (
         ("--interval", 15.0, "between ticks"),
-        ("--rate-window", 60.0, "of rate()"),
+        ("--rate-window", 30.0, "of rate(), three scrape intervals or more"),
         ("--history-step", 60.0, "of the load history"),
         ("--stale-after", 60.0, "a sample older than this is stale"),
         ("--status-refresh", 30.0, "least time between refreshes of figures in status"),

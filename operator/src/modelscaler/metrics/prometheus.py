@@ -38,7 +38,7 @@ class PrometheusSettings:
 
     Attributes:
         url: http:// or https://, with a path where there is a prefix; a user and password in it are sent as basic auth.
-        rate_window_seconds: Rates are means over this long; four scrape intervals ride out a lost scrape.
+        rate_window_seconds: Rates are means over this long; three scrape intervals ride out a lost scrape.
         stale_after_seconds: A newest sample older than this does not speak of now.
         ca_file: Certificates to trust; None: the system's. Verification cannot be turned off.
         token_file: A bearer token, read anew for each query since mounted tokens rotate; None: none.

@@ -24,7 +24,7 @@ from modelscaler.replay.foresight import Foresight
 from modelscaler.replay.sight import Policy, PoolSight, Sight, Targets
 
 TICK_SECONDS: Final = 15.0
-RATE_WINDOW_SECONDS: Final = 60.0
+RATE_WINDOW_SECONDS: Final = 30.0
 LEAD_SECONDS: Final = TICK_SECONDS + RATE_WINDOW_SECONDS / 2.0
 """As the controller has it: one interval until the next decision, and half a window by which a rate lags behind."""
 
