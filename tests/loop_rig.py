@@ -70,6 +70,8 @@ class FakeCluster:
             return self.put(old | {"spec": old["spec"] | manifest["spec"]})
         if kind == "ConfigMap":
             return self.put(manifest)
+        owned = [{"manager": manager, "operation": "Apply", "fieldsV1": {"f:spec": {}}}]
+        manifest = manifest | {"metadata": manifest["metadata"] | {"managedFields": owned}}
         replicas = old.get("spec", {}).get("replicas", 1)
         extra = {"replicas": replicas} if kind == "Deployment" else {}
         return self.put(manifest | {"spec": manifest["spec"] | extra, "status": old.get("status", {})})

@@ -1,6 +1,7 @@
 """The loop on a fake cluster: first steps, steady state, early passes, and what happens when things go wrong."""
 
 import json
+from copy import deepcopy
 from datetime import timedelta
 from typing import Any
 
@@ -15,6 +16,7 @@ from loop_rig import (
 )
 from modelscaler.cluster.calls import Listing
 from modelscaler.cluster.errors import ApiCallError
+from modelscaler.controller import drift
 from modelscaler.controller.telemetry import OWNER
 from modelscaler.domain import (
     Absent,
@@ -78,7 +80,9 @@ async def test_ladder_is_written_again_when_the_objective_changes() -> None:
         assert '"latencyMilliseconds": 300' in ladder
 
 
-async def test_servers_are_told_how_far_to_overdraw_as_answers_save_and_spend() -> None:
+async def test_servers_are_told_how_far_to_overdraw_as_answers_save_and_spend(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(drift, "ANEW_SECONDS", 1e9)
+
     def overdraft(harness: Harness) -> str:
         ladder = harness.cluster.objects["ConfigMap", "ranker-cpu-full-ladder"]["data"]["ladder.json"]
         return str(json.loads(ladder)["overdraft"])
@@ -369,3 +373,46 @@ async def test_measured_load_is_planned_for_when_forecasting_fails() -> None:
         assert harness.status["desired"]["replicas"] > 1
         assert harness.condition("ForecastHealthy")["status"] == "False"
         assert "forecast" not in harness.status
+
+
+@pytest.mark.parametrize("kind", ["Deployment", "Service"])
+async def test_child_is_mended_when_somebody_changes_a_field_of_ours(kind: str) -> None:
+    async with running(Harness()) as harness:
+        harness.deploy()
+        for _ in range(2):
+            await harness.tick()
+        name = "ranker-cpu-full" if kind == "Deployment" else "ranker"
+        as_applied = harness.cluster.objects[kind, name]
+        taken = deepcopy(as_applied) | {"spec": {"replicas": 1, "selector": {}}}
+        taken["metadata"]["managedFields"] = [
+            {"manager": "modelscaler", "operation": "Apply", "fieldsV1": {}},
+            {"manager": "kubectl-edit", "operation": "Update", "fieldsV1": {"f:spec": {}}},
+        ]
+        harness.mirror.absorb(kind, harness.cluster.put(taken))  # type: ignore[arg-type]
+        await harness.settled()
+        assert harness.cluster.objects[kind, name]["spec"] == as_applied["spec"]
+        before = list(harness.cluster.writes)
+        await harness.tick()
+        assert [write for write in harness.cluster.writes[len(before) :] if write[0] == "modelscaler"] == []
+
+
+async def test_what_is_not_watched_is_mended_within_the_hour() -> None:
+    async with running(Harness()) as harness:
+        harness.deploy()
+        await harness.tick()
+        del harness.cluster.objects["ConfigMap", "ranker-cpu-full-ladder"]
+        before = len(harness.cluster.writes)
+        for _ in range(61):
+            await harness.tick(seconds=60.0)
+        assert ("ConfigMap", "ranker-cpu-full-ladder") in harness.cluster.objects
+        anew = [write for write in harness.cluster.writes[before:] if write[0] == "modelscaler"]
+        assert len(anew) == 3, "a ladder, its Deployment and the Service, once"
+
+
+async def test_nothing_is_made_for_a_modeldeployment_that_is_being_deleted() -> None:
+    async with running(Harness()) as harness:
+        harness.deploy(**{"metadata.deletionTimestamp": "2026-01-01T00:00:00Z", "metadata.finalizers": ["theirs"]})
+        for _ in range(3):
+            await harness.tick()
+        assert {kind for kind, _ in harness.cluster.objects} == {"ModelDeployment"}
+        assert harness.cluster.writes == []

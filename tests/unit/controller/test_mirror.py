@@ -206,3 +206,30 @@ def test_invalid_spec_becomes_the_entrys_error_when_absorbed(mirror: Mirror) -> 
     assert entry.resource is None
     assert "targetMilliseconds" in str(entry.error)
     assert "-5" in str(entry.error)
+
+
+def test_list_of_a_restored_api_server_counts_though_its_versions_are_older(mirror: Mirror) -> None:
+    mirror.absorb("ModelDeployment", model_deployment(900, generation=4))
+    mirror.absorb("Deployment", child(version=950, replicas=9))
+    mirror.absorb("Deployment", child("ranker-gpu-full", version=960))
+    mirror.drop("Deployment", child("ranker-cpu-full", version=970))
+
+    restored = [child(version=40, replicas=3), child("ranker-cpu-full", version=41)]
+    mirror.replace("Deployment", restored, 50, known_before=mirror.newest_version("Deployment"))
+    mirror.replace(
+        "ModelDeployment", [model_deployment(30, generation=2)], 50, mirror.newest_version("ModelDeployment")
+    )
+
+    replicas = {d.name: d.replicas for d in mirror.deployments(KEY)}
+    assert replicas == {"ranker-cpu-int8": 3, "ranker-cpu-full": 2}
+    entry = mirror.entry(KEY)
+    assert entry is not None
+    assert entry.generation == 2
+
+
+def test_what_came_while_a_list_was_read_is_kept(mirror: Mirror) -> None:
+    mirror.absorb("Deployment", child(version=10))
+    known_before = mirror.newest_version("Deployment")
+    mirror.absorb("Deployment", child("ranker-gpu-full", version=12))
+    mirror.replace("Deployment", [child(version=10)], 11, known_before)
+    assert len(mirror.deployments(KEY)) == 2

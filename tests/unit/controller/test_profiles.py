@@ -96,3 +96,13 @@ def test_a_tick_waits_no_longer_than_a_while_when_there_are_many_and_the_rest_co
     clock.seconds += REFRESH_SECONDS
     due = [name for _, name in profiles.due(all_of_them)]
     assert set(due[: 40 - len(first)]).isdisjoint(first), "those never read go first"
+
+
+def test_profile_that_was_never_asked_for_is_awaited_and_one_that_cannot_be_had_is_told_of() -> None:
+    calls: Any = FakeConfigMaps()
+    profiles = Profiles(calls, Clock())
+    assert profiles.awaited(entry())
+    calls.content = None
+    refresh(profiles, entry())
+    assert not profiles.awaited(entry())
+    assert profiles.of(entry())[1] is not None

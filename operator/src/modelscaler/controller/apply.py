@@ -1,22 +1,31 @@
 """Turn an outcome into writes, and only into those that change something."""
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 from modelscaler.api.words import ConditionReason
 from modelscaler.cluster.calls import Body, ClusterCalls
 from modelscaler.cluster.errors import ApiCallError, NotOursError
 from modelscaler.cluster.writes import Priority, Result, Slot, Write
 from modelscaler.controller.decide import Trouble
+from modelscaler.controller.drift import Child, Drift
 from modelscaler.controller.mirror import Mirror, MirroredKind
-from modelscaler.controller.summaries import Entry, pool_of
+from modelscaler.controller.summaries import Entry, deployment_from, pool_of, service_from
 from modelscaler.domain import PoolKey, WorkloadKey
 from modelscaler.render import TEMPLATE_DIGEST_ANNOTATION, TEMPLATE_MANAGER, Rendering, Scale
 
 STATUS_MANAGER = "modelscaler-status"
 SCALE_MANAGER = "modelscaler-scale"
+
+
+CHILDREN: Final[Mapping[str, Callable[[Body], Child | None]]] = {
+    "Deployment": deployment_from,
+    "Service": service_from,
+}
+"""What can drift."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,10 +48,18 @@ class Applier:
         calls: The API server.
         mirror: What is known to be there.
         on_refusal: Is told of what is refused of a ModelDeployment, once as long as the same is wanted and refused.
+        monotonic: A clock.
     """
 
-    def __init__(self, calls: ClusterCalls, mirror: Mirror, on_refusal: Callable[[WorkloadKey, Trouble], None]) -> None:
+    def __init__(
+        self,
+        calls: ClusterCalls,
+        mirror: Mirror,
+        on_refusal: Callable[[WorkloadKey, Trouble], None],
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._calls = calls
+        self._drift = Drift(monotonic)
         self._mirror = mirror
         self._on_refusal = on_refusal
         self._refusals: dict[WorkloadKey, dict[Slot, Refusal]] = {}
@@ -52,9 +69,9 @@ class Applier:
         live = {d.name: d for d in self._mirror.deployments(key)}
         writes = []
         for manifest, ladder in zip(rendering.templates, rendering.ladders, strict=True):
-            name = manifest["metadata"]["name"]
-            if name not in live or live[name].template_digest != digest_of(manifest):
-                writes.append(self._apply(key, manifest, is_new=name not in live, before=ladder))
+            deployment = live.get(manifest["metadata"]["name"])
+            if self._differs(manifest, deployment):
+                writes.append(self._apply(key, manifest, is_new=deployment is None, before=ladder))
         for scale in rendering.scales:
             # A Deployment that is just being created is scaled by the pass that its creation triggers.
             if scale.name in live and live[scale.name].replicas != scale.replicas:
@@ -63,7 +80,7 @@ class Applier:
             (rendering.service, self._mirror.service(key)),
             (rendering.beside, self._mirror.beside(key)),
         ):
-            if service and (there is None or there.template_digest != digest_of(service)):
+            if service and self._differs(service, there):
                 writes.append(self._apply(key, service, is_new=there is None))
         writes += self._routing(key, rendering)
         writes += [self._delete(key, live[name].name, live[name].uid) for name in rendering.deletions if name in live]
@@ -81,8 +98,13 @@ class Applier:
         return tuple(refusal.pool for refusal in final if refusal.pool and refusal.name not in there)
 
     def forget(self, key: WorkloadKey) -> None:
-        """Drop what was refused of a ModelDeployment that is gone."""
+        """Drop what is known of the children of a ModelDeployment that is gone."""
         self._refusals.pop(key, None)
+        self._drift.forget(key)
+
+    def _differs(self, manifest: Body, live: Child | None) -> bool:
+        """Tell whether a child is not there, is of another manifest, or is not as that was applied any more."""
+        return live is None or live.template_digest != digest_of(manifest) or self._drift.found(live)
 
     def _routing(self, key: WorkloadKey, rendering: Rendering) -> list[Write]:
         """Return the write of the HTTPRoute, if any; a Service that it names for the first time is there before it."""
@@ -133,9 +155,8 @@ class Applier:
         kind, meta = manifest["kind"], manifest["metadata"]
         slot = (kind, meta["namespace"], meta["name"], manager)
         pool = pool_of(meta) if kind == "Deployment" else None
-        return Write(
-            slot, priority, call, self._absorb(kind), given_up=partial(self._refuse, key, slot, meta["name"], pool)
-        )
+        done = self._applied(kind) if manager == TEMPLATE_MANAGER else self._absorb(kind)
+        return Write(slot, priority, call, done, given_up=partial(self._refuse, key, slot, meta["name"], pool))
 
     def _refuse(self, key: WorkloadKey, slot: Slot, name: str, pool: PoolKey | None, error: ApiCallError) -> None:
         reason = ConditionReason.WORKLOAD_CONFLICT if isinstance(error, NotOursError) else ConditionReason.WRITE_REFUSED
@@ -167,6 +188,16 @@ class Applier:
             call=partial(self._calls.delete_route, key.namespace, name, uid),
             done=lambda _: self._mirror.drop("HTTPRoute", gone),
         )
+
+    def _applied(self, kind: MirroredKind) -> Callable[[Result], None]:
+        absorb = self._absorb(kind)
+
+        def applied(result: Result) -> None:
+            if result is not None and kind in CHILDREN and (child := CHILDREN[kind](result)) is not None:
+                self._drift.applied(child)
+            absorb(result)
+
+        return applied
 
     def _absorb(self, kind: MirroredKind) -> Callable[[Result], None]:
         def absorb(result: Result) -> None:

@@ -64,7 +64,7 @@ class Loop:
         self._profiles = profiles
         self._accelerators = accelerators
         self._writes = writes
-        self._applier = Applier(calls, mirror, self._refused)
+        self._applier = Applier(calls, mirror, self._refused, monotonic)
         self._routes = Routes(calls, mirror, child_selector)
         self._telemetry = telemetry
         self._settings = settings
@@ -143,7 +143,8 @@ class Loop:
         entries = self._entries(self._mirror.keys())
         await self._accelerators.count(entries)
         bidders = []
-        for key in sorted(entry.key for entry in entries if entry.resource and shares_accelerators(entry.resource)):
+        sharing = [e.key for e in entries if e.resource and not e.deleting and shares_accelerators(e.resource)]
+        for key in sorted(sharing):
             try:
                 entry = self._entry(key)
                 found = bidder(self._inputs(entry, new_readings), self._settings) if entry else None
@@ -196,8 +197,9 @@ class Loop:
 
     async def _relist(self, kind: MirroredKind) -> None:
         selector = "" if kind == "ModelDeployment" else self._child_selector
+        known_before = self._mirror.newest_version(kind)
         listing = await asyncio.to_thread(self._calls.list, kind, selector)
-        ghosts = self._mirror.replace(kind, listing.items, listing.resource_version)
+        ghosts = self._mirror.replace(kind, listing.items, listing.resource_version, known_before)
         if ghosts:
             log.info("dropped %d %s objects that the watch had missed", ghosts, kind)
 
@@ -236,7 +238,7 @@ class Loop:
 
     def _one(self, key: WorkloadKey, new_readings: bool) -> None:
         entry = self._entry(key)
-        if entry is None:
+        if entry is None or entry.deleting or self._profiles.awaited(entry):
             return
         outcome = decide(self._inputs(entry, new_readings), self._settings)
         self._measured[key] = outcome.measured

@@ -100,8 +100,24 @@ class Mirror:
             self._dropped.pop(next(iter(self._dropped)))
         self._forget(kind, (meta["namespace"], meta["name"]))
 
-    def replace(self, kind: MirroredKind, items: Iterable[Body], list_version: int) -> int:
-        """Bring a kind in line with a full list; return how many objects had to be dropped."""
+    def newest_version(self, kind: MirroredKind) -> int:
+        """Return the newest version that is known of a kind; 0 where none is."""
+        return max((version for _, version in self._known(kind)), default=0)
+
+    def replace(self, kind: MirroredKind, items: Iterable[Body], list_version: int, known_before: int = 0) -> int:
+        """Bring a kind in line with a full list; return how many objects had to be dropped.
+
+        Args:
+            kind: Of what.
+            items: The whole list.
+            list_version: The version it was taken at.
+            known_before: The newest version that was known when the list was asked for. A list that is older than that is of a
+                restored API server: it counts, and nothing that was known does.
+        """
+        if 0 < list_version < known_before:
+            for name in [name for name, _ in self._known(kind)]:
+                self._forget(kind, name)
+            self._dropped = {key: version for key, version in self._dropped.items() if key[0] != kind}
         kept = set()
         for body in items:
             kept.add((body["metadata"]["namespace"], body["metadata"]["name"]))

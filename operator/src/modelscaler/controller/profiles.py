@@ -69,8 +69,12 @@ class Profiles:
             return None, None
         if name in self._read:
             return self._read[name], None
-        waiting = Trouble(ConditionReason.PROFILE_UNAVAILABLE, f"ConfigMap {name[1]!r} has not been read yet")
-        return None, self._trouble.get(name, waiting)
+        return None, self._trouble.get(name, _unavailable(name, "it has not been read yet"))
+
+    def awaited(self, entry: Entry) -> bool:
+        """Tell whether an entry's profile was never asked for yet: nothing can be said of it before."""
+        name = _config_map(entry)
+        return name is not None and name not in self._due_at
 
     def _answer(self, until: float, name: Name) -> tuple[CapacityEntry, ...] | Trouble | None:
         """Return a profile, or why it cannot be had; None when there is no time left to ask."""

@@ -3,6 +3,8 @@
 Only these are kept, never whole bodies: at 5,000 ModelDeployments that is the difference between 150 MB and 2 GB.
 """
 
+import hashlib
+import json
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -12,7 +14,7 @@ from typing import Any, Final, TypeAlias
 from modelscaler.api import DEPLOYMENT_LABEL, POOL_LABEL
 from modelscaler.api.v1alpha1 import ModelDeployment, ModelDeploymentStatus
 from modelscaler.domain import PoolKey, PoolObservation, RouteObservation, WorkloadKey
-from modelscaler.render import OVERDRAFT_ANNOTATION, TEMPLATE_DIGEST_ANNOTATION
+from modelscaler.render import OVERDRAFT_ANNOTATION, TEMPLATE_DIGEST_ANNOTATION, TEMPLATE_MANAGER
 from modelscaler.workload import InvalidSpec, parse_resource, parse_status
 
 Body: TypeAlias = Mapping[str, Any]
@@ -35,7 +37,10 @@ PROBE_SLACK_SECONDS = 30.0
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A ModelDeployment as last seen: its resource, or why it cannot be used; its status either way."""
+    """A ModelDeployment as last seen: its resource, or why it cannot be used; its status either way.
+
+    `deleting`: it goes as soon as the last finalizer is gone, and what belongs to it with it.
+    """
 
     key: WorkloadKey
     uid: str
@@ -45,14 +50,16 @@ class Entry:
     error: InvalidSpec | None
     status: ModelDeploymentStatus
     paused: bool
+    deleting: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class DeploymentSummary:
     """A child Deployment. `replicas` is what is asked for.
 
-    `refused_since` is since when the API server lets none of its missing pods be made (a quota, admission); None when it does.
-    `overdraft` is by what share its pods may overdraw their budgets of accuracy, as their ladder says; None when it does not.
+    `refused_since` is since when the API server lets none of its missing pods be made (a quota, admission); None when it
+    does. `owned` is a digest of which of its fields are as we applied them. `overdraft` is by what share its pods may
+    overdraw their budgets of accuracy, as their ladder says; None when it does not.
     """
 
     namespace: str
@@ -64,12 +71,13 @@ class DeploymentSummary:
     replicas: int
     refused_since: datetime | None
     template_digest: str
+    owned: str = ""
     overdraft: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class ServiceSummary:
-    """A child Service and the pool it selects, None when it selects none of ours."""
+    """A child Service and the pool it selects, None when it selects none of ours; `owned` as of a Deployment."""
 
     namespace: str
     name: str
@@ -77,6 +85,7 @@ class ServiceSummary:
     owner: WorkloadKey
     selected_pool: PoolKey | None
     template_digest: str
+    owned: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +162,7 @@ def entry_from(body: Body) -> Entry:
         error=error,
         status=resource.status if resource else parse_status(body.get("status")),
         paused=resource.paused if resource else False,
+        deleting=bool(meta.get("deletionTimestamp")),
     )
 
 
@@ -172,6 +182,7 @@ def deployment_from(body: Body) -> DeploymentSummary | None:
         replicas=int(body.get("spec", {}).get("replicas", 0)),
         refused_since=_refused_since(body.get("status") or {}),
         template_digest=(meta.get("annotations") or {}).get(TEMPLATE_DIGEST_ANNOTATION, ""),
+        owned=_owned(meta),
         overdraft=_share((meta.get("annotations") or {}).get(OVERDRAFT_ANNOTATION)),
     )
 
@@ -195,6 +206,7 @@ def service_from(body: Body) -> ServiceSummary | None:
         owner=owner,
         selected_pool=_pool_named((body.get("spec", {}).get("selector") or {}).get(POOL_LABEL, "")),
         template_digest=(meta.get("annotations") or {}).get(TEMPLATE_DIGEST_ANNOTATION, ""),
+        owned=_owned(meta),
     )
 
 
@@ -362,6 +374,16 @@ def _share(text: str | None) -> float | None:
 def _owner(meta: Body) -> WorkloadKey | None:
     name = (meta.get("labels") or {}).get(DEPLOYMENT_LABEL)
     return WorkloadKey(meta["namespace"], name) if name else None
+
+
+def _owned(meta: Body) -> str:
+    """Return a digest of the fields that our templates own: who changes one of them takes it from us."""
+    ours = [
+        entry.get("fieldsV1")
+        for entry in meta.get("managedFields") or ()
+        if entry.get("manager") == TEMPLATE_MANAGER and entry.get("operation") == "Apply"
+    ]
+    return hashlib.sha256(json.dumps(ours, sort_keys=True).encode()).hexdigest()[:16] if ours else ""
 
 
 def _pool_named(label: str) -> PoolKey | None:

@@ -144,20 +144,20 @@ class Option(NamedTuple):
         )
 
 
-def options(candidates: Sequence[Candidate], load: Load, interval_seconds: float, past: Past) -> tuple[Option, ...]:
+def options(candidates: Sequence[Candidate], load: Load, lead_seconds: float, past: Past) -> tuple[Option, ...]:
     """Size every candidate for the demand until its own replicas could be ready.
 
     Args:
         candidates: One at least.
         load: What is known about the load.
-        interval_seconds: Time until the next decision, which the horizon covers too.
+        lead_seconds: How far the horizon reaches besides a start: to the next decision, and as far as rates lag.
         past: What another pool than the serving one must be up to besides.
     """
     escapes = [c for c in candidates if c.available] or candidates
     limited = any(c.rung is not None and c.rung.allowed_share < 1.0 for c in candidates)
     kinds = {c.pool: (c.start_seconds, load.lends and c.rung is None) for c in candidates}
     ahead = {
-        kind: _ahead(load.unlent() if kind[1] else load, kind[0] + interval_seconds, limited)
+        kind: _ahead(load.unlent() if kind[1] else load, kind[0] + lead_seconds, limited)
         for kind in set(kinds.values())
     }
     far = ahead[kinds[max(escapes, key=lambda c: c.start_seconds).pool]].demand

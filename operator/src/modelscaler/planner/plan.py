@@ -39,7 +39,7 @@ def plan(
     observation: Observation,
     forecast: QuantileForecast | None,
     state: PolicyState,
-    interval_seconds: float,
+    lead_seconds: float,
 ) -> tuple[Plan, PolicyState]:
     """Choose replicas x placement x variant, and say why.
 
@@ -48,7 +48,7 @@ def plan(
         observation: What is seen.
         forecast: Quantiles of the coming load; None when there is none.
         state: What earlier decisions left behind.
-        interval_seconds: Time until the next decision.
+        lead_seconds: How far to look ahead besides the start of a replica: to the next decision, and as far as rates lag.
 
     Returns:
         The plan, and the state with what this decision adds to it (the pools in `state.active` and `state.switch` are
@@ -57,7 +57,7 @@ def plan(
     Raises:
         NoCandidateError: The spec allows no pool at all.
     """
-    found = considered(workload, observation, forecast, state, interval_seconds)
+    found = considered(workload, observation, forecast, state, lead_seconds)
     minimum = Binding.MIN_REPLICAS if found.workload is workload else Binding.SCHEDULE
     size = _size(found.workload, observation, found.selection.option, found.state, minimum)
     shared = _mixing(observation, found)
@@ -73,7 +73,7 @@ def sized_options(
     observation: Observation,
     forecast: QuantileForecast | None,
     state: PolicyState,
-    interval_seconds: float,
+    lead_seconds: float,
 ) -> tuple[Option, ...]:
     """Size every candidate for the demand, as `plan` does, as if there were accelerators for all.
 
@@ -82,13 +82,13 @@ def sized_options(
         observation: What is seen.
         forecast: Quantiles of the coming load; None when there is none.
         state: What earlier decisions left behind, brought up to what is seen (`recalled`).
-        interval_seconds: Time until the next decision.
+        lead_seconds: How far to look ahead besides the start of a replica: to the next decision, and as far as rates lag.
 
     Raises:
         NoCandidateError: The spec allows no pool at all.
     """
     alone = replace(observation, allowances=())
-    return _options(_scheduled(workload, alone, interval_seconds), alone, forecast, state, interval_seconds)
+    return _options(_scheduled(workload, alone, lead_seconds), alone, forecast, state, lead_seconds)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +115,7 @@ def considered(
     observation: Observation,
     forecast: QuantileForecast | None,
     state: PolicyState,
-    interval_seconds: float,
+    lead_seconds: float,
 ) -> Considered:
     """Size every candidate and select one; the arguments are those of `plan`.
 
@@ -123,11 +123,11 @@ def considered(
         NoCandidateError: The spec allows no pool at all.
     """
     state = remembered(observation, recalled(observation, state))
-    workload = _scheduled(workload, observation, interval_seconds)
-    listed = _options(workload, observation, forecast, state, interval_seconds)
+    workload = _scheduled(workload, observation, lead_seconds)
+    listed = _options(workload, observation, forecast, state, lead_seconds)
     window_seconds = scale_down_window_seconds(workload)
     selection = select(listed, state, observation.now, window_seconds, observation.load_is_known)
-    unlimited = _unlimited(listed, workload, observation, forecast, state, interval_seconds)
+    unlimited = _unlimited(listed, workload, observation, forecast, state, lead_seconds)
     return Considered(workload, state, listed, unlimited, selection)
 
 
@@ -144,12 +144,12 @@ class Size:
     minimum: Binding
 
 
-def _scheduled(workload: Workload, observation: Observation, interval_seconds: float) -> Workload:
+def _scheduled(workload: Workload, observation: Observation, lead_seconds: float) -> Workload:
     """Return the workload with the minimum that schedules ask for, in time for the slowest placement; else itself."""
     if not workload.schedules:
         return workload
-    lead_seconds = max(placement.start_seconds for placement in workload.placements) + interval_seconds
-    least = least_replicas(workload, observation.now, lead_seconds)
+    ahead_seconds = max(placement.start_seconds for placement in workload.placements) + lead_seconds
+    least = least_replicas(workload, observation.now, ahead_seconds)
     return workload if least == workload.min_replicas else replace(workload, min_replicas=least)
 
 
@@ -158,7 +158,7 @@ def _options(
     observation: Observation,
     forecast: QuantileForecast | None,
     state: PolicyState,
-    interval_seconds: float,
+    lead_seconds: float,
 ) -> tuple[Option, ...]:
     found = candidates(workload, observation, state)
     serving = next((c for c in found if c.pool == state.active), None)
@@ -168,7 +168,7 @@ def _options(
         held = max(_current(observation, state) or _last_recommended(state), _fallback_replicas(workload, state))
     load = load_from(workload, observation, forecast, _assumed_rps(observation, serving, beside, held))
     past = _past(workload, observation, state, at_least=0 if serving else held)
-    return options(within_allowances(found, observation, state), load, interval_seconds, past)
+    return options(within_allowances(found, observation, state), load, lead_seconds, past)
 
 
 def _unlimited(
@@ -177,12 +177,12 @@ def _unlimited(
     observation: Observation,
     forecast: QuantileForecast | None,
     state: PolicyState,
-    interval_seconds: float,
+    lead_seconds: float,
 ) -> tuple[Option, ...]:
     """Return the options as they would be were there accelerators for all, to say what would have been taken then."""
     if not observation.allowances:
         return listed
-    return _options(workload, replace(observation, allowances=()), forecast, state, interval_seconds)
+    return _options(workload, replace(observation, allowances=()), forecast, state, lead_seconds)
 
 
 def _assumed_rps(observation: Observation, serving: Candidate | None, beside: Candidate | None, held: int) -> float:

@@ -23,7 +23,7 @@ def weigh(
     observation: Observation,
     forecast: QuantileForecast | None,
     state: PolicyState,
-    interval_seconds: float,
+    lead_seconds: float,
 ) -> tuple[Weighed, ...]:
     """Return every candidate as `plan` weighs it: the one it takes, then what carries the demand, the cheapest first.
 
@@ -32,7 +32,7 @@ def weigh(
     Raises:
         NoCandidateError: The spec allows no pool at all.
     """
-    found = considered(workload, observation, forecast, state, interval_seconds)
+    found = considered(workload, observation, forecast, state, lead_seconds)
     chosen = found.selection.option
     others = [option for option in found.unlimited if option.candidate.pool != chosen.candidate.pool]
     losses = [loss(found.workload, observation, found.state, found.selection, option) for option in others]

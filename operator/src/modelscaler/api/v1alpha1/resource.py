@@ -19,7 +19,6 @@ class ObjectMeta(BaseModel):
     generation: int = 1
     resource_version: str = ""
     annotations: dict[str, str] = Field(default_factory=dict)
-    deletion_timestamp: str | None = None
 
 
 class ModelDeployment(BaseModel):
