@@ -13,7 +13,7 @@ from modelscaler.controller.summaries import (
     percentile,
     pod_from,
 )
-from modelscaler.domain import PoolKey, WorkloadKey
+from modelscaler.domain import PoolKey, Rollout, WorkloadKey
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 OWNER = WorkloadKey("shop", "ranker")
@@ -97,6 +97,30 @@ def test_missing_pods_are_refused_when_the_deployment_says_so(status: str, refus
     assert found is not None
     seen = observe_pool(found, [pod(conditions=READY), pod(conditions=READY, deleting=True)], [], NOW)
     assert (seen.refused, seen.refused_seconds, seen.failure) == refused
+
+
+@pytest.mark.parametrize(
+    ("status", "progressing", "rollout"),
+    [
+        ({"replicas": 3, "updatedReplicas": 3, "observedGeneration": 2}, "True", Rollout.DONE),
+        ({"replicas": 3, "updatedReplicas": 3, "observedGeneration": 1}, "True", Rollout.UNDER_WAY),
+        ({"replicas": 4, "updatedReplicas": 1, "observedGeneration": 2}, "True", Rollout.UNDER_WAY),
+        ({"replicas": 4, "updatedReplicas": 1, "observedGeneration": 2}, "False", Rollout.FAILED),
+        (
+            {"replicas": 2, "updatedReplicas": 2, "observedGeneration": 2},
+            "False",
+            Rollout.DONE,
+        ),  # short of pods, all new
+    ],
+)
+def test_rollout_has_failed_when_old_pods_stay_and_new_ones_do_not_get_ready(
+    status: dict[str, int], progressing: str, rollout: Rollout
+) -> None:
+    meta = {"name": "ranker-gpu-full", "namespace": "shop", "uid": "u", "labels": LABELS, "generation": 2}
+    conditions = [{"type": "Progressing", "status": progressing}]
+    found = deployment_from({"metadata": meta, "spec": {"replicas": 3}, "status": status | {"conditions": conditions}})
+    assert found is not None
+    assert found.rollout is rollout
 
 
 def test_pods_of_other_pools_are_passed_over_when_observing() -> None:

@@ -14,6 +14,7 @@ from modelscaler.domain import (
     PolicyState,
     PoolObservation,
     Reading,
+    Rollout,
     RouteObservation,
     SourceError,
     Stale,
@@ -46,6 +47,7 @@ def test_every_condition_is_judged_when_all_is_well() -> None:
         "Accepted": ("True", "Valid"),
         "Applied": ("True", "AsDecided"),
         "Ready": ("True", "EnoughReplicasReady"),
+        "Updated": ("True", "UpToDate"),
         "MetricsAvailable": ("True", "SeriesPresent"),
         "ForecastHealthy": ("True", "LearnedModelServes"),
         "SLOMet": ("True", "WithinObjective"),
@@ -104,6 +106,22 @@ def test_ready_is_still_judged_when_an_edit_is_rejected() -> None:
 )
 def test_ready_follows_the_serving_pool_when_it_changes(pool: PoolObservation, expected: tuple[str, str]) -> None:
     assert told(seeing(pool), ConditionType.READY) == expected
+
+
+@pytest.mark.parametrize(
+    ("rollout", "wanted", "expected"),
+    [
+        (Rollout.DONE, "new", ("True", "UpToDate")),
+        (Rollout.DONE, "newer", ("Unknown", "RollingOut")),
+        (Rollout.UNDER_WAY, "new", ("Unknown", "RollingOut")),
+        (Rollout.FAILED, "new", ("False", "RolloutFailed")),
+    ],
+)
+def test_pods_are_up_to_date_when_all_are_made_from_the_newest_template(
+    rollout: Rollout, wanted: str, expected: tuple[str, str]
+) -> None:
+    seen = seeing(builders.pool(builders.CPU_INT8, rollout=rollout, template_digest="new"))
+    assert told(replace(seen, template_digest=wanted), ConditionType.UPDATED) == expected
 
 
 def test_ready_says_that_replicas_cannot_be_made_when_a_quota_refuses_them() -> None:

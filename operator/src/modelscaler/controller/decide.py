@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from modelscaler.api import POOL_LABEL
 from modelscaler.api.v1alpha1 import CapacityEntry, ModelDeployment, ModelDeploymentStatus, TuningStatus
 from modelscaler.api.words import Binding, ConditionReason, DecisionReason
 from modelscaler.capacity.measured import Carried, Measured, carried, corrected, measured
@@ -16,7 +17,7 @@ from modelscaler.planner.plan import plan, sized_options
 from modelscaler.planner.savings import saved, with_overdrafts
 from modelscaler.planner.transition import next_step
 from modelscaler.planner.weighing import Weighed, weigh
-from modelscaler.render import RenderDefaults, Rendering, render
+from modelscaler.render import TEMPLATE_DIGEST_ANNOTATION, RenderDefaults, Rendering, render
 from modelscaler.status import (
     ForecastHealth,
     StatusInputs,
@@ -141,10 +142,20 @@ def _planned(inputs: Inputs, settings: Settings, resource: ModelDeployment, work
             capacities=known.counted_on,
             candidates=weighed,
             savings=savings,
+            template_digest=_digest(rendering, step),
         )
     )
     tunable = Tunable(workload, stated, seen.pools) if resource.spec.scaling.self_tuning == "Auto" else None
     return Outcome(status, rendering, wanted, step, known.measured, savings, tunable)
+
+
+def _digest(rendering: Rendering | None, step: Step) -> str | None:
+    """Return the digest of the template of the pool that serves; None when nothing was rendered."""
+    if rendering is None:
+        return None
+    served = str(step.state.active)
+    templates = (t["metadata"] for t in rendering.templates if t["metadata"]["labels"][POOL_LABEL] == served)
+    return next((str(meta["annotations"][TEMPLATE_DIGEST_ANNOTATION]) for meta in templates), None)
 
 
 def bidder(inputs: Inputs, settings: Settings) -> Bidder | None:

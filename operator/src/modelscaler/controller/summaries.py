@@ -13,7 +13,7 @@ from typing import Any, Final, TypeAlias
 
 from modelscaler.api import DEPLOYMENT_LABEL, POOL_LABEL
 from modelscaler.api.v1alpha1 import ModelDeployment, ModelDeploymentStatus
-from modelscaler.domain import PoolKey, PoolObservation, RouteObservation, WorkloadKey
+from modelscaler.domain import PoolKey, PoolObservation, Rollout, RouteObservation, WorkloadKey
 from modelscaler.render import OVERDRAFT_ANNOTATION, TEMPLATE_DIGEST_ANNOTATION, TEMPLATE_MANAGER
 from modelscaler.workload import InvalidSpec, parse_resource, parse_status
 
@@ -73,6 +73,7 @@ class DeploymentSummary:
     template_digest: str
     owned: str = ""
     overdraft: float | None = None
+    rollout: Rollout = Rollout.DONE
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,6 +185,7 @@ def deployment_from(body: Body) -> DeploymentSummary | None:
         template_digest=(meta.get("annotations") or {}).get(TEMPLATE_DIGEST_ANNOTATION, ""),
         owned=_owned(meta),
         overdraft=_share((meta.get("annotations") or {}).get(OVERDRAFT_ANNOTATION)),
+        rollout=_rollout(meta, body.get("status") or {}),
     )
 
 
@@ -191,6 +193,16 @@ def _refused_since(status: Body) -> datetime | None:
     """Return since when pods are refused, as the Deployment controller passes it on from its ReplicaSets."""
     conditions = [c for c in status.get("conditions") or () if c["type"] == "ReplicaFailure" and _is_true(c)]
     return min((moment(c["lastTransitionTime"]) for c in conditions), default=None)
+
+
+def _rollout(meta: Body, status: Body) -> Rollout:
+    """Return how far the newest template has got: pods of an older one are there as long as they have not been replaced."""
+    old_pods = int(status.get("replicas", 0)) - int(status.get("updatedReplicas", 0))
+    if old_pods <= 0:
+        seen = int(status.get("observedGeneration", 0)) >= int(meta.get("generation", 0))
+        return Rollout.DONE if seen else Rollout.UNDER_WAY
+    stalled = any(c["type"] == "Progressing" and c.get("status") == "False" for c in status.get("conditions") or ())
+    return Rollout.FAILED if stalled else Rollout.UNDER_WAY
 
 
 def service_from(body: Body) -> ServiceSummary | None:
@@ -329,6 +341,8 @@ def observe_pool(
         unready_seconds=max(((now - pod.unready_since).total_seconds() for pod in unready), default=0.0),
         budgets=budgets,
         overdraft=deployment.overdraft,
+        rollout=deployment.rollout,
+        template_digest=deployment.template_digest,
     )
 
 

@@ -8,7 +8,7 @@ from modelscaler.domain.decision import Choice, Demand, Plan, PoolTarget, RouteT
 from modelscaler.domain.keys import Floats, PoolKey, WorkloadKey
 from modelscaler.domain.load import LoadWindow, QuantileForecast
 from modelscaler.domain.memory import Outage, PolicyState, Savings, Side, Switch, backoff, is_out
-from modelscaler.domain.observation import Allowance, Observation, PoolObservation, RouteObservation
+from modelscaler.domain.observation import Allowance, Observation, PoolObservation, Rollout, RouteObservation
 from modelscaler.domain.readings import (
     Absent,
     AtLeast,
@@ -60,6 +60,7 @@ __all__ = [
     "RateLimit",
     "Reading",
     "ReplicaCapacity",
+    "Rollout",
     "RouteObservation",
     "RouteTarget",
     "Savings",

@@ -2,10 +2,19 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from enum import Enum
 
 from modelscaler.api.words import GrantReason
 from modelscaler.domain.keys import PoolKey
 from modelscaler.domain.readings import Reading, known
+
+
+class Rollout(Enum):
+    """How far a changed template has got: `FAILED` when its pods did not get ready within the start deadline."""
+
+    DONE = "done"
+    UNDER_WAY = "under way"
+    FAILED = "failed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +27,7 @@ class PoolObservation:
     before one was seen. `unready_seconds` is how long the oldest pod that is not ready has existed, 0 when all are ready.
     `budgets` is how full the budgets of accuracy of its replicas are, added up (2.5: two full ones and a half, overdrawn ones
     below 0), None when that is not known; `overdraft` by what share they may be overdrawn, None before any says so.
+    `template_digest` is of the template that was applied last.
     """
 
     pool: PoolKey
@@ -34,6 +44,8 @@ class PoolObservation:
     unready_seconds: float = 0.0
     budgets: float | None = None
     overdraft: float | None = None
+    rollout: Rollout = Rollout.DONE
+    template_digest: str = ""
 
     @property
     def alive(self) -> int:

@@ -26,6 +26,7 @@ def _judged(inputs: StatusInputs) -> dict[ConditionType, Judgement]:
         ConditionType.ACCEPTED: judgements.accepted(inputs),
         ConditionType.APPLIED: judgements.applied(inputs),
         ConditionType.READY: judgements.ready(inputs),
+        ConditionType.UPDATED: judgements.updated(inputs),
         ConditionType.METRICS_AVAILABLE: judgements.metrics_available(inputs),
         ConditionType.FORECAST_HEALTHY: judgements.forecast_healthy(inputs),
         ConditionType.PAUSED: judgements.paused(inputs),

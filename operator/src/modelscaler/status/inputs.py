@@ -38,7 +38,8 @@ class StatusInputs:
     reason and a sentence. `capacities` are what the plan counts on. `candidates` are what the plan weighed, the one it takes
     first; needed only where it makes a new decision (`decides_anew`). `observation` None: nothing could be observed, since the
     spec cannot be read. `routed`: a gateway is asked for; `unroutable` says why there can be no route, None when there can.
-    `refused` is why something that was decided could not be written, None when all was. `savings` None: no mean accuracy is
+    `refused` is why something that was decided could not be written, None when all was. `template_digest` is of what the
+    serving pool's pods should be made from, None when nothing was rendered. `savings` None: no mean accuracy is
     asked for.
     """
 
@@ -60,6 +61,7 @@ class StatusInputs:
     routed: bool = False
     unroutable: tuple[ConditionReason, str] | None = None
     refused: tuple[ConditionReason, str] | None = None
+    template_digest: str | None = None
 
 
 def slo_verdict(observation: Observation, objective: Objective) -> SloVerdict:

@@ -17,6 +17,7 @@ from modelscaler.domain import (
     PolicyState,
     PoolKey,
     PoolObservation,
+    Rollout,
     SloVerdict,
     SourceError,
     Stale,
@@ -104,6 +105,24 @@ def ready(inputs: StatusInputs) -> Judgement:
             "False", ConditionReason.STARTING, f"fewer replicas of {pool} are ready than scaling.minReplicas asks"
         )
     return Judgement("False", ConditionReason.NOT_STARTED, f"no replica of {pool} is ready")
+
+
+def updated(inputs: StatusInputs) -> Judgement:
+    """Judge whether the serving pool's pods are as the spec says now; "Unknown" while they are being replaced."""
+    pool, seen = _serving(inputs), inputs.observation
+    if pool is None or seen is None:
+        return Judgement("Unknown", ConditionReason.UNKNOWN, "no pool serves yet")
+    found = seen.pool(pool)
+    if found.rollout is Rollout.FAILED:
+        why = (
+            f"pods of {pool} as the spec has them now do not get ready, so the old ones go on; "
+            "see `kubectl logs` and `kubectl describe` of the new ones"
+        )
+        return Judgement("False", ConditionReason.ROLLOUT_FAILED, why)
+    pending = inputs.template_digest is not None and found.template_digest != inputs.template_digest
+    if pending or found.rollout is Rollout.UNDER_WAY:
+        return Judgement("Unknown", ConditionReason.ROLLING_OUT, f"{pool} is being brought up to date")
+    return Judgement("True", ConditionReason.UP_TO_DATE, f"pods of {pool} are as the spec says")
 
 
 def metrics_available(inputs: StatusInputs) -> Judgement:
