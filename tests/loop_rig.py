@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 
 from manifests import model_deployment
+from modelscaler.api import DEPLOYMENT_LABEL
 from modelscaler.api.words import TuningReason
 from modelscaler.cluster.calls import Listing
-from modelscaler.cluster.errors import ApiCallError
+from modelscaler.cluster.errors import ApiCallError, NotOursError
 from modelscaler.cluster.writes import Write, WriteQueue
 from modelscaler.controller.accelerators import Accelerators
 from modelscaler.controller.decide import Settings
@@ -52,6 +53,8 @@ class FakeCluster:
         self.serves_routes = True
         self.events: list[dict[str, Any]] = []
         self.refused: dict[str, ApiCallError] = {}
+        self.says_more = False
+        self.tried = 0
         self.writes: list[tuple[str, str]] = []
         self._versions = itertools.count(100)
 
@@ -77,8 +80,17 @@ class FakeCluster:
         return self.put(manifest | {"spec": manifest["spec"] | extra, "status": old.get("status", {})})
 
     def apply_new(self, manifest: dict[str, Any], manager: str) -> dict[str, Any]:
-        if refusal := self.refused.get(manifest["metadata"]["name"]):
-            raise refusal
+        kind, meta = manifest["kind"], manifest["metadata"]
+        self.tried += 1
+        if refusal := self.refused.get(meta["name"]):
+            raise (
+                ApiCallError(str(refusal).format(number=self.tried), status=refusal.status)
+                if self.says_more
+                else refusal
+            )
+        there = self.objects.get((kind, meta["name"]), manifest)
+        if there["metadata"]["labels"].get(DEPLOYMENT_LABEL) != meta["labels"][DEPLOYMENT_LABEL]:
+            raise NotOursError(kind, meta, meta["labels"][DEPLOYMENT_LABEL])
         return self.apply(manifest, manager)
 
     def apply_status(self, namespace: str, name: str, status: dict[str, Any], manager: str) -> dict[str, Any]:
@@ -256,8 +268,8 @@ async def running(harness: Harness) -> AsyncIterator[Harness]:
         await asyncio.gather(task, return_exceptions=True)
 
 
-def run_all_pods(harness: Harness) -> None:
-    """Let every replica that is asked for run, and no other, and a gateway take up the route."""
+def run_all_pods(harness: Harness, since: datetime | None = None) -> None:
+    """Let every replica that is asked for run, since now or another time, and no other, and a gateway take up the route."""
     for (kind, name), body in list(harness.cluster.objects.items()):
         if kind == "Pod":
             harness.mirror.drop("Pod", harness.cluster.put(body))
@@ -267,9 +279,9 @@ def run_all_pods(harness: Harness) -> None:
             accepted = [{"type": "Accepted", "status": "True", "observedGeneration": 1}]
             harness.cluster.put(body | {"status": {"parents": [{"conditions": accepted}]}})
         for number in range(body["spec"]["replicas"] if kind == "Deployment" else 0):
-            since = harness.now.isoformat()
+            begun = (since or harness.now).isoformat()
             labels = body["spec"]["template"]["metadata"]["labels"]
-            meta = {"name": f"{name}-{number}", "namespace": "shop", "labels": labels, "creationTimestamp": since}
-            ready = {"type": "Ready", "status": "True", "lastTransitionTime": since}
+            meta = {"name": f"{name}-{number}", "namespace": "shop", "labels": labels, "creationTimestamp": begun}
+            ready = {"type": "Ready", "status": "True", "lastTransitionTime": begun}
             pod = {"kind": "Pod", "metadata": meta, "status": {"conditions": [ready]}}
             harness.mirror.absorb("Pod", harness.cluster.put(pod))

@@ -42,6 +42,7 @@ def scene(
         now=now,
         queued=Value(1.0, now),
         latency=Value(0.12, now),
+        selected=builders.CPU_INT8,
     )
     fields: dict[str, Any] = {
         "generation": 7,

@@ -64,7 +64,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 - apiGroups: [""]
   resources: [pods]
   verbs: [list, watch]
-# Capacity profiles, each read by the name a ModelDeployment gives; and the ladders that servers read, applied and never read back.
+# Capacity profiles, each read by the name a ModelDeployment gives; and the ladders that servers read: whose one is, before it is applied.
 - apiGroups: [""]
   resources: [configmaps]
   verbs: [get, create, patch]

@@ -5,6 +5,7 @@ import contextlib
 import threading
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
+from functools import partial
 
 import pytest
 
@@ -38,6 +39,7 @@ class Harness:
         slot: str = "",
         call: Callable[[], object] | None = None,
         namespace: str = "ns",
+        owner: tuple[str, str] | None = None,
     ) -> Write:
         def run() -> None:
             if call:
@@ -49,6 +51,7 @@ class Harness:
             priority,
             run,
             given_up=lambda error: self.given_up.append(f"{name}: {error}"),
+            owner=owner,
         )
 
     def _report(self, _: Write, error: ApiCallError | None) -> None:
@@ -245,3 +248,68 @@ async def test_write_waits_no_longer_than_a_while_when_a_proxy_names_an_hour(har
         await harness.retried()
     assert harness.waits == [LONGEST_WAIT_SECONDS]
     assert harness.made == ["w"]
+
+
+OWNER = ("ns", "ranker")
+
+
+async def test_what_an_older_decision_wanted_is_withdrawn_when_it_waits_for_another_try(harness: Harness) -> None:
+    down = harness.write("down to 2", slot="replicas", call=failing([ApiCallError("busy", status=503)]), owner=OWNER)
+    async with running(harness):
+        harness.queue.decide(OWNER, [down, harness.write("service", owner=OWNER)])
+        await harness.until(lambda: bool(harness.due))
+        harness.queue.decide(OWNER, [])  # the load is back, and ten are still there: nothing has to be written
+        await harness.retried()
+    assert harness.made == ["service"]
+    assert harness.given_up == []
+
+
+async def test_what_is_withdrawn_while_it_is_under_way_is_not_tried_again(harness: Harness) -> None:
+    release = threading.Event()
+
+    def slow_failure() -> None:
+        release.wait(5)
+        raise ApiCallError("busy", status=429)
+
+    async with running(harness):
+        harness.queue.decide(OWNER, [harness.write("delete", call=slow_failure, owner=OWNER)])
+        await harness.until(lambda: bool(harness.queue._running))
+        harness.queue.decide(OWNER, [harness.write("scale", owner=OWNER)])
+        release.set()
+        await harness.until(lambda: harness.reports.count(429) == 1)
+    assert (harness.made, harness.due) == (["scale"], [])
+
+
+async def test_writes_of_no_decision_and_of_other_owners_stay_when_one_decides_anew(harness: Harness) -> None:
+    harness.queue.submit(harness.write("status"))
+    harness.queue.decide(("ns", "other"), [harness.write("other", owner=("ns", "other"))])
+    harness.queue.decide(OWNER, [harness.write("first", owner=OWNER), harness.write("kept", owner=OWNER)])
+    harness.queue.decide(OWNER, [harness.write("kept", owner=OWNER)])
+    async with running(harness):
+        pass
+    assert sorted(harness.made) == ["kept", "other", "status"]
+
+
+async def test_a_third_namespace_has_its_turn_when_two_hang(harness: Harness) -> None:
+    gates = [threading.Event() for _ in range(16)]
+    for number, gate in enumerate(gates):
+        call, namespace = partial(gate.wait, 5), f"slow{number % 2}"
+        harness.queue.submit(harness.write(f"hangs{number}", Priority.CREATE, call=call, namespace=namespace))
+    async with running(harness):
+        await harness.until(lambda: len(harness.queue._running) == CONCURRENCY)
+        harness.queue.submit(harness.write("good", Priority.EVENT))
+        running_now = {slot[2] for slot in harness.queue._running}
+        gates[int(min(running_now, key=lambda name: int(name[5:]))[5:])].set()  # one of the hanging ends
+        await harness.until(lambda: "good" in harness.made)
+        assert len(harness.made) == 2
+        for gate in gates:
+            gate.set()
+
+
+async def test_a_lone_namespace_has_all_workers(harness: Harness) -> None:
+    release = threading.Event()
+    for number in range(CONCURRENCY):
+        harness.queue.submit(harness.write(f"w{number}", call=lambda: release.wait(5)))
+    async with running(harness):
+        await harness.until(lambda: len(harness.queue._running) == CONCURRENCY)
+        release.set()

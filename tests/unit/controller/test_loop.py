@@ -19,7 +19,6 @@ from modelscaler.cluster.errors import ApiCallError
 from modelscaler.controller import drift
 from modelscaler.controller.telemetry import OWNER
 from modelscaler.domain import (
-    Absent,
     SourceError,
     Value,
     WorkloadKey,
@@ -211,10 +210,26 @@ async def test_replicas_that_are_not_scraped_count_as_loaded_and_teach_the_forec
         assert (harness.status["desired"]["replicas"], harness.forecasting.observed[-1]) == (1, 5.0)
 
 
+async def test_replicas_stay_when_nobody_knows_how_many_report() -> None:
+    async with running(Harness()) as harness:
+        harness.deploy(**{"spec.scaling": {"minReplicas": 1, "maxReplicas": 50}})
+        harness.source.offered = Value(500.0, START)
+        for _ in range(2):
+            await harness.tick()
+            run_all_pods(harness)
+        risen = harness.status["desired"]["replicas"]
+        harness.source.reporting = SourceError("query timed out")
+        for _ in range(40):
+            await harness.tick()
+            run_all_pods(harness, since=START)
+        assert harness.status["desired"]["replicas"] == risen
+        assert harness.condition("MetricsAvailable")["message"] == "query timed out"
+
+
 async def test_new_replicas_may_take_a_rate_window_to_report() -> None:
     async with running(Harness()) as harness:
         harness.deploy(**{"spec.scaling": {"minReplicas": 3, "maxReplicas": 9}})
-        harness.source.offered, harness.source.reporting = Value(5.0, START), Absent()
+        harness.source.offered, harness.source.reporting = Value(5.0, START), Value(1.0, START)
         await harness.tick()
         run_all_pods(harness)
         reasons = []

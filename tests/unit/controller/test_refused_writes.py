@@ -72,3 +72,40 @@ async def test_pool_is_not_given_up_when_the_server_only_does_not_answer(monkeyp
             await harness.tick()
         assert harness.condition("Applied")["reason"] == "WriteRefused"
         assert harness.status["desired"]["placement"] == "cpu"
+
+
+async def test_one_refusal_is_told_once_though_the_server_words_it_anew_each_time() -> None:
+    async with running(Harness()) as harness:
+        harness.cluster.says_more = True
+        harness.cluster.refused["ranker"] = ApiCallError("403 denied, request {number}", status=403)
+        harness.deploy()
+        for _ in range(3):
+            await harness.tick()
+        assert harness.cluster.tried <= 2 + 2 * 3 + 1
+        assert [event["reason"] for event in harness.cluster.events if event["type"] == "Warning"] == ["WriteRefused"]
+
+
+async def test_nothing_is_called_refused_when_nothing_is_written() -> None:
+    async with running(Harness()) as harness:
+        harness.cluster.refused["ranker"] = ApiCallError("403 denied", status=403)
+        harness.deploy()
+        await harness.tick()
+        assert harness.condition("Applied")["status"] == "False"
+        paused = {"metadata.annotations": {"modelscaler.dev/paused": "true"}, "metadata.generation": 1}
+        harness.deploy(**paused)
+        for _ in range(2):
+            await harness.tick()
+        assert harness.condition("Applied")["status"] == "True"
+
+
+async def test_pool_is_tried_again_however_often_it_failed() -> None:
+    async with running(Harness()) as harness:
+        harness.deploy(**TWO_PLACEMENTS)
+        outage = {"placement": "cpu", "variant": "full", "reason": "WriteRefused", "failures": 5000}
+        body = harness.cluster.objects["ModelDeployment", "ranker"]
+        outage |= {"retryTime": START.isoformat().replace("+00:00", "Z")}
+        harness.mirror.absorb("ModelDeployment", harness.cluster.put(body | {"status": {"unavailable": [outage]}}))
+        harness.cluster.refused["ranker-cpu-full"] = ApiCallError("403 denied", status=403)
+        for _ in range(2):
+            await harness.tick()
+        assert harness.status["desired"]["placement"] == "gpu"

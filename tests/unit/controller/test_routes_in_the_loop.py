@@ -103,3 +103,32 @@ async def test_second_pool_gets_its_share_when_it_is_ready_and_no_request_when_i
         assert harness.cluster.objects["Deployment", "ranker-cpu-full"]["spec"]["replicas"] == 0
         assert harness.cluster.objects["Deployment", "ranker-gpu-full"]["spec"]["replicas"] == 1
         assert harness.failed == []
+
+
+async def test_service_of_somebody_else_is_left_alone_when_it_has_the_name_of_the_second_pool_s() -> None:
+    async with running(Harness()) as harness:
+        cpu = {"placement": "cpu", "variant": "full", "perRequestMilliseconds": "20"}
+        harness.deploy(
+            **{
+                "spec.serving.gateway": GATEWAY,
+                "spec.placements": [{"name": "cpu", "hourlyCost": "0.25"}, {"name": "gpu", "hourlyCost": "1"}],
+                "spec.capacity": [cpu, {"placement": "gpu", "variant": "full", "perRequestMilliseconds": "4"}],
+            }
+        )
+        theirs = {
+            "name": "ranker-beside",
+            "namespace": "shop",
+            "labels": {"modelscaler.dev/deployment": "ranker-beside"},
+        }
+        before = harness.cluster.put({"kind": "Service", "metadata": theirs, "spec": {"selector": {}}})
+        harness.source.offered = Value(100.0, START)
+        for _ in range(3):
+            await harness.tick()
+            run_all_pods(harness)
+        harness.source.offered = Value(240.0, START)
+        for _ in range(3):
+            await harness.tick()
+            run_all_pods(harness)
+        assert harness.cluster.objects["Service", "ranker-beside"] == before
+        assert harness.condition("Applied")["reason"] == "WorkloadConflict"
+        assert backends(harness) == {"ranker": 1000}

@@ -26,6 +26,7 @@ from builders import (
 )
 from modelscaler.api.words import Binding, DecisionReason
 from modelscaler.domain import (
+    Absent,
     Demand,
     Observation,
     Plan,
@@ -36,6 +37,7 @@ from modelscaler.domain import (
     RateLimit,
     RouteObservation,
     Side,
+    SourceError,
     Value,
     VariantOption,
     Workload,
@@ -189,6 +191,11 @@ def test_side_pool_is_started_at_once_when_load_outgrows_the_base_a_little() -> 
         "measured 260 rps; gpu-full carries 235 rps per replica and cpu-full 40.8: 1 x gpu-full serve, "
         "1 x cpu-full beside them get 15 % of the requests"
     )
+
+
+@pytest.mark.parametrize("unknown", [{"queued": Absent()}, {"queued": SourceError("NaN")}])
+def test_side_pool_is_started_also_when_nobody_knows_how_many_requests_wait(unknown: dict[str, Any]) -> None:
+    assert sizes(planned(260.0, ON_GPU, pool(GPU_FULL, 1), **unknown)) == (1, 1)
 
 
 @pytest.mark.parametrize(

@@ -38,7 +38,7 @@ def told(inputs: StatusInputs, kind: ConditionType) -> tuple[str, str]:
 
 
 def seeing(*pools: PoolObservation, offered: Reading | float | None = 100.0, **overrides: Any) -> StatusInputs:
-    return scene(observation=builders.observation(offered, *pools, **overrides))
+    return scene(observation=builders.observation(offered, *pools, **({"selected": builders.CPU_INT8} | overrides)))
 
 
 def test_every_condition_is_judged_when_all_is_well() -> None:
@@ -122,6 +122,10 @@ def test_pods_are_up_to_date_when_all_are_made_from_the_newest_template(
 ) -> None:
     seen = seeing(builders.pool(builders.CPU_INT8, rollout=rollout, template_digest="new"))
     assert told(replace(seen, template_digest=wanted), ConditionType.UPDATED) == expected
+
+
+def test_ready_is_false_when_no_service_selects_what_runs() -> None:
+    assert told(seeing(builders.pool(), selected=None), ConditionType.READY) == ("False", "ReplicasStarting")
 
 
 def test_ready_says_that_replicas_cannot_be_made_when_a_quota_refuses_them() -> None:

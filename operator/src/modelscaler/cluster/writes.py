@@ -1,8 +1,10 @@
 """One queue for every write: creates before scaling before status before events, few at a time, Retry-After obeyed.
 
 Four at a time gave the apiserver's full rate at a quarter of the latency of sixteen. A newer write to the same fields
-replaces one that still waits; one that is under way is followed by the newer one, never overtaken. A write that is to be tried
-again waits beside the queue, and one namespace never has all workers: what fails or hangs holds up nobody else.
+replaces one that still waits; one that is under way is followed by the newer one, never overtaken. What a newer decision does
+not want any more is withdrawn: it was right for a load, or a pool, that has changed since. A write that is to be tried again
+waits beside the queue, and the next worker goes to the namespace that has fewest: what fails or hangs holds up nobody else for
+long.
 """
 
 import asyncio
@@ -10,7 +12,7 @@ import heapq
 import itertools
 import logging
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any, Final, TypeAlias
@@ -20,7 +22,7 @@ from modelscaler.cluster.errors import ApiCallError
 log = logging.getLogger(__name__)
 
 CONCURRENCY = 4
-MOST_OF_A_NAMESPACE = CONCURRENCY - 1
+MOST_OF_A_NAMESPACE = CONCURRENCY - 1  # where there are several
 MAX_ATTEMPTS = 6
 FIRST_BACKOFF_SECONDS = 0.5
 LONGEST_BACKOFF_SECONDS = 10.0
@@ -28,10 +30,13 @@ LONGEST_WAIT_SECONDS = 30.0
 """Whatever the server asks for: by then a newer decision is due."""
 
 Slot: TypeAlias = tuple[str, ...]
+Owner: TypeAlias = tuple[str, str]
 Result: TypeAlias = dict[str, Any] | None
 Later: TypeAlias = Callable[[float, Callable[[], None]], object]
 
-NAMESPACE: Final = 1  # place in a slot
+NAMESPACE: Final = 1
+NAME: Final = 2
+"""Places in a slot."""
 
 
 class Priority(IntEnum):
@@ -48,7 +53,8 @@ class Priority(IntEnum):
 class Write:
     """One call to the API server.
 
-    `slot` names the fields it writes (kind, namespace, name, manager): one write per slot is pending at most.
+    `slot` names the fields it writes (kind, namespace, name, manager): one write per slot is pending at most. `owner` is whose
+    decision it is from; None: of no decision that another could take back.
     `call` blocks and runs in a thread. On the event loop `done` runs with the stored object, or `given_up` with the reason, and
     `settled` after either.
     """
@@ -59,6 +65,7 @@ class Write:
     done: Callable[[Result], None] = field(default=lambda _: None)
     given_up: Callable[[ApiCallError], None] = field(default=lambda _: None)
     settled: Callable[[], None] = field(default=lambda: None)
+    owner: Owner | None = None
 
 
 class WriteQueue:
@@ -76,6 +83,8 @@ class WriteQueue:
         self._running: set[Slot] = set()
         self._deferred: set[Slot] = set()
         self._failures: Counter[Slot] = Counter()
+        self._wanted: dict[Owner, set[Slot]] = {}
+        self._namespaces: set[str] = set()
         self._offered: dict[str, list[tuple[int, int, Slot]]] = {}  # a heap for each namespace
         self._order = itertools.count()
         self._wake = asyncio.Event()
@@ -88,6 +97,18 @@ class WriteQueue:
         self._idle.clear()
         if write.slot not in self._deferred:
             self._offer(write)
+
+    def decide(self, owner: Owner, writes: Sequence[Write]) -> None:
+        """Queue what the newest decision of an owner wants written, and withdraw what only older ones wanted."""
+        wanted = {write.slot for write in writes}
+        for slot in self._wanted.pop(owner, set()) - wanted:
+            self._waiting.pop(slot, None)
+            self._failures.pop(slot, None)
+        if wanted:
+            self._wanted[owner] = wanted
+        for write in writes:
+            self.submit(write)
+        self._note_idle()
 
     async def drained(self) -> None:
         """Wait until nothing waits and nothing runs."""
@@ -115,17 +136,14 @@ class WriteQueue:
             await self._wake.wait()
 
     def _first(self) -> Write | None:
-        """Take the first write of those whose namespace may have another worker; None when there is none."""
+        """Take a write of the namespace that has fewest workers, of these the first by priority; None when none may run."""
         busy = Counter(slot[NAMESPACE] for slot in self._running)
+        most = MOST_OF_A_NAMESPACE if len(self._namespaces) > 1 else CONCURRENCY
         while True:
-            heads = [
-                (heap[0], namespace)
-                for namespace, heap in self._offered.items()
-                if busy[namespace] < MOST_OF_A_NAMESPACE
-            ]
+            heads = [(busy[name], heap[0], name) for name, heap in self._offered.items() if busy[name] < most]
             if not heads:
                 return None
-            (_, _, slot), namespace = min(heads)
+            _, (_, _, slot), namespace = min(heads)
             heapq.heappop(self._offered[namespace])
             if not self._offered[namespace]:
                 del self._offered[namespace]
@@ -138,10 +156,14 @@ class WriteQueue:
         if slot in self._waiting and slot not in self._deferred:
             self._offer(self._waiting[slot])
         self._wake.set()  # its namespace has a worker fewer
+        self._note_idle()
+
+    def _note_idle(self) -> None:
         if not self._waiting and not self._running:
             self._idle.set()
 
     def _offer(self, write: Write) -> None:
+        self._namespaces.add(write.slot[NAMESPACE])
         heap = self._offered.setdefault(write.slot[NAMESPACE], [])
         heapq.heappush(heap, (int(write.priority), next(self._order), write.slot))
         self._wake.set()
@@ -165,8 +187,11 @@ class WriteQueue:
             self._settle(write)
 
     def _failed(self, write: Write, error: ApiCallError) -> None:
-        """Try again later, or give up."""
+        """Try again later, or give up; what is not wanted any more is let go."""
         self._report(write, error)
+        if write.owner is not None and write.slot not in self._wanted.get(write.owner, set()):
+            self._settle(write)
+            return
         self._failures[write.slot] += 1
         failures = self._failures[write.slot]
         if error.transient and failures < MAX_ATTEMPTS:

@@ -9,7 +9,7 @@ from typing import Any, Final
 from modelscaler.api.words import ConditionReason
 from modelscaler.cluster.calls import Body, ClusterCalls
 from modelscaler.cluster.errors import ApiCallError, NotOursError
-from modelscaler.cluster.writes import Priority, Result, Slot, Write
+from modelscaler.cluster.writes import NAME, Priority, Result, Slot, Write
 from modelscaler.controller.decide import Trouble
 from modelscaler.controller.drift import Child, Drift
 from modelscaler.controller.mirror import Mirror, MirroredKind
@@ -27,18 +27,23 @@ CHILDREN: Final[Mapping[str, Callable[[Body], Child | None]]] = {
 }
 """What can drift."""
 
+REWORDED_SECONDS: Final = 60.0
+"""What the API server says may differ with every try, by an identifier of the request say; it is no news so soon."""
+
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
     """A write of ours that was given up: the API server does not take it, or it would take over what is not ours.
 
-    `pool` None: it is of no pool. `is_final`: trying again does not help, as long as nobody changes anything.
+    `pool` None: it is of no pool. `is_final`: trying again does not help, as long as nobody changes anything. `at`: when it was
+    put in these words.
     """
 
     name: str
     pool: PoolKey | None
     trouble: Trouble
     is_final: bool
+    at: float
 
 
 class Applier:
@@ -59,6 +64,7 @@ class Applier:
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._calls = calls
+        self._monotonic = monotonic
         self._drift = Drift(monotonic)
         self._mirror = mirror
         self._on_refusal = on_refusal
@@ -96,6 +102,10 @@ class Applier:
         there = {deployment.name for deployment in self._mirror.deployments(key)}
         final = [refusal for refusal in self._refusals.get(key, {}).values() if refusal.is_final]
         return tuple(refusal.pool for refusal in final if refusal.pool and refusal.name not in there)
+
+    def let_be(self, key: WorkloadKey) -> None:
+        """Nothing is written for a ModelDeployment now, so nothing is refused."""
+        self._refusals.pop(key, None)
 
     def forget(self, key: WorkloadKey) -> None:
         """Drop what is known of the children of a ModelDeployment that is gone."""
@@ -138,8 +148,8 @@ class Applier:
         apply = self._calls.apply_new if is_new else self._calls.apply
 
         def in_turn() -> Result:
-            if before is not None:
-                apply(before, TEMPLATE_MANAGER)
+            if before is not None:  # whether that is there is not known
+                self._calls.apply_new(before, TEMPLATE_MANAGER)
             return apply(manifest, TEMPLATE_MANAGER)
 
         return self._write(key, manifest, TEMPLATE_MANAGER, Priority.CREATE, in_turn)
@@ -153,18 +163,34 @@ class Applier:
         self, key: WorkloadKey, manifest: Body, manager: str, priority: Priority, call: Callable[[], Result]
     ) -> Write:
         kind, meta = manifest["kind"], manifest["metadata"]
-        slot = (kind, meta["namespace"], meta["name"], manager)
-        pool = pool_of(meta) if kind == "Deployment" else None
         done = self._applied(kind) if manager == TEMPLATE_MANAGER else self._absorb(kind)
-        return Write(slot, priority, call, done, given_up=partial(self._refuse, key, slot, meta["name"], pool))
+        pool = pool_of(meta) if kind == "Deployment" else None
+        return self._child(key, (kind, meta["namespace"], meta["name"], manager), priority, call, done, pool)
 
-    def _refuse(self, key: WorkloadKey, slot: Slot, name: str, pool: PoolKey | None, error: ApiCallError) -> None:
+    def _child(
+        self,
+        key: WorkloadKey,
+        slot: Slot,
+        priority: Priority,
+        call: Callable[[], Result],
+        done: Callable[[Result], None] = lambda _: None,
+        pool: PoolKey | None = None,
+    ) -> Write:
+        """Return a write of a child; `pool` is of what it makes, None where that is of none."""
+        return Write(slot, priority, call, done, given_up=partial(self._refuse, key, slot, pool), owner=key)
+
+    def _refuse(self, key: WorkloadKey, slot: Slot, pool: PoolKey | None, error: ApiCallError) -> None:
+        if self._mirror.entry(key) is None:
+            return
         reason = ConditionReason.WORKLOAD_CONFLICT if isinstance(error, NotOursError) else ConditionReason.WRITE_REFUSED
-        refusal = Refusal(name, pool, Trouble(reason, str(error)), not error.transient)
-        known = self._refusals.setdefault(key, {})
-        if known.get(slot) != refusal:
+        now, known = self._monotonic(), self._refusals.setdefault(key, {})
+        refusal = Refusal(slot[NAME], pool, Trouble(reason, str(error)), not error.transient, now)
+        before = known.get(slot)
+        if before is None or (before.trouble.reason, before.is_final) != (reason, refusal.is_final):
             known[slot] = refusal
             self._on_refusal(key, refusal.trouble)
+        elif now - before.at >= REWORDED_SECONDS:
+            known[slot] = refusal
 
     def _keep_refusals(self, key: WorkloadKey, slots: set[Slot]) -> None:
         """Forget what was refused and is not wanted any more, or is there by now."""
@@ -174,20 +200,14 @@ class Applier:
             self._refusals[key] = kept
 
     def _delete(self, key: WorkloadKey, name: str, uid: str) -> Write:
-        return Write(
-            slot=("Deployment", key.namespace, name, "delete"),
-            priority=Priority.DELETE,
-            call=partial(self._calls.delete_deployment, key.namespace, name, uid),
-        )
+        slot = ("Deployment", key.namespace, name, "delete")
+        return self._child(key, slot, Priority.DELETE, partial(self._calls.delete_deployment, key.namespace, name, uid))
 
     def _unroute(self, key: WorkloadKey, name: str, uid: str) -> Write:
         gone = {"metadata": {"namespace": key.namespace, "name": name, "resourceVersion": "0"}}
-        return Write(
-            slot=("HTTPRoute", key.namespace, name, "delete"),
-            priority=Priority.DELETE,
-            call=partial(self._calls.delete_route, key.namespace, name, uid),
-            done=lambda _: self._mirror.drop("HTTPRoute", gone),
-        )
+        slot = ("HTTPRoute", key.namespace, name, "delete")
+        call = partial(self._calls.delete_route, key.namespace, name, uid)
+        return self._child(key, slot, Priority.DELETE, call, lambda _: self._mirror.drop("HTTPRoute", gone))
 
     def _applied(self, kind: MirroredKind) -> Callable[[Result], None]:
         absorb = self._absorb(kind)

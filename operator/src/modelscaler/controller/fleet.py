@@ -3,8 +3,8 @@
 import logging
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import datetime, timedelta
-from typing import Final, TypeAlias
+from datetime import UTC, datetime, timedelta
+from typing import Final, NamedTuple, TypeAlias
 
 from modelscaler.controller.mirror import Mirror
 from modelscaler.controller.summaries import Entry, observe_pool, observe_route
@@ -30,7 +30,16 @@ log = logging.getLogger(__name__)
 
 MOST_SAMPLES_AT_ONCE: Final = 8_000_000  # of all series, 64 MB
 
-Requests: TypeAlias = Mapping[WorkloadKey, tuple[ForecastSettings, float]]
+
+class Request(NamedTuple):
+    """What is to be forecast of a ModelDeployment; `offered_rps` None: its load is not known in full."""
+
+    settings: ForecastSettings
+    horizon_seconds: float
+    offered_rps: float | None
+
+
+Requests: TypeAlias = Mapping[WorkloadKey, Request]
 
 
 class Fleet:
@@ -52,6 +61,7 @@ class Fleet:
         self._step_seconds = step_seconds
         self._rate_window = timedelta(seconds=rate_window_seconds)
         self._metrics: FleetMetrics | None = None
+        self._read_at = datetime.min.replace(tzinfo=UTC)
         self._forecasts: dict[WorkloadKey, QuantileForecast | None] = {}
         self._remembered: set[WorkloadKey] = set()
 
@@ -62,7 +72,7 @@ class Fleet:
 
     def read(self, now: datetime) -> None:
         """Ask the source for everything it knows now; blocking."""
-        self._metrics = self._source.read(now)
+        self._metrics, self._read_at = self._source.read(now), now
 
     def remember(self, entries: Sequence[Entry], now: datetime) -> None:
         """Read the history of ModelDeployments that have none yet, in as few goes as fit in memory; blocking.
@@ -84,9 +94,13 @@ class Fleet:
         self._remembered |= {entry.key for entry in new}
 
     def requests(self, entries: Sequence[Entry]) -> Requests:
-        """Say what to forecast: the settings and the horizon in seconds of every usable ModelDeployment."""
+        """Say what to forecast: settings, horizon in seconds and the newest reading of every usable ModelDeployment."""
         return {
-            e.key: (forecast_settings(e.resource.spec.scaling), self._horizon_seconds(e)) for e in entries if e.resource
+            e.key: Request(
+                forecast_settings(e.resource.spec.scaling), self._horizon_seconds(e), known(self._offered(e.key))
+            )
+            for e in entries
+            if e.resource
         }
 
     def advance(self, requests: Requests, now: datetime) -> None:
@@ -95,11 +109,11 @@ class Fleet:
         Should it fail, there is no forecast, and what is measured is planned for.
         """
         self._forecasts = {}
-        assert self._metrics is not None  # noqa: S101 - the loop reads first
         self._forecasting.poll()
-        for key in requests:
-            self._forecasting.observe(key, now, known(self._offered(key, now)))
-        self._forecasts = self._forecasting.forecast(now, requests)
+        for key, request in requests.items():
+            self._forecasting.observe(key, now, request.offered_rps)
+        asked = {key: (request.settings, request.horizon_seconds) for key, request in requests.items()}
+        self._forecasts = self._forecasting.forecast(now, asked)
 
     def forget(self, key: WorkloadKey) -> None:
         """Drop what is known of a ModelDeployment that is gone."""
@@ -114,7 +128,7 @@ class Fleet:
         pods, beside = self._mirror.pods(entry.key), self._mirror.beside(entry.key)
         return Observation(
             now=now,
-            offered=self._offered(entry.key, now),
+            offered=self._offered(entry.key),
             queued=self._metrics.queued(entry.key),
             latency=self._metrics.latency(entry.key, percentile / 100.0),
             pools=tuple(
@@ -138,15 +152,18 @@ class Fleet:
         """Return the last forecast of a ModelDeployment and how healthy forecasting is for it."""
         return self._forecasts.get(key), ForecastHealth(*self._forecasting.healthy(key))
 
-    def _offered(self, key: WorkloadKey, now: datetime) -> Reading:
+    def _offered(self, key: WorkloadKey) -> Reading:
         """Return the offered load: a lower bound where it leaves out replicas that have been ready for a whole rate window."""
         assert self._metrics is not None  # noqa: S101 - the loop reads first
-        offered, reporting = self._metrics.offered(key), known(self._metrics.reporting(key)) or 0.0
-        by = now - self._rate_window
+        offered, reporting = self._metrics.offered(key), self._metrics.reporting(key)
+        by = self._read_at - self._rate_window
         expected = sum(pod.ready and pod.ready_at is not None and pod.ready_at <= by for pod in self._mirror.pods(key))
-        missing = expected - round(reporting)
-        whole = missing <= 0 or is_unknown(offered)
-        return offered if whole else AtLeast(least(offered), missing)
+        if not expected or is_unknown(offered):
+            return offered
+        if is_unknown(reporting):
+            return reporting
+        missing = expected - round(least(reporting))
+        return AtLeast(least(offered), missing) if missing > 0 else offered
 
     def _horizon_seconds(self, entry: Entry) -> float:
         assert entry.resource is not None  # noqa: S101 - the caller checked

@@ -228,6 +228,7 @@ class Loop:
         for gone in [key for key, uid in self._known.items() if known.get(key) != uid]:
             self._fleet.forget(gone)
             self._applier.forget(gone)
+            self._writes.decide(gone, ())
             self._decided.pop(gone, None)
             self._measured.pop(gone, None)
             self._savings.pop(gone, None)
@@ -244,9 +245,9 @@ class Loop:
         self._measured[key] = outcome.measured
         self._savings[key] = outcome.savings
         self._tuning.note(key, outcome.tunable, outcome.status.tuning)
-        if outcome.rendering is not None:
-            for write in self._applier.children(key, outcome.rendering):
-                self._writes.submit(write)
+        if outcome.rendering is None:
+            self._applier.let_be(key)
+        self._writes.decide(key, self._applier.children(key, outcome.rendering) if outcome.rendering else ())
         self._report(entry, outcome)
 
     def _inputs(self, entry: Entry, new_readings: bool) -> Inputs:

@@ -3,8 +3,7 @@
 import logging
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from functools import partial
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import Final, TypeAlias
 
 from modelscaler.api.v1alpha1 import CapacityEntry
@@ -21,13 +20,16 @@ log = logging.getLogger(__name__)
 REFRESH_SECONDS: Final = 60.0
 RETRY_SECONDS: Final = 5.0
 CONCURRENCY: Final = 4
-BUDGET_SECONDS: Final = 5.0
+BUDGET_SECONDS: Final = 3.0
 """A tick does not wait longer for them, however many there are and however slow the API server is."""
 
 NEVER: Final = float("-inf")
 
 Name: TypeAlias = tuple[str, str]
 """Of a ConfigMap: its namespace, and its name."""
+
+Answer: TypeAlias = tuple[CapacityEntry, ...] | Trouble
+"""A profile, or why it cannot be had."""
 
 
 class Profiles:
@@ -39,6 +41,8 @@ class Profiles:
         self._read: dict[Name, tuple[CapacityEntry, ...]] = {}
         self._trouble: dict[Name, Trouble] = {}
         self._due_at: dict[Name, float] = {}
+        self._asked: dict[Name, Future[Answer]] = {}
+        self._readers = ThreadPoolExecutor(CONCURRENCY, thread_name_prefix="profiles")
 
     def due(self, entries: list[Entry]) -> list[Name]:
         """Return which should be read now, those first that wait longest."""
@@ -48,12 +52,17 @@ class Profiles:
         return sorted(due, key=lambda name: (self._due_at.get(name, NEVER), name))
 
     def refresh(self, names: list[Name]) -> None:
-        """Read these ConfigMaps, a few at a time; blocking. Those that are not read in time stay due."""
-        until = self._monotonic() + BUDGET_SECONDS
-        with ThreadPoolExecutor(CONCURRENCY) as readers:
-            for name, answer in zip(names, readers.map(partial(self._answer, until), names), strict=True):
-                if answer is not None:
-                    self._take(name, answer)
+        """Read these ConfigMaps, a few at a time; blocking, but only for a while: the next call takes in what comes later."""
+        new = {name: self._readers.submit(self._answer, name) for name in names if name not in self._asked}
+        self._asked |= new
+        wait(new.values(), timeout=BUDGET_SECONDS)
+        for name, asked in list(self._asked.items()):
+            if asked.done():
+                self._take(name, self._asked.pop(name).result())
+
+    def close(self) -> None:
+        """Ask for nothing more."""
+        self._readers.shutdown(wait=False, cancel_futures=True)
 
     def keep(self, entries: list[Entry]) -> None:
         """Forget what none of all ModelDeployments names any more."""
@@ -76,10 +85,8 @@ class Profiles:
         name = _config_map(entry)
         return name is not None and name not in self._due_at
 
-    def _answer(self, until: float, name: Name) -> tuple[CapacityEntry, ...] | Trouble | None:
-        """Return a profile, or why it cannot be had; None when there is no time left to ask."""
-        if self._monotonic() > until:
-            return None
+    def _answer(self, name: Name) -> Answer:
+        """Return a profile, or why it cannot be had."""
         try:
             data = self._calls.config_map(*name)
             if data is None or PROFILE_KEY not in data:
@@ -90,7 +97,7 @@ class Profiles:
         except (ApiCallError, InvalidSpec) as error:
             return _unavailable(name, str(error))
 
-    def _take(self, name: Name, answer: tuple[CapacityEntry, ...] | Trouble) -> None:
+    def _take(self, name: Name, answer: Answer) -> None:
         if isinstance(answer, Trouble):
             if name in self._read and self._trouble.get(name) != answer:
                 log.warning("%s; the last good one counts", answer.message)

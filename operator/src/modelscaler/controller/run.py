@@ -14,7 +14,7 @@ from kubernetes import client
 
 from modelscaler.cluster.calls import ClusterCalls
 from modelscaler.cluster.connection import connect, credentials
-from modelscaler.cluster.errors import ApiCallError
+from modelscaler.cluster.errors import ApiCallError, NotOursError
 from modelscaler.cluster.lease import LeaderLease
 from modelscaler.cluster.writes import Write, WriteQueue
 from modelscaler.controller import health
@@ -138,7 +138,8 @@ class Operator:
             forecasting.has_own_trees,
             lambda reason: self._telemetry.tunings.labels(reason).inc(),
         )
-        self._loop = self._assemble(mirror, writes, forecasting, tuning)
+        profiles = Profiles(self._calls)
+        self._loop = self._assemble(mirror, writes, forecasting, tuning, profiles)
         forecasting.start()
         try:
             tasks = [
@@ -150,6 +151,7 @@ class Operator:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             await _end(tasks)
         finally:
+            profiles.close()
             tuning.close()
             forecasting.close()
 
@@ -161,7 +163,9 @@ class Operator:
         started.add_done_callback(lambda _: self._heed_signals())  # when it starts, Kopf takes the signals for itself
         await kopf.operator(registry=handlers, settings=settings(), standalone=True, ready_flag=started, **scope)
 
-    def _assemble(self, mirror: Mirror, writes: WriteQueue, forecasting: Forecasting, tuning: SelfTuning) -> Loop:
+    def _assemble(
+        self, mirror: Mirror, writes: WriteQueue, forecasting: Forecasting, tuning: SelfTuning, profiles: Profiles
+    ) -> Loop:
         chosen = self._chosen
         return Loop(
             calls=self._calls,
@@ -174,7 +178,7 @@ class Operator:
                 chosen.history_step_seconds,
                 chosen.rate_window_seconds,
             ),
-            profiles=Profiles(self._calls),
+            profiles=profiles,
             accelerators=Accelerators(self._calls, mirror, self._telemetry, chosen.counts_nodes),
             writes=writes,
             telemetry=self._telemetry,
@@ -195,9 +199,7 @@ class Operator:
             self._loop.touch(key)
 
     def _written(self, write: Write, error: ApiCallError | None) -> None:
-        self._telemetry.api_writes.labels(
-            write.slot[0], "ok" if error is None else str(error.status or "no answer")
-        ).inc()
+        self._telemetry.api_writes.labels(write.slot[0], _result(error)).inc()
 
     def _ailment(self) -> str | None:
         if self._leadership.heartbeat_age_seconds > SHORTEST_HEARTBEAT_SECONDS:
@@ -213,6 +215,12 @@ class Operator:
         if self._loop is not None and self._loop.ticked_at is None:
             return "leading, and the first tick has not ended"
         return None
+
+
+def _result(error: ApiCallError | None) -> str:
+    if error is None:
+        return "ok"
+    return "not ours" if isinstance(error, NotOursError) else str(error.status or "no answer")
 
 
 def _source(chosen: RunSettings, telemetry: Telemetry) -> PrometheusSource:

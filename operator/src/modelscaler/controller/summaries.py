@@ -192,7 +192,7 @@ def deployment_from(body: Body) -> DeploymentSummary | None:
 def _refused_since(status: Body) -> datetime | None:
     """Return since when pods are refused, as the Deployment controller passes it on from its ReplicaSets."""
     conditions = [c for c in status.get("conditions") or () if c["type"] == "ReplicaFailure" and _is_true(c)]
-    return min((moment(c["lastTransitionTime"]) for c in conditions), default=None)
+    return min((moment(c["lastTransitionTime"]) for c in conditions if c.get("lastTransitionTime")), default=None)
 
 
 def _rollout(meta: Body, status: Body) -> Rollout:

@@ -77,4 +77,4 @@ def is_out(state: PolicyState, pool: PoolKey, now: datetime) -> bool:
 
 def backoff(failures: int) -> timedelta:
     """Return how long a pool that failed `failures` times in a row is left alone: 30 s doubling to 10 minutes."""
-    return timedelta(seconds=min(30.0 * 2 ** (max(failures, 1) - 1), 600.0))
+    return timedelta(seconds=min(30.0 * 2 ** min(max(failures, 1) - 1, 6), 600.0))

@@ -112,7 +112,7 @@ class Observation:
 
     @property
     def load_is_known(self) -> bool:
-        """Whether it is known how many requests come and how many wait; nothing is taken away, or risked, while it is not."""
+        """Whether it is known how many requests come and how many wait; nothing is left for a saving while it is not."""
         return known(self.offered) is not None and known(self.queued) is not None
 
     def pool(self, key: PoolKey) -> PoolObservation:

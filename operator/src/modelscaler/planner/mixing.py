@@ -107,7 +107,7 @@ def mixing(scene: Scene) -> Mixing:
         return Mixing()
     if scene.side is not None:
         return _beside(scene, base, scene.side)
-    return _alone(scene, base) if scene.observation.load_is_known else Mixing()
+    return _alone(scene, base) if not is_unknown(scene.observation.offered) else Mixing()
 
 
 def _alone(scene: Scene, base: Option) -> Mixing:
@@ -116,7 +116,7 @@ def _alone(scene: Scene, base: Option) -> Mixing:
     if single is not base or single.wanted > serving or not scene.single_does:
         grown = _best_mix(scene, base, serving)
         return _bounded(scene, grown) if grown is not None and _helps(scene, grown) else Mixing()
-    best = _best_mix(scene, base, None)
+    best = _best_mix(scene, base, None) if scene.observation.load_is_known else None
     if best is None or not best.feasible or not saves(best.hourly_cost, single.hourly_cost):
         return Mixing()
     begun = scene.state.mix_better_since or scene.observation.now

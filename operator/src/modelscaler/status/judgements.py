@@ -92,6 +92,8 @@ def ready(inputs: StatusInputs) -> Judgement:
         return Judgement("False", ConditionReason.STARTING, _progress(seen.pools))
     found = seen.pool(pool)
     needed = max(1, min(inputs.workload.min_replicas if inputs.workload else 1, found.replicas))
+    if found.ready >= needed and seen.selected is None:
+        return Judgement("False", ConditionReason.STARTING, f"no Service selects {pool} yet")
     if found.ready >= needed:
         return Judgement("True", ConditionReason.ENOUGH_READY, f"{pool} serves")
     if found.failing:
