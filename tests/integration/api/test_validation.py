@@ -4,10 +4,12 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import pytest
+import yaml
 from kubernetes.client.exceptions import ApiException
 
 from manifests import ABSENT, Manifest, model_deployment
 from modelscaler.api.crd import root_schema
+from modelscaler.workload import check_file
 
 pytestmark = pytest.mark.integration
 
@@ -184,6 +186,12 @@ def test_every_rule_of_the_schema_is_tried_here() -> None:
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.message)
 def test_rule_accepts_when_it_holds(model_deployments: Any, rule: Rule) -> None:
     assert create(model_deployments, model_deployment(rule.accepted))["kind"] == "ModelDeployment"
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.message)
+def test_validate_refuses_what_the_server_does(rule: Rule) -> None:
+    assert check_file(yaml.safe_dump(model_deployment(rule.refused)), "file") != []
+    assert check_file(yaml.safe_dump(model_deployment(rule.accepted)), "file") == []
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.message)

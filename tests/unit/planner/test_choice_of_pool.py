@@ -346,3 +346,15 @@ def test_maximum_is_what_bound_when_more_replicas_run_than_it_allows_and_another
     made, _ = plan(single_pool(max_replicas=2), observation(500.0, seen), None, PolicyState(active=CPU_INT8), 15.0)
 
     assert (made.target.replicas, made.binding) == (2, Binding.MAX_REPLICAS)
+
+
+@pytest.mark.parametrize(
+    ("limits", "binding"),
+    [
+        ({"placements": (placement("cpu", max_replicas=2),), "min_replicas": 5}, Binding.MAX_REPLICAS),
+        ({"max_hourly_cost": 0.1, "min_replicas": 5}, Binding.MAX_HOURLY_COST),
+    ],
+)
+def test_limit_that_a_minimum_is_above_is_what_binds(limits: dict[str, Any], binding: Binding) -> None:
+    made, _ = plan(single_pool(**limits), observation(1.0, pool(CPU_INT8, 5)), None, PolicyState(active=CPU_INT8), 15.0)
+    assert made.binding is binding

@@ -53,3 +53,10 @@ def test_the_way_out_is_told_when_there_is_no_cluster(
     if kubeconfig:
         path.write_text(kubeconfig)
     assert "--kubeconfig" in complaint(capsys, *command, "--kubeconfig", str(path))
+
+
+def test_files_without_a_modeldeployment_are_not_called_fine(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "service.yaml").write_text("apiVersion: v1\nkind: Service\n")
+    assert "nothing was checked" in complaint(capsys, "validate", str(tmp_path / "service.yaml"))

@@ -138,7 +138,7 @@ def test_field_is_named_when_its_value_breaks_the_schema(changes: dict[str, Any]
             {"spec.serving.env": [{"name": "A"}, {"name": "A"}]},
             "spec.serving.env[1].name: got 'A', expected a name that",
         ),
-        ({"metadata.name": "7days"}, "metadata.name: got '7days', expected at most 63 lower-case letters"),
+        ({"metadata.name": "7days"}, "metadata.name: got '7days', expected at most 40 lower-case letters"),
         ({"metadata.name": "a.b"}, "metadata.name: got 'a.b', expected"),
         ({"metadata.name": "a" * 64}, "metadata.name: got 'aaa"),
     ],

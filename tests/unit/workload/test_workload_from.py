@@ -157,6 +157,16 @@ def as_list(text: str) -> str:
     return yaml.safe_dump({"apiVersion": "v1", "kind": "List", "items": list(yaml.safe_load_all(text))})
 
 
+@pytest.mark.parametrize(
+    ("api_version", "kind"),
+    [("modelscaler.dev/v1alpha1", "Modeldeployment"), ("modelscaler.io/v1alpha1", "ModelDeployment")],
+)
+def test_object_that_is_nearly_a_modeldeployment_is_told_of(api_version: str, kind: str) -> None:
+    text = f"apiVersion: {api_version}\nkind: {kind}\n"
+    (complaint,) = check_file(text, "ranker.yaml")
+    assert f"got {api_version} {kind}, expected modelscaler.dev/v1alpha1 ModelDeployment" in complaint
+
+
 @pytest.mark.parametrize("text", [GOOD, as_list(GOOD), "kind: List\nitems: 7\n", "7", ""])
 def test_file_is_fine_when_its_modeldeployments_are(text: str) -> None:
     assert check_file(text, "ranker.yaml") == []

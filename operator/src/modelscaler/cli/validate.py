@@ -4,7 +4,9 @@ import argparse
 import sys
 from pathlib import Path
 
+from modelscaler.cli.shared import refuse
 from modelscaler.workload import check_file
+from modelscaler.workload.files import model_deployments_in
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -17,9 +19,13 @@ def run(arguments: argparse.Namespace) -> int:
     complaints = [complaint for path in arguments.files for complaint in _complaints(path)]
     for complaint in complaints:
         print(complaint, file=sys.stderr)
-    if not complaints:
-        print(f"{len(arguments.files)} file(s): fine")
-    return 1 if complaints else 0
+    if complaints:
+        return 1
+    found = sum(model_deployments_in(path.read_text(encoding="utf-8")) for path in arguments.files)
+    if not found:
+        return refuse(f"no ModelDeployment in {', '.join(map(str, arguments.files))}: nothing was checked")
+    print(f"{found} ModelDeployment(s) in {len(arguments.files)} file(s): fine")
+    return 0
 
 
 def _complaints(path: Path) -> list[str]:

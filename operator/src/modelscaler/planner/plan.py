@@ -303,6 +303,8 @@ def _binding(observation: Observation, selection: Selection, size: Size) -> Bind
     option, candidate = selection.option, selection.option.candidate
     if not option.feasible or option.degraded_rps > 0.0 or not candidate.most:
         return candidate.why_short
+    if not candidate.keeps_minimum or not candidate.within_budget:
+        return candidate.most_because
     if size.held_by is not None:
         return size.held_by
     if known(observation.offered) is None:

@@ -33,8 +33,8 @@ Truth: TypeAlias = Literal["True", "False", "Unknown"]
 
 NOT_TO_BE_HAD: Final = frozenset({"Unschedulable", "NotReady"})  # no room on any node, or the node itself is gone
 CAPPED: Final = {
-    Binding.MAX_REPLICAS: "demand asks for more replicas than scaling.maxReplicas or the placement's maxReplicas allow",
-    Binding.MAX_HOURLY_COST: "demand asks for more than scaling.maxHourlyCost pays for",
+    Binding.MAX_REPLICAS: "demand or a minimum asks for more replicas than maxReplicas, of scaling or of the placement, allows",
+    Binding.MAX_HOURLY_COST: "demand or a minimum asks for more than scaling.maxHourlyCost pays for; the minimum is kept",
     Binding.SCALE_UP_RATE: "demand asks for more at once than scaling.behavior.scaleUp allows",
     **{Binding(reason.value): f"demand asks for more accelerators: {why}" for reason, why in WHY.items()},
 }

@@ -11,7 +11,7 @@ from modelscaler.planner.schedules import is_cron
 from modelscaler.workload.invalid import InvalidSpec
 
 DAY_SECONDS: Final = 86_400
-SERVICE_NAME: Final = re.compile(r"[a-z]([-a-z0-9]{0,61}[a-z0-9])?")
+SERVICE_NAME: Final = re.compile(r"[a-z]([-a-z0-9]{0,38}[a-z0-9])?")
 
 
 def problems(resource: ModelDeployment) -> Iterator[InvalidSpec]:
@@ -19,11 +19,12 @@ def problems(resource: ModelDeployment) -> Iterator[InvalidSpec]:
     spec = resource.spec
     if not SERVICE_NAME.fullmatch(resource.metadata.name):
         expected = (
-            "at most 63 lower-case letters, digits and hyphens, starting with a letter: the Service gets this name"
+            "at most 40 lower-case letters, digits and hyphens, starting with a letter: it begins the names of Services"
         )
         yield InvalidSpec("metadata.name", resource.metadata.name, expected)
     yield from _duplicates("spec.variants", [v.name for v in spec.variants], "name")
     yield from _duplicates("spec.placements", [p.name for p in spec.placements], "name")
+    yield from _tolerations(spec)
     yield from _accuracy(spec)
     yield from _replicas(spec)
     yield from _schedules(spec)
@@ -37,6 +38,21 @@ def _duplicates(field: str, names: list[str], key: str) -> Iterator[InvalidSpec]
     for index, name in enumerate(names):
         if name in names[:index]:
             yield InvalidSpec(f"{field}[{index}].{key}", name, "a name that is used once")
+
+
+def _tolerations(spec: ModelDeploymentSpec) -> Iterator[InvalidSpec]:
+    """Yield what the API server would say of pods with such tolerations."""
+    for at, placement in enumerate(spec.placements):
+        for number, toleration in enumerate(placement.tolerations):
+            field = f"spec.placements[{at}].tolerations[{number}]"
+            if toleration.operator == "Exists" and toleration.value is not None:
+                yield InvalidSpec(f"{field}.value", toleration.value, "nothing where operator is Exists")
+            if toleration.operator != "Exists" and toleration.key is None:
+                yield InvalidSpec(f"{field}.key", None, "a key, unless operator is Exists")
+            if toleration.toleration_seconds is not None and toleration.effect != "NoExecute":
+                yield InvalidSpec(
+                    f"{field}.tolerationSeconds", toleration.toleration_seconds, "effect NoExecute with it"
+                )
 
 
 def _accuracy(spec: ModelDeploymentSpec) -> Iterator[InvalidSpec]:

@@ -22,7 +22,7 @@ PROFILE_KEY = "profile.json"
 
 
 def check_file(text: str, name: str) -> list[str]:
-    """Return one line per problem in the ModelDeployments of a YAML file; objects of other kinds are passed over.
+    """Return one line per problem in the ModelDeployments of a YAML file; objects of other kinds beside them are passed over.
 
     Args:
         text: The file's contents, one YAML document or several.
@@ -32,12 +32,27 @@ def check_file(text: str, name: str) -> list[str]:
         objects = _objects(text)
     except yaml.YAMLError as error:
         return [f"{name}: no YAML: {' '.join(str(error).split())}"]
+    misnamed = [found for found in objects if _is_misnamed(found)]
     return [
-        f"{name}: ModelDeployment {_name_of(found)}: {problem}"
-        for found in objects
-        if _is_ours(found)
-        for problem in _check(found)
+        *(
+            f"{name}: got {found.get('apiVersion')} {found.get('kind')}, expected {API_VERSION} {KIND}"
+            for found in misnamed
+        ),
+        *(
+            f"{name}: ModelDeployment {_name_of(found)}: {problem}"
+            for found in objects
+            if _is_ours(found)
+            for problem in _check(found)
+        ),
     ]
+
+
+def model_deployments_in(text: str) -> int:
+    """Return how many ModelDeployments there are in a YAML file; 0 in what is no YAML."""
+    try:
+        return sum(_is_ours(found) for found in _objects(text))
+    except yaml.YAMLError:
+        return 0
 
 
 class FileError(ValueError):
@@ -121,6 +136,14 @@ def _check(document: Mapping[str, Any]) -> Iterator[InvalidSpec]:
     if not found and spec.capacity_profile is None:
         missing = coverage_problem(spec, ((e.placement, e.variant) for e in spec.capacity if not e.reflex_only))
         yield from [missing] if missing else []
+
+
+def _is_misnamed(found: Any) -> bool:
+    """Tell whether an object was meant to be a ModelDeployment, by its group or its kind, and is none."""
+    if not isinstance(found, Mapping) or _is_ours(found):
+        return False
+    group = str(found.get("apiVersion", "")).partition("/")[0]
+    return group == GROUP or str(found.get("kind", "")).lower() == KIND.lower()
 
 
 def _is_ours(document: Mapping[str, Any]) -> bool:

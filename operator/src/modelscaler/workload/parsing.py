@@ -78,7 +78,7 @@ def _decimals_as_text(found: Any) -> Any:
     """Return the document with whole milliseconds as text: `8` is as good as `"8"`."""
     if not isinstance(found, dict) or not isinstance(found.get("entries"), list):
         return found
-    decimals = ("perRequestMilliseconds", "overheadMilliseconds")
+    decimals = ("perRequestMilliseconds", "overheadMilliseconds", "tailMilliseconds")
     entries = [
         {k: str(v) if k in decimals and type(v) is int else v for k, v in entry.items()}
         if isinstance(entry, dict)

@@ -131,10 +131,16 @@ class Scaling(ApiModel):
         default="Auto",
         description="Auto adopts the settings that replaying the load of the last days recommends; Off keeps to the defaults.",
     )
-    min_replicas: int = Field(default=1, ge=1, le=1000, description="Fewest replicas.")
+    min_replicas: int = Field(
+        default=1,
+        ge=1,
+        le=1000,
+        description="Fewest replicas, or the placement's maxReplicas where that is less.",
+    )
     max_replicas: int = Field(default=10, ge=1, le=1000, description="Most replicas.")
     max_hourly_cost: Decimal | None = Field(
-        default=None, description="Budget for all replicas per hour; absent for none."
+        default=None,
+        description="Budget for all replicas per hour, above which only minReplicas are kept; absent for none.",
     )
     schedules: list[Schedule] = Field(
         default_factory=list, max_length=16, description="Times with another minimum of replicas."
