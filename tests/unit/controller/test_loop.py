@@ -61,6 +61,33 @@ async def test_gauges_move_with_every_tick_also_when_nothing_is_written() -> Non
         assert shown == 20.2
 
 
+def shown(harness: Harness, name: str, **labels: str) -> float | None:
+    owner = dict(zip(OWNER, ("shop", "ranker"), strict=True))
+    return harness.telemetry.registry.get_sample_value(f"modelscaler_{name}", owner | labels)
+
+
+async def test_gauges_show_what_is_known_and_nothing_where_nothing_is() -> None:
+    async with running(Harness()) as harness:
+        harness.deploy()
+        harness.source.offered = Value(5.0, START)
+        for _ in range(3):
+            await harness.tick()
+            run_all_pods(harness)
+        await harness.settled()
+        assert (shown(harness, "ready_replicas"), shown(harness, "desired_replicas")) == (1.0, 1.0)
+        assert (shown(harness, "condition", type="Ready"), shown(harness, "condition", type="Fallback")) == (1.0, 0.0)
+        assert shown(harness, "condition", type="SLOMet") is None, "no latency is known"
+        assert (shown(harness, "offered_rps"), shown(harness, "hourly_cost")) == (5.0, 0.2)
+        harness.source.offered = SourceError("connection refused")
+        await harness.tick()
+        assert shown(harness, "offered_rps") is None
+        assert shown(harness, "condition", type="MetricsAvailable") == 0.0
+        gone = harness.cluster.objects.pop(("ModelDeployment", "ranker"))
+        harness.mirror.drop("ModelDeployment", gone)
+        await harness.tick()
+        assert shown(harness, "condition", type="Ready") is None
+
+
 async def test_ladder_is_there_before_the_pods_that_read_it_when_a_pool_is_created() -> None:
     async with running(Harness()) as harness:
         harness.deploy()

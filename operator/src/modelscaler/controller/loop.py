@@ -282,6 +282,7 @@ class Loop:
         if outcome.plan is not None:
             forecast, _ = self._fleet.forecast(entry.key)
             self._telemetry.planned(entry.key, outcome.plan, forecast)
+        self._telemetry.judged(entry.key, outcome.status)
         status = settle(entry.status, outcome.status, self._clock(), self._settings.status_refresh_seconds)
         if status is None:
             return

@@ -234,7 +234,8 @@ def _source(chosen: RunSettings, telemetry: Telemetry) -> PrometheusSource:
         )
     except ValueError as error:
         raise SettingsError(f"--prometheus-url, --rate-window or --stale-after: {error}") from error
-    return PrometheusSource(reading, on_query=telemetry.promql_queries.inc)
+    failures = telemetry.errors.labels("prometheus")
+    return PrometheusSource(reading, on_query=telemetry.promql_queries.inc, on_failure=failures.inc)
 
 
 def _lease(chosen: RunSettings) -> LeaderLease:

@@ -76,15 +76,22 @@ class PrometheusSettings:
 class PrometheusSource:
     """Asks Prometheus a constant number of queries for the whole fleet."""
 
-    def __init__(self, settings: PrometheusSettings, on_query: Callable[[], object] = lambda: None) -> None:
+    def __init__(
+        self,
+        settings: PrometheusSettings,
+        on_query: Callable[[], object] = lambda: None,
+        on_failure: Callable[[], object] = lambda: None,
+    ) -> None:
         """Prepare to ask; nothing is sent yet.
 
         Args:
             settings: How Prometheus is reached and read.
             on_query: Called once per query sent, to count them.
+            on_failure: Called once per query that was not answered.
         """
         self._settings = settings
         self._on_query = on_query
+        self._on_failure = on_failure
         self._client = _client(settings)
         # By query that failed last: in which way, and how that is told.
         self._failures: dict[str, tuple[str, SourceError]] = {}
@@ -169,6 +176,7 @@ class PrometheusSource:
 
         What an answer holds may be another at each try (times, numbers of requests); that must not change every status.
         """
+        self._on_failure()
         message = f"Prometheus at {self._settings.shown}, query for {name}: {self._reason(error)}"
         log.warning("%s", message)
         told = SourceError(message)
