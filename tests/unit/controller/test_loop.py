@@ -458,3 +458,20 @@ async def test_nothing_is_made_for_a_modeldeployment_that_is_being_deleted() -> 
             await harness.tick()
         assert {kind for kind, _ in harness.cluster.objects} == {"ModelDeployment"}
         assert harness.cluster.writes == []
+
+
+async def test_history_is_read_anew_when_the_clock_was_set_back() -> None:
+    async with running(Harness()) as harness:
+        harness.deploy()
+        harness.source.offered = Value(20.0, START)
+        await harness.tick()
+        harness.now += timedelta(days=20)
+        await harness.tick()
+        harness.now -= timedelta(days=20)
+        for _ in range(30):
+            harness.source.offered = Value(60.0, START)
+            await harness.tick()
+        assert harness.source.remembered == [["ranker"]] * 2
+        window = harness.forecasting.window(WorkloadKey("shop", "ranker"))
+        assert window is not None
+        assert window.rps[-20:].tolist() == [60.0] * 20

@@ -2,10 +2,11 @@
 
 import logging
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Final, NamedTuple, TypeAlias
+from typing import NamedTuple, TypeAlias
 
+from modelscaler.controller.history import History
 from modelscaler.controller.mirror import Mirror
 from modelscaler.controller.summaries import Entry, observe_pool, observe_route
 from modelscaler.domain import (
@@ -27,8 +28,6 @@ from modelscaler.status import ForecastHealth
 from modelscaler.workload import forecast_settings
 
 log = logging.getLogger(__name__)
-
-MOST_SAMPLES_AT_ONCE: Final = 8_000_000  # of all series, 64 MB
 
 
 class Request(NamedTuple):
@@ -63,7 +62,8 @@ class Fleet:
         self._metrics: FleetMetrics | None = None
         self._read_at = datetime.min.replace(tzinfo=UTC)
         self._forecasts: dict[WorkloadKey, QuantileForecast | None] = {}
-        self._remembered: set[WorkloadKey] = set()
+        self._history = History(source, forecasting, step_seconds)
+        self._remembered_at = datetime.min.replace(tzinfo=UTC) + timedelta(days=1)
 
     @property
     def read_once(self) -> bool:
@@ -75,23 +75,17 @@ class Fleet:
         self._metrics, self._read_at = self._source.read(now), now
 
     def remember(self, entries: Sequence[Entry], now: datetime) -> None:
-        """Read the history of ModelDeployments that have none yet, in as few goes as fit in memory; blocking.
+        """Read on in the past of ModelDeployments that are new; blocking.
 
-        A failure is retried; what was read before it is merged again, which changes nothing.
+        Where the clock was set back the history begins anew: what was noted under times to come would hide what comes now.
         """
-        new = [entry for entry in entries if entry.resource and entry.key not in self._remembered]
-        if not new:
-            return
-        lookback = max(float(e.resource.spec.scaling.forecast.lookback_seconds) for e in new if e.resource)
-        for start, end in spans(now - timedelta(seconds=lookback), now, self._step_seconds, len(entries)):
-            history = self._source.history(start, end, self._step_seconds, [entry.key for entry in new])
-            if history.error is not None:
-                log.warning("no history yet: %s", history.error.message)
-                return
-            for entry in new:
-                if entry.key in history.windows:
-                    self._forecasting.load_history(entry.key, history.windows[entry.key])
-        self._remembered |= {entry.key for entry in new}
+        if now < self._remembered_at - timedelta(seconds=2.0 * self._step_seconds):
+            log.warning("the clock went back from %s to %s: the history is read anew", self._remembered_at, now)
+            self._forecasting.restart()
+            self._history.restart()
+        self._remembered_at = now
+        lookbacks = {e.key: float(e.resource.spec.scaling.forecast.lookback_seconds) for e in entries if e.resource}
+        self._history.advance(lookbacks, now)
 
     def requests(self, entries: Sequence[Entry]) -> Requests:
         """Say what to forecast: settings, horizon in seconds and the newest reading of every usable ModelDeployment."""
@@ -119,7 +113,7 @@ class Fleet:
         """Drop what is known of a ModelDeployment that is gone."""
         self._forecasting.forget(key)
         self._forecasts.pop(key, None)
-        self._remembered.discard(key)
+        self._history.forget(key)
 
     def observation(self, entry: Entry, now: datetime, new_readings: bool) -> Observation:
         """Say what is seen of one ModelDeployment now; `new_readings` False in an early pass."""
@@ -189,15 +183,3 @@ class Fleet:
 
     def _pools(self, entry: Entry) -> Iterable[PoolKey]:
         return (deployment.pool for deployment in self._mirror.deployments(entry.key))
-
-
-def spans(start: datetime, end: datetime, step_seconds: float, series: int) -> Iterator[tuple[datetime, datetime]]:
-    """Yield the first and last time of stretches of a grid that ends at `end`, the newest first.
-
-    Each has at most `MOST_SAMPLES_AT_ONCE` samples of so many series; together they are the whole grid.
-    """
-    step, points = timedelta(seconds=step_seconds), max(MOST_SAMPLES_AT_ONCE // max(series, 1), 1)
-    while end >= start:
-        first = max(end - (points - 1) * step, start)
-        yield first, end
-        end = first - step

@@ -86,6 +86,11 @@ class Forecasting:
         self.fleet.forget(key)
         self._served.pop(key, None)
 
+    def restart(self) -> None:
+        """Drop the history of all series, and what was made of it; networks stay."""
+        self.fleet = Fleet(self._settings.step_seconds)
+        self._served = {}
+
     def window(self, key: WorkloadKey) -> LoadWindow | None:
         """Return the history of a series within its lookback; None when there is none."""
         return self.fleet.window(key)
