@@ -167,7 +167,7 @@ class InstantTuner:
 
     def poll(self) -> Recommendation | None:
         ended, self.busy = self.busy, False
-        generous = PolicySettings(headroom=1.0)
+        generous = PolicySettings(headroom=1.0, scale_down_seconds=60.0)
         return Recommendation(generous, TuningReason.MENDED, "mended", 2.0, 1.5, 0.0, 33) if ended else None
 
     def close(self) -> None:

@@ -272,7 +272,6 @@ def test_defaults_are_filled_in_by_the_server_when_left_out(model_deployments: A
         "maxReplicas": 10,
         "behavior": {"scaleUp": {"selectPolicy": "Max"}, "scaleDown": {"selectPolicy": "Max"}},
         "forecast": {
-            "quantile": "0.95",
             "lookbackSeconds": 1209600,
             "seasonSeconds": 86400,
             "model": "Auto",

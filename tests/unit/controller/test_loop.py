@@ -201,6 +201,21 @@ async def test_recommendation_reaches_status_and_the_next_plan() -> None:
         assert harness.status["tuning"]["reason"] == "TuningOff"
 
 
+async def test_what_the_spec_states_is_not_tuned() -> None:
+    async with running(Harness(InstantTuner())) as harness:
+        behavior = {"scaleDown": {"stabilizationWindowSeconds": 1800}}
+        harness.deploy(**{"spec.scaling": {"maxReplicas": 50, "behavior": behavior}})
+        harness.source.offered = Value(300.0, START)
+        for _ in range(4):
+            await harness.tick()
+        assert harness.status["tuning"]["scaleDownSeconds"] == 60
+        tall = harness.status["desired"]["replicas"]
+        harness.source.offered = Value(10.0, START)
+        for _ in range(20):
+            await harness.tick()
+        assert harness.status["desired"]["replicas"] == tall, "five minutes are no half hour"
+
+
 async def test_replicas_stay_when_the_source_fails() -> None:
     async with running(Harness()) as harness:
         harness.deploy(**{"spec.scaling": {"minReplicas": 1, "maxReplicas": 5}})

@@ -273,7 +273,7 @@ def test_replicas_alone_do_not_change_the_digest_when_there_is_no_accelerator() 
 
 def test_names_stay_within_kubernetes_limits_when_all_are_as_long_as_allowed() -> None:
     changes = {
-        "metadata.name": "n" * 63,
+        "metadata.name": "n" * 40,
         "spec.placements": [{"name": "p" * 20, "hourlyCost": "1"}],
         "spec.variants": [{"name": "v" * 20, "accuracy": "1"}],
         "spec.capacity": [],

@@ -9,6 +9,7 @@ from modelscaler.domain import (
     FallbackRule,
     Objective,
     PlacementOption,
+    PolicySettings,
     PoolKey,
     RateLimit,
     Schedule,
@@ -59,6 +60,26 @@ def test_behaviour_is_the_spec_s_when_it_says_so() -> None:
     made = workload_from(model_deployment(changes), None)
     assert made.scale_down == DirectionRules(0.0, (RateLimit("Percent", 50, 60.0),), "Min")
     assert made.fallback == FallbackRule(failure_threshold=3, replicas=4)
+
+
+@pytest.mark.parametrize(
+    ("scaling", "stated", "kept"),
+    [
+        ({}, set(), PolicySettings(0.99, 0.5, 0.1, "Forecast", 60.0)),
+        ({"forecast": {"quantile": "0.8"}}, {"quantile"}, PolicySettings(None, 0.5, 0.1, "Forecast", 60.0)),
+        (
+            {"behavior": {"scaleDown": {"stabilizationWindowSeconds": 300}}},
+            {"scale_down_seconds"},
+            PolicySettings(0.99, 0.5, 0.1, "Forecast", None),
+        ),
+    ],
+)
+def test_what_the_spec_states_wins_over_what_is_tuned(
+    scaling: dict[str, Any], stated: set[str], kept: PolicySettings
+) -> None:
+    found = workload_from(model_deployment({"spec.scaling": scaling}), None)
+    assert found.stated == stated
+    assert PolicySettings(0.99, 0.5, 0.1, "Forecast", 60.0).within(found.stated) == kept
 
 
 def test_schedules_are_the_spec_s() -> None:

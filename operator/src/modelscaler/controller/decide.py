@@ -205,7 +205,7 @@ def _as_known(
 ) -> _Known:
     found = latest(inputs.tuned, inputs.entry.status.tuning)
     tuning = tuning_now(found, resource.spec.scaling.self_tuning == "Auto", stated, inputs.now)
-    workload = replace(stated, policy=policy_from(tuning))
+    workload = replace(stated, policy=policy_from(tuning).within(stated.stated))
     known = _measured(inputs, settings, resource, workload, before)
     counted_on = carried(workload, known)
     return _Known(corrected(workload, counted_on), counted_on, known, tuning)

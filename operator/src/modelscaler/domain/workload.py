@@ -1,6 +1,6 @@
 """What the user asked for."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import Literal
 
@@ -114,6 +114,11 @@ class PolicySettings:
     forecaster: Literal["Forecast", "Reactive"] = "Forecast"
     scale_down_seconds: float | None = None
 
+    def within(self, stated: frozenset[str]) -> "PolicySettings":
+        """Return the same, with what a spec states itself left to it; `stated` are names of settings."""
+        left = dict.fromkeys(stated)
+        return replace(self, **left) if left else self  # type: ignore[arg-type]
+
 
 @dataclass(frozen=True, slots=True)
 class FallbackRule:
@@ -143,6 +148,7 @@ class Workload:
     `max_hourly_cost` None: no budget. `reflex`: replicas hold a ladder of cheaper variants for moments of overload.
     `priority`: who has shared accelerators first, the higher.
     `routed`: requests come through a gateway whose route may share them between two pools.
+    `stated` names the policy settings that the spec states itself, which self-tuning leaves alone.
     """
 
     key: WorkloadKey
@@ -166,6 +172,7 @@ class Workload:
     schedules: tuple[Schedule, ...] = ()
     priority: int = 0
     routed: bool = False
+    stated: frozenset[str] = frozenset()
 
     def __hash__(self) -> int:
         """Hash what tells workloads apart nearly always; all of a spec takes longer to hash than a plan to look it up."""

@@ -95,7 +95,7 @@ def _schedules(spec: ModelDeploymentSpec) -> Iterator[InvalidSpec]:
 
 def _forecast(spec: ModelDeploymentSpec) -> Iterator[InvalidSpec]:
     quantile = spec.scaling.forecast.quantile
-    if not 0.0 < float(quantile) < 1.0:
+    if quantile is not None and not 0.0 < float(quantile) < 1.0:
         yield InvalidSpec("spec.scaling.forecast.quantile", quantile, "more than 0 and less than 1")
     yield from _clock(spec.scaling.forecast)
 

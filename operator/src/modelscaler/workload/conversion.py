@@ -32,6 +32,9 @@ from modelscaler.workload.checks import coverage_problem, problems, slow_problem
 SCALE_UP_STABILIZATION_SECONDS: Final = 0.0
 SCALE_DOWN_STABILIZATION_SECONDS: Final = 300.0
 
+DEFAULT_QUANTILE: Final = 0.95
+"""Of demand that is planned for, until self-tuning finds another."""
+
 
 def workload_from(resource: ModelDeployment, profile: tuple[CapacityEntry, ...] | None) -> Workload:
     """Return the planner's view of a resource.
@@ -70,7 +73,17 @@ def workload_from(resource: ModelDeployment, profile: tuple[CapacityEntry, ...] 
         reflex=scaling.reflex == "Auto",
         schedules=tuple(Schedule(s.start, s.end, s.time_zone, s.min_replicas) for s in scaling.schedules),
         priority=spec.priority,
+        stated=_stated(scaling),
     )
+
+
+def _stated(scaling: Scaling) -> frozenset[str]:
+    """Return which settings of the policy the spec states itself."""
+    said = {
+        "quantile": scaling.forecast.quantile,
+        "scale_down_seconds": scaling.behavior.scale_down.stabilization_window_seconds,
+    }
+    return frozenset(name for name, value in said.items() if value is not None)
 
 
 def _placement(placement: Placement) -> PlacementOption:
@@ -138,7 +151,7 @@ def forecast_settings(scaling: Scaling) -> ForecastSettings:
     """
     asked = scaling.forecast
     return ForecastSettings(
-        quantile=float(asked.quantile),
+        quantile=DEFAULT_QUANTILE if asked.quantile is None else float(asked.quantile),
         lookback_seconds=float(asked.lookback_seconds),
         season_seconds=float(asked.season_seconds),
         model=asked.model,

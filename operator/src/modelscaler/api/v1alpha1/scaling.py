@@ -32,7 +32,7 @@ class ScalingRules(ApiModel):
         default=None,
         ge=0,
         le=3600,
-        description="Look back this long and take the safest recommendation; absent: 0 up, 300 down.",
+        description="Look back this long, take the safest recommendation; absent: 0 up, 300 or what self-tuning finds down.",
     )
     policies: list[RatePolicy] = Field(
         default_factory=list, max_length=8, description="Rate limits; none means unlimited."
@@ -70,7 +70,10 @@ class Fallback(ApiModel):
 class Forecast(ApiModel):
     """How demand is forecast."""
 
-    quantile: Quantile = Field(default="0.95", description="Quantile of demand that capacity is planned for.")
+    quantile: Quantile | None = Field(
+        default=None,
+        description="Quantile of demand that capacity is planned for; absent: 0.95, or what self-tuning finds.",
+    )
     lookback_seconds: int = Field(
         default=1209600, ge=60, le=5184000, description="History that is read, in seconds (default two weeks)."
     )
@@ -98,7 +101,7 @@ class Forecast(ApiModel):
     model_config = ConfigDict(
         json_schema_extra=validations(
             cel(
-                "double(self.quantile) > 0.0",
+                "!has(self.quantile) || double(self.quantile) > 0.0",
                 "quantile must be greater than 0 and less than 1",
                 shown="self.quantile",
                 field=".quantile",

@@ -38,7 +38,7 @@ def as_known(workload: Workload, file: Path) -> Workload:
 def with_status(workload: Workload, status: ModelDeploymentStatus) -> Workload:
     """Return a workload with the measured speeds and the settings in use that a status has."""
     counted_on = carried(workload, measured_from(status.capacity))
-    return replace(corrected(workload, counted_on), policy=policy_from(status.tuning))
+    return replace(corrected(workload, counted_on), policy=policy_from(status.tuning).within(workload.stated))
 
 
 def tuned(

@@ -67,7 +67,8 @@ def recommend(
     setting = Setting(trace, workload, usual_pool(workload), parts.older, parts.newer, arrivals, 1, Cluster())
     replays = Replays(setting, shipped, tuner)
     floor = workload.objective.min_mean_accuracy
-    return choose(workload.policy, grid, floor, parts, replays, left_seconds)
+    allowed = list(dict.fromkeys(settings.within(workload.stated) for settings in grid))
+    return choose(workload.policy, allowed, floor, parts, replays, left_seconds)
 
 
 class Replays:
