@@ -45,6 +45,8 @@ TOLERATIONS = "spec.placements.0.tolerations"
 
 PARENTS, HOSTS = "spec.serving.gateway.parentRefs", "spec.serving.gateway.hostnames"
 
+VOLUMES, MOUNTS = "spec.serving.volumes", "spec.serving.volumeMounts"
+
 RULES = [
     Rule(
         "metadata.name must have at most 40 characters",
@@ -159,6 +161,24 @@ RULES = [
         },
         {PARENTS: [{"name": "a"}, {"name": "a", "sectionName": "y"}]},
         "spec.serving.gateway.parentRefs",
+    ),
+    Rule(
+        "a volume has exactly one of",
+        {VOLUMES: [{"name": "models", "persistentVolumeClaim": {"claimName": "models"}}]},
+        {VOLUMES: [{"name": "models", "persistentVolumeClaim": {"claimName": "models"}, "emptyDir": {}}]},
+        "spec.serving.volumes[0]",
+    ),
+    Rule(
+        "volumes tmp and ladder are the operator's own",
+        {VOLUMES: [{"name": "scratch", "emptyDir": {"sizeLimit": "1Gi"}}]},
+        {VOLUMES: [{"name": "ladder", "emptyDir": {}}]},
+        "spec.serving.volumes[0].name",
+    ),
+    Rule(
+        "volumeMounts[].name must be a name from volumes",
+        {VOLUMES: [{"name": "a", "secret": {"secretName": "s"}}], MOUNTS: [{"name": "a", "mountPath": "/a"}]},
+        {VOLUMES: [{"name": "a", "secret": {"secretName": "s"}}], MOUNTS: [{"name": "b", "mountPath": "/a"}]},
+        "spec.serving.volumeMounts",
     ),
     Rule(
         "hostnames must not name a host twice",

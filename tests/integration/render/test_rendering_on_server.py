@@ -33,6 +33,15 @@ EVERYTHING: dict[str, Any] = {
         "env": [{"name": "LOG", "value": "debug"}],
         "args": ["--threads", "2"],
         "serviceAccountName": "default",
+        "volumes": [
+            {"name": "models", "persistentVolumeClaim": {"claimName": "models"}},
+            {"name": "tuned", "configMap": {"name": "tuned"}},
+            {"name": "key", "secret": {"secretName": "key"}},
+            {"name": "scratch", "emptyDir": {"sizeLimit": "1Gi"}},
+        ],
+        "volumeMounts": [{"name": "models", "mountPath": "/models"}, {"name": "key", "mountPath": "/key"}],
+        "imagePullSecrets": ["registry"],
+        "podAnnotations": {"karpenter.sh/do-not-disrupt": "true"},
     },
     "spec.placements.1": {
         "name": "gpu",

@@ -116,6 +116,40 @@ def test_pool_keeps_running_unchanged_when_its_placement_left_the_spec() -> None
     assert made == Rendering(scales=(Scale("ranker-gpu-int8", 2),))
 
 
+EXTRAS: dict[str, Any] = {
+    "spec.serving": {
+        "volumes": [
+            {"name": "models", "persistentVolumeClaim": {"claimName": "models"}},
+            {"name": "x", "emptyDir": {}},
+        ],
+        "volumeMounts": [{"name": "models", "mountPath": "/models", "subPath": "ranker"}],
+        "imagePullSecrets": ["registry"],
+        "podLabels": {"team": "search", "modelscaler.dev/pool": "mine"},
+        "podAnnotations": {"karpenter.sh/do-not-disrupt": "true", "prometheus.io/scrape": "false"},
+        "priorityClassName": "serving",
+    }
+}
+
+
+def test_pods_have_what_the_spec_adds_and_what_the_operator_needs_wins() -> None:
+    pod = template(EXTRAS)["spec"]["template"]
+    assert pod["spec"]["volumes"][2:] == [
+        {"name": "models", "persistentVolumeClaim": {"claimName": "models", "readOnly": True}},
+        {"name": "x", "emptyDir": {}},
+    ]
+    assert pod["spec"]["containers"][0]["volumeMounts"][2:] == [
+        {"name": "models", "mountPath": "/models", "subPath": "ranker", "readOnly": True}
+    ]
+    assert pod["spec"]["imagePullSecrets"] == [{"name": "registry"}]
+    assert pod["spec"]["priorityClassName"] == "serving"
+    assert (pod["metadata"]["labels"]["team"], pod["metadata"]["labels"]["modelscaler.dev/pool"]) == (
+        "search",
+        "cpu-full",
+    )
+    annotations = pod["metadata"]["annotations"]
+    assert (annotations["karpenter.sh/do-not-disrupt"], annotations["prometheus.io/scrape"]) == ("true", "true")
+
+
 def test_command_is_explicit_and_takes_the_variant_s_artefact_when_it_has_one() -> None:
     changes = {"spec.variants.0.artifact": "ranker-v7", "spec.serving.args": ["--threads", "2"]}
     assert container(changes)["command"] == [

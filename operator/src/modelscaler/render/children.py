@@ -28,7 +28,6 @@ class RenderDefaults:
 
     server_image: str
     image_pull_policy: str = "IfNotPresent"
-    image_pull_secrets: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +122,7 @@ def _deployment(resource: ModelDeployment, target: PoolTarget, defaults: RenderD
     variant = next(v for v in resource.spec.variants if v.name == target.pool.variant)
     labels, selector = _labels(resource, target.pool), _selector(resource, target.pool)
     serving = resource.spec.serving
-    image = Image(serving.image or defaults.server_image, defaults.image_pull_policy, defaults.image_pull_secrets)
+    image = Image(serving.image or defaults.server_image, defaults.image_pull_policy)
     manifest = {
         "apiVersion": "apps/v1",
         "kind": "Deployment",
@@ -135,7 +134,10 @@ def _deployment(resource: ModelDeployment, target: PoolTarget, defaults: RenderD
             "revisionHistoryLimit": REVISIONS_KEPT,
             "strategy": _strategy(accelerated=placement.accelerator is not None, replicas=target.replicas),
             "template": {
-                "metadata": {"labels": labels, "annotations": _scrape_annotations()},
+                "metadata": {
+                    "labels": {**serving.pod_labels, **labels},
+                    "annotations": {**serving.pod_annotations, **_scrape_annotations()},
+                },
                 "spec": pod_spec(resource, placement, variant, image, selector, ladder["metadata"]["name"]),
             },
         },

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from modelscaler.api import METRIC_LABELS_VARIABLE, POD_IP_VARIABLE
-from modelscaler.api.v1alpha1 import ModelDeployment, Placement, Serving, Toleration, Variant
+from modelscaler.api.v1alpha1 import ApiModel, ModelDeployment, Placement, Serving, Variant
 from modelscaler.domain import PoolKey
 from modelscaler.render.ladder import LADDER_DIRECTORY, LADDER_KEY, LADDER_VOLUME, artifact_of, ladder_volume
 
@@ -25,7 +25,6 @@ class Image:
 
     name: str
     pull_policy: str
-    pull_secrets: tuple[str, ...]
 
 
 def pod_spec(
@@ -51,8 +50,9 @@ def pod_spec(
         "serviceAccountName": serving.service_account_name,
         "runtimeClassName": placement.runtime_class_name,
         "nodeSelector": dict(placement.node_selector),
-        "tolerations": [_toleration(t) for t in placement.tolerations],
-        "imagePullSecrets": [{"name": name} for name in image.pull_secrets],
+        "tolerations": [_as_written(toleration) for toleration in placement.tolerations],
+        "imagePullSecrets": [{"name": name} for name in serving.image_pull_secrets],
+        "priorityClassName": serving.priority_class_name,
     }
     return {
         "automountServiceAccountToken": False,
@@ -65,7 +65,7 @@ def pod_spec(
         },
         "topologySpreadConstraints": [_soft_spread(spread_over)],
         "containers": [_container(resource, placement, variant, image)],
-        "volumes": [{"name": "tmp", "emptyDir": {}}, ladder_volume(ladder)],
+        "volumes": [{"name": "tmp", "emptyDir": {}}, ladder_volume(ladder), *map(_as_written, serving.volumes)],
         **{field: value for field, value in optional.items() if value},
     }
 
@@ -88,6 +88,7 @@ def _container(resource: ModelDeployment, placement: Placement, variant: Variant
         "volumeMounts": [
             {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108 - the mount makes it the pod's own
             {"name": LADDER_VOLUME, "mountPath": LADDER_DIRECTORY, "readOnly": True},
+            *map(_as_written, serving.volume_mounts),
         ],
         **_probes(serving),
     }
@@ -159,5 +160,6 @@ def _soft_spread(labels: Mapping[str, str]) -> Fields:
     }
 
 
-def _toleration(toleration: Toleration) -> Fields:
-    return toleration.model_dump(by_alias=True, exclude_none=True)
+def _as_written(part: ApiModel) -> Fields:
+    """Return a part of the spec that a pod has under the same names."""
+    return part.model_dump(by_alias=True, exclude_none=True)

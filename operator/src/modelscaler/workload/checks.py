@@ -11,6 +11,7 @@ from modelscaler.planner.schedules import is_cron
 from modelscaler.workload.invalid import InvalidSpec
 
 DAY_SECONDS: Final = 86_400
+RESERVED_VOLUMES: Final = frozenset({"tmp", "ladder"})
 SERVICE_NAME: Final = re.compile(r"[a-z]([-a-z0-9]{0,38}[a-z0-9])?")
 
 
@@ -30,6 +31,7 @@ def problems(resource: ModelDeployment) -> Iterator[InvalidSpec]:
     yield from _schedules(spec)
     yield from _forecast(spec)
     yield from _environment(spec)
+    yield from _volumes(spec)
     yield from _gateway(spec)
     yield from _capacity(spec)
 
@@ -121,6 +123,25 @@ def _environment(spec: ModelDeploymentSpec) -> Iterator[InvalidSpec]:
             expected = "another name: the operator sets this one itself"
             yield InvalidSpec(f"spec.serving.env[{index}].name", extra.name, expected)
     yield from _duplicates("spec.serving.env", [extra.name for extra in spec.serving.env], "name")
+
+
+def _volumes(spec: ModelDeploymentSpec) -> Iterator[InvalidSpec]:
+    volumes, mounts = spec.serving.volumes, spec.serving.volume_mounts
+    for index, volume in enumerate(volumes):
+        field = f"spec.serving.volumes[{index}]"
+        sources = sorted(volume.model_dump(by_alias=True, exclude_none=True, exclude={"name"}))
+        if len(sources) != 1:
+            expected = "exactly one of persistentVolumeClaim, configMap, secret, image and emptyDir"
+            yield InvalidSpec(field, ", ".join(sources) or None, expected)
+        if volume.name in RESERVED_VOLUMES:
+            yield InvalidSpec(f"{field}.name", volume.name, "another name: this volume is the operator's own")
+    names = [volume.name for volume in volumes]
+    yield from _duplicates("spec.serving.volumes", names, "name")
+    yield from _duplicates("spec.serving.volumeMounts", [mount.mount_path for mount in mounts], "mountPath")
+    for index, mount in enumerate(mounts):
+        if mount.name not in names:
+            expected = f"a name from spec.serving.volumes ({', '.join(names) or 'there are none'})"
+            yield InvalidSpec(f"spec.serving.volumeMounts[{index}].name", mount.name, expected)
 
 
 def _gateway(spec: ModelDeploymentSpec) -> Iterator[InvalidSpec]:

@@ -17,7 +17,7 @@ class Model(ApiModel):
 
     uri: Annotated[str, StringConstraints(pattern=MODEL_URI, max_length=512)] = Field(
         description=(
-            "Where the server finds the model in its image: builtin://search-ranker, file:///models/ranker, or "
+            "Where the server finds the model, in its image or volumes: builtin://search-ranker, file:///models/ranker, or "
             "python:package.module:Class."
         )
     )

@@ -10,11 +10,13 @@ from modelscaler.api.v1alpha1.fields import (
     LongText,
     NamespaceName,
     ObjectName,
+    QualifiedName,
     ShortText,
     cel,
     list_map,
     validations,
 )
+from modelscaler.api.v1alpha1.volumes import Volume, VolumeMount
 
 
 class EnvVar(ApiModel):
@@ -86,7 +88,42 @@ class Serving(ApiModel):
         le=7200,
         description="A new pool that is not ready by then is given up, and the runner-up is taken.",
     )
+    volumes: list[Volume] = Field(
+        default_factory=list,
+        max_length=16,
+        description="Further volumes of the pods.",
+        json_schema_extra=list_map("name"),
+    )
+    volume_mounts: list[VolumeMount] = Field(
+        default_factory=list,
+        max_length=16,
+        description="Where the server finds them.",
+        json_schema_extra=list_map("mountPath"),
+    )
+    image_pull_secrets: list[ObjectName] = Field(
+        default_factory=list, max_length=8, description="Names of Secrets to pull images with."
+    )
+    pod_labels: dict[QualifiedName, ShortText] = Field(
+        default_factory=dict, max_length=16, description="Further labels of the pods; the operator's own win."
+    )
+    pod_annotations: dict[QualifiedName, LongText] = Field(
+        default_factory=dict, max_length=16, description="Further annotations of the pods; the operator's own win."
+    )
+    priority_class_name: ShortText | None = Field(
+        default=None, description="PriorityClass of the pods; absent: the cluster's default."
+    )
     gateway: GatewayRoute | None = Field(
         default=None,
         description="Set where all requests come through a gateway: two pools may then share them. Absent: one pool serves.",
+    )
+
+    model_config = ConfigDict(
+        json_schema_extra=validations(
+            cel(
+                "!has(self.volumeMounts) || self.volumeMounts.all(m, has(self.volumes) && "
+                "self.volumes.exists(v, v.name == m.name))",
+                "volumeMounts[].name must be a name from volumes",
+                field=".volumeMounts",
+            )
+        )
     )
