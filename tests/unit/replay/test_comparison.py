@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from modelscaler.backtest.trace import DAY_SECONDS, Trace
-from modelscaler.domain import PolicySettings
+from modelscaler.domain import Objective, PolicySettings
 from modelscaler.replay.case import Cluster
 from modelscaler.replay.comparison import Choice, Comparison, Grids, Job, Judged, Ran, Setting, choices, judged
 from modelscaler.replay.load import Arrivals, Part
@@ -16,7 +16,17 @@ from modelscaler.replay.outcome import Outcome
 from modelscaler.replay.policies.static import Static
 from modelscaler.replay.run import replay
 from modelscaler.replay.standard import POOL, standard_workload
-from modelscaler.replay.tuning import ALL_ROOM, GRID, Trial, Tried, best_of, is_worth_adopting, used_share
+from modelscaler.replay.tuning import (
+    ALL_ROOM,
+    GRID,
+    Goal,
+    Trial,
+    Tried,
+    best_of,
+    goal_of,
+    is_worth_adopting,
+    used_share,
+)
 
 DAY = Trace("shop", 3600.0, datetime(2026, 3, 2, tzinfo=UTC), np.full(96, 10.0))
 STATIC = {"a": (Static(1, "a"), Static(2, "a"))}
@@ -70,7 +80,15 @@ def test_cheapest_is_chosen_when_several_keep_the_objective() -> None:
         Tried("late", outcome(1.0, 0.0006)),
     ]
 
-    assert best_of(tried, None).settings == "cheap"
+    assert best_of(tried, Goal()).settings == "cheap"
+
+
+def test_more_may_be_late_where_the_objective_promises_less() -> None:
+    promises = [goal_of(Objective(percentile, 0.4, 0.0, None)).violating_share for percentile in (0.99, 0.95, 0.999)]
+    assert promises == [0.001, 0.005, 0.0001]
+    tried = [Tried("dear", outcome(2.0, 0.0)), Tried("late", outcome(1.0, 0.002))]
+    assert best_of(tried, Goal()).settings == "dear"
+    assert best_of(tried, Goal(violating_share=0.005)).settings == "late"
 
 
 def test_calmest_is_chosen_when_several_cost_nearly_the_same() -> None:
@@ -80,48 +98,48 @@ def test_calmest_is_chosen_when_several_cost_nearly_the_same() -> None:
         Tried("calmer and dear", replace(outcome(2.1, 0.0), direction_changes=10)),
     ]
 
-    assert best_of(tried, None).settings == "calm"
-    assert best_of(tried, None, near_equal=0.0).settings == "restless"
+    assert best_of(tried, Goal()).settings == "calm"
+    assert best_of(tried, Goal(), near_equal=0.0).settings == "restless"
 
 
 def test_least_violating_is_chosen_when_none_keeps_the_objective() -> None:
     tried = [Tried("late", outcome(1.0, 0.2)), Tried("less", outcome(5.0, 0.01))]
 
-    assert best_of(tried, None).settings == "less"
+    assert best_of(tried, Goal()).settings == "less"
 
 
-def test_cheaper_answers_leave_a_quarter_of_what_is_allowed_when_settings_are_chosen_for_days_to_come() -> None:
+def test_cheaper_answers_leave_a_tenth_of_what_is_allowed_when_settings_are_chosen_for_days_to_come() -> None:
     tried = [
-        Tried("cheap", outcome(1.0, 0.0, accuracy=0.9492, lost_accuracy=0.0008)),
-        Tried("spare", outcome(2.0, 0.0, accuracy=0.9493, lost_accuracy=0.0007)),
+        Tried("cheap", outcome(1.0, 0.0, accuracy=0.94905, lost_accuracy=0.00095)),
+        Tried("spare", outcome(2.0, 0.0, accuracy=0.94915, lost_accuracy=0.00085)),
     ]
 
-    assert best_of(tried, 0.949).settings == "spare"
-    assert best_of(tried, 0.949, ALL_ROOM).settings == "cheap"
-    assert best_of(tried, None).settings == "cheap"
+    assert best_of(tried, Goal(0.949)).settings == "spare"
+    assert best_of(tried, Goal(0.949), ALL_ROOM).settings == "cheap"
+    assert best_of(tried, Goal()).settings == "cheap"
 
 
 def test_closest_is_chosen_when_none_leaves_enough_of_what_is_allowed() -> None:
     tried = [
         Tried("inaccurate", outcome(1.0, 0.0, accuracy=0.948, lost_accuracy=0.002)),
-        Tried("cheap", outcome(2.0, 0.0, accuracy=0.9491, lost_accuracy=0.0009)),
+        Tried("cheap", outcome(2.0, 0.0, accuracy=0.94902, lost_accuracy=0.00098)),
         Tried("closest", outcome(3.0, 0.0007, accuracy=0.9494, lost_accuracy=0.0006)),
         Tried("late", outcome(4.0, 0.002, accuracy=0.95)),
     ]
 
-    assert best_of(tried, 0.949).settings == "closest"
+    assert best_of(tried, Goal(0.949)).settings == "closest"
 
 
 def test_any_lost_accuracy_counts_as_a_miss_when_the_floor_is_the_planned_variants_own() -> None:
-    assert used_share(outcome(1.0, 0.0005, accuracy=0.95), 0.95) == pytest.approx(0.5)
-    assert used_share(outcome(1.0, 0.0, accuracy=0.9499, lost_accuracy=0.0001), 0.95) == np.inf
+    assert used_share(outcome(1.0, 0.0005, accuracy=0.95), Goal(0.95)) == pytest.approx(0.5)
+    assert used_share(outcome(1.0, 0.0, accuracy=0.9499, lost_accuracy=0.0001), Goal(0.95)) == np.inf
 
 
 def test_inaccurate_settings_are_passed_over_when_there_is_a_floor() -> None:
     tried = [Tried("vague", outcome(1.0, 0.0, accuracy=0.90)), Tried("exact", outcome(2.0, 0.0, accuracy=0.95))]
 
-    assert best_of(tried, 0.94).settings == "exact"
-    assert best_of(tried, None).settings == "vague"
+    assert best_of(tried, Goal(0.94)).settings == "exact"
+    assert best_of(tried, Goal()).settings == "vague"
 
 
 def test_settings_are_chosen_on_the_older_part_unless_with_hindsight() -> None:
@@ -132,7 +150,7 @@ def test_settings_are_chosen_on_the_older_part_unless_with_hindsight() -> None:
         Ran(Job("test", 0, "a", 1), outcome(2.0, 0.0)),
     ]
 
-    assert choices(tried, None) == [Choice("a", 0, False), Choice("a", 1, True)]
+    assert choices(tried, Goal()) == [Choice("a", 0, False), Choice("a", 1, True)]
 
 
 def test_choices_are_judged_under_every_seed() -> None:

@@ -33,7 +33,7 @@ from modelscaler.replay.selftuning.jobs import (
     write_outcome,
 )
 from modelscaler.replay.selftuning.parts import Extent, Parts, parts_of
-from modelscaler.replay.tuning import GRID, Trial
+from modelscaler.replay.tuning import GRID, Goal, Trial
 from modelscaler.status.tuning import tuning_status
 from modelscaler.workload import parse_resource, workload_from
 
@@ -64,7 +64,7 @@ class FakeReplay:
 
 
 def chosen(replay: FakeReplay, floor: float | None = None, budget: float = 1e6) -> Recommendation | TuningRefused:
-    return choose(CURRENT, GRID_OF_THREE, floor, PARTS, replay, lambda: budget - replay.seconds)
+    return choose(CURRENT, GRID_OF_THREE, Goal(floor), PARTS, replay, lambda: budget - replay.seconds)
 
 
 OLDER = {CURRENT: trial(10.0), CHEAP: trial(8.0), SAFE: trial(12.0), PLAIN: trial(11.0)}
@@ -190,7 +190,7 @@ def test_short_gaps_are_told_and_long_ones_refused() -> None:
 def test_a_gap_is_named_in_the_recommendation() -> None:
     parts = replace(PARTS, missing_share=0.042)
     replay = FakeReplay(OLDER, {CURRENT: trial(10.0), CHEAP: trial(8.5), PLAIN: trial(11.0)})
-    found = choose(CURRENT, GRID_OF_THREE, None, parts, replay, lambda: float("inf"))
+    found = choose(CURRENT, GRID_OF_THREE, Goal(), parts, replay, lambda: float("inf"))
 
     assert "4.2% of the history was missing" in found.message
 

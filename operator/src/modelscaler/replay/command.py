@@ -30,6 +30,7 @@ from modelscaler.replay.running import compare, timeline_of
 from modelscaler.replay.selftuning import command as selftuning
 from modelscaler.replay.standard import POOL, USUAL_REPLICAS, standard_workload
 from modelscaler.replay.timeline import Timeline
+from modelscaler.replay.tuning import goal_of
 from modelscaler.workload import InvalidSpec
 from modelscaler.workload.files import FileError, read_workload
 
@@ -249,7 +250,7 @@ def timelines(found: Sequence[Comparison]) -> Iterator[tuple[tuple[object, ...],
     """
     for one in found:
         setting, seen = one.setting, set[tuple[str, int]]()
-        for choice in choices(one.tried, setting.workload.objective.min_mean_accuracy):
+        for choice in choices(one.tried, goal_of(setting.workload.objective)):
             if (choice.policy, choice.place) in seen:
                 continue
             seen.add((choice.policy, choice.place))

@@ -18,7 +18,7 @@ from modelscaler.replay.load import Arrivals, Part, load_of
 from modelscaler.replay.outcome import Outcome
 from modelscaler.replay.policies.oracle import TICK_SECONDS, clairvoyant_hourly_cost, fewest_replicas
 from modelscaler.replay.sight import PolicyKind
-from modelscaler.replay.tuning import ALL_ROOM, Tried, best_of, keeps
+from modelscaler.replay.tuning import ALL_ROOM, Goal, Tried, best_of, keeps
 
 RUN_IN_DAYS: Final = 0.25
 """A replay begins so long before the part that counts, as far as there is load: replicas, budgets of cheaper answers and what a
@@ -220,12 +220,12 @@ def first_jobs(grids: Grids) -> list[Job]:
     ]
 
 
-def choices(tried: Sequence[Ran], floor: float | None) -> list[Choice]:
+def choices(tried: Sequence[Ran], goal: Goal) -> list[Choice]:
     """Choose settings for every policy, from how they did on the older part and with hindsight.
 
     Args:
         tried: Runs of all grids on both parts.
-        floor: Mean accuracy to keep; None: none.
+        goal: What to keep.
     """
     found = []
     for policy in dict.fromkeys(ran.job.policy for ran in tried):
@@ -233,7 +233,7 @@ def choices(tried: Sequence[Ran], floor: float | None) -> list[Choice]:
             part = "test" if hindsight else "tuning"
             mine = [ran for ran in tried if ran.job.policy == policy and ran.job.part == part]
             theirs = [Tried(ran.job.place, ran.outcome) for ran in mine]
-            best = best_of(theirs, floor, ALL_ROOM, near_equal=0.0) if hindsight else best_of(theirs, floor)
+            best = best_of(theirs, goal, ALL_ROOM, near_equal=0.0) if hindsight else best_of(theirs, goal)
             found.append(Choice(policy, best.settings, hindsight))
     return found
 

@@ -25,6 +25,7 @@ from modelscaler.replay.comparison import (
 from modelscaler.replay.outcome import outcome_of
 from modelscaler.replay.run import replay
 from modelscaler.replay.timeline import Timeline
+from modelscaler.replay.tuning import goal_of
 
 CHUNK: Final = 2
 
@@ -54,7 +55,7 @@ def _compared(setting: Setting, grids: Grids, progress: Progress, run_all: RunAl
     what = f"{setting.trace.name}, {setting.start_seconds:g} s to start"
     units: dict[PartName, float] = {"tuning": unit_of(setting, "tuning"), "test": unit_of(setting, "test")}
     tried = _told(run_all(_run, jobs := first_jobs(grids)), progress, f"{what}: settings", len(jobs))
-    found = choices(tried, setting.workload.objective.min_mean_accuracy)
+    found = choices(tried, goal_of(setting.workload.objective))
     further = list(dict.fromkeys(job for choice in found for job in choice.jobs(setting.seeds) if job.number))
     more = _told(run_all(_run, further), progress, f"{what}: seeds", len(further))
     return Comparison(setting, grids, units, tuple(tried), judged(found, [*tried, *more], grids, units["test"]))

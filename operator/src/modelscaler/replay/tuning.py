@@ -11,13 +11,16 @@ from typing import Final, Generic, TypeVar
 
 import numpy as np
 
-from modelscaler.domain import Floats, PolicySettings
+from modelscaler.domain import Floats, Objective, PolicySettings
 from modelscaler.replay.outcome import Outcome
 
 Settings = TypeVar("Settings")
 
 VIOLATING_SHARE: Final = 0.001
-"""Share of requests that may be late or refused."""
+"""Share of requests that may be late or refused, where the objective is the 99th percentile."""
+
+SHARE_OF_A_BURST: Final = 0.1
+"""An objective is for any time, also for that of a burst: of all requests of days a tenth of what it leaves may be late."""
 
 CHOOSING_SHARE: Final = 0.5
 """So much of what is allowed of late answers may be used up where settings are chosen for days to come: the other half is for
@@ -40,6 +43,24 @@ STANDARD_ERRORS: Final = 2.0
 
 
 @dataclass(frozen=True, slots=True)
+class Goal:
+    """What settings must keep over days.
+
+    Attributes:
+        floor: Mean accuracy; None: any.
+        violating_share: Share of requests that may be late or refused.
+    """
+
+    floor: float | None = None
+    violating_share: float = VIOLATING_SHARE
+
+
+def goal_of(objective: Objective) -> Goal:
+    """Return what settings must keep for an objective."""
+    return Goal(objective.min_mean_accuracy, round(SHARE_OF_A_BURST * (1.0 - objective.percentile), 9))
+
+
+@dataclass(frozen=True, slots=True)
 class Tried(Generic[Settings]):
     """Settings, and what a replay with them came to."""
 
@@ -54,9 +75,9 @@ class Room:
     late: float = CHOOSING_SHARE
     accuracy: float = CHOOSING_ACCURACY_SHARE
 
-    def holds(self, outcome: Outcome, floor: float | None) -> bool:
+    def holds(self, outcome: Outcome, goal: Goal) -> bool:
         """Tell whether no more was used up."""
-        return late_share(outcome) <= self.late and lost_share(outcome, floor) <= self.accuracy
+        return late_share(outcome, goal) <= self.late and lost_share(outcome, goal.floor) <= self.accuracy
 
 
 ALL_ROOM: Final = Room(1.0, 1.0)
@@ -64,7 +85,7 @@ ALL_ROOM: Final = Room(1.0, 1.0)
 
 def best_of(
     tried: Sequence[Tried[Settings]],
-    floor: float | None,
+    goal: Goal,
     room: Room | None = None,
     near_equal: float = NEAR_EQUAL_COST,
 ) -> Tried[Settings]:
@@ -72,27 +93,27 @@ def best_of(
 
     Args:
         tried: One at least; of equals the first.
-        floor: Mean accuracy to keep; None: none.
+        goal: What to keep.
         room: How much of what is allowed may be used up. None: as where settings are chosen for days to come.
         near_equal: Of those that cost at most this share more than the cheapest the one with the fewest turns; 0: the cheapest.
     """
     room = room or Room()
-    kept = [one for one in tried if room.holds(one.outcome, floor)]
+    kept = [one for one in tried if room.holds(one.outcome, goal)]
     if kept:
         enough = min(one.outcome.mean_hourly_cost for one in kept) * (1.0 + near_equal)
         cheap = [one for one in kept if one.outcome.mean_hourly_cost <= enough]
         return min(cheap, key=lambda one: (one.outcome.direction_changes, one.outcome.mean_hourly_cost))
-    return min(tried, key=lambda one: (not keeps(one.outcome, floor), used_share(one.outcome, floor)))
+    return min(tried, key=lambda one: (not keeps(one.outcome, goal.floor), used_share(one.outcome, goal)))
 
 
-def used_share(outcome: Outcome, floor: float | None) -> float:
+def used_share(outcome: Outcome, goal: Goal) -> float:
     """Return how much is used up of what is allowed; above 1 where the objective or the mean accuracy is missed."""
-    return max(late_share(outcome), lost_share(outcome, floor))
+    return max(late_share(outcome, goal), lost_share(outcome, goal.floor))
 
 
-def late_share(outcome: Outcome) -> float:
+def late_share(outcome: Outcome, goal: Goal) -> float:
     """Return the share of late answers, in multiples of what is allowed."""
-    return outcome.violating_share / VIOLATING_SHARE
+    return outcome.violating_share / goal.violating_share
 
 
 def lost_share(outcome: Outcome, floor: float | None) -> float:

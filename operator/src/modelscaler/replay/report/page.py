@@ -12,6 +12,7 @@ from modelscaler.replay.policies.knowledge import carried_rps
 from modelscaler.replay.report import pictures
 from modelscaler.replay.report.table import HEADS, ordered, row_of, title
 from modelscaler.replay.running import timeline_of
+from modelscaler.replay.tuning import goal_of
 
 EXPLANATION: Final = (
     "Cost is a multiple of the fewest replicas that carry the load at each tick. Each policy stands here twice: with the "
@@ -46,8 +47,8 @@ def _course(found: Comparison) -> str:
         (one for name, one in tuned.items() if name not in (OURS, ORACLE)), key=lambda one: one.violating_share
     )
     names = [OURS] * (OURS in tuned) + [one.policy for one in rivals[:1]]
-    floor = found.setting.workload.objective.min_mean_accuracy
-    places = {choice.policy: choice.place for choice in choices(found.tried, floor) if not choice.hindsight}
+    goal = goal_of(found.setting.workload.objective)
+    places = {choice.policy: choice.place for choice in choices(found.tried, goal) if not choice.hindsight}
     runs = [(name, timeline_of(found.setting, found.grids, Job("test", 0, name, places[name]))) for name in names]
     if not runs:
         return ""

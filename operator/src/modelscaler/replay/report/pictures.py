@@ -9,7 +9,7 @@ from modelscaler.backtest.report.pictures import COLOURS, new_figure
 from modelscaler.replay.comparison import LEAST_SHARE, Comparison
 from modelscaler.replay.offered import ORACLE, OURS
 from modelscaler.replay.timeline import Timeline
-from modelscaler.replay.tuning import VIOLATING_SHARE
+from modelscaler.replay.tuning import goal_of
 
 COLUMNS: Final = 2
 OTHERS: Final = COLOURS[1:]
@@ -52,7 +52,7 @@ def draw_front(axes: Any, found: Comparison) -> None:
         axes.plot(
             tuned.cost, max(tuned.violating_share, LEAST_SHOWN), "o", color=colour, markersize=7 if name == OURS else 4
         )
-    axes.axhline(VIOLATING_SHARE, color="#999999", linewidth=0.8)
+    axes.axhline(goal_of(found.setting.workload.objective).violating_share, color="#999999", linewidth=0.8)
     axes.set_yscale("log")
     axes.set_xlim(0.9, 4.0)
     axes.set_xlabel("cost, multiples of the clairvoyant minimum")

@@ -12,7 +12,7 @@ from modelscaler.api.words import TuningReason
 from modelscaler.domain import PolicySettings
 from modelscaler.replay.selftuning.jobs import Recommendation, TuningRefused
 from modelscaler.replay.selftuning.parts import Parts
-from modelscaler.replay.tuning import VIOLATING_SHARE, Trial, Tried, best_of, is_worth_adopting, keeps
+from modelscaler.replay.tuning import Goal, Trial, Tried, best_of, is_worth_adopting, keeps
 
 Half: TypeAlias = Literal["older", "newer"]
 Replay: TypeAlias = Callable[[Half, PolicySettings], Trial]
@@ -60,7 +60,7 @@ def in_order(current: PolicySettings, grid: Sequence[PolicySettings]) -> list[Po
 def choose(
     current: PolicySettings,
     grid: Sequence[PolicySettings],
-    floor: float | None,
+    goal: Goal,
     parts: Parts,
     replay: Replay,
     left_seconds: Callable[[], float],
@@ -70,7 +70,7 @@ def choose(
     Args:
         current: Those in use.
         grid: Those to try; where none is reactive, the plain reactive rule besides.
-        floor: Mean accuracy to keep; None: none.
+        goal: What to keep.
         parts: What is replayed: for the message.
         replay: Replays.
         left_seconds: Returns how much time is left.
@@ -84,7 +84,7 @@ def choose(
     reactive = [tried for tried in older if tried.settings.forecaster == "Reactive"]
     if not reactive or older[0].settings != current:
         return _out_of_time(len(older), len(wanted))
-    best, plain = best_of(older, floor).settings, best_of(reactive, floor).settings
+    best, plain = best_of(older, goal).settings, best_of(reactive, goal).settings
     for settings in (current, plain, best):
         if not runs.enough_for(1):
             break
@@ -92,7 +92,7 @@ def choose(
     newer = runs.tried["newer"]
     if current not in newer or plain not in newer:
         return _out_of_time(len(older), len(wanted))
-    return _decided(current, [best, plain], newer, floor, parts, (len(older), len(wanted)))
+    return _decided(current, [best, plain], newer, goal, parts, (len(older), len(wanted)))
 
 
 def _out_of_time(tried: int, wanted: int) -> TuningRefused:
@@ -107,7 +107,7 @@ def _decided(
     current: PolicySettings,
     candidates: Sequence[PolicySettings],
     newer: Mapping[PolicySettings, Trial],
-    floor: float | None,
+    goal: Goal,
     parts: Parts,
     counts: tuple[int, int],
 ) -> Recommendation:
@@ -118,15 +118,15 @@ def _decided(
             for settings in candidates
             if settings != current
             and settings in newer
-            and (keeps(newer[settings].outcome, floor) or not keeps(before.outcome, floor))
-            and is_worth_adopting(newer[settings], before)
+            and (keeps(newer[settings].outcome, goal.floor) or not keeps(before.outcome, goal.floor))
+            and is_worth_adopting(newer[settings], before, goal.violating_share)
         ),
         current,
     )
     after = newer[taken]
     old_cost, new_cost = before.outcome.mean_hourly_cost, after.outcome.mean_hourly_cost
     ratio = new_cost / old_cost if old_cost > 0.0 else 1.0
-    mended = before.outcome.violating_share > VIOLATING_SHARE
+    mended = before.outcome.violating_share > goal.violating_share
     reason = TuningReason.KEPT if taken == current else TuningReason.MENDED if mended else TuningReason.CHEAPER
     return Recommendation(
         settings=taken,

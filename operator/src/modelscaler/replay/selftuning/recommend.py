@@ -21,7 +21,7 @@ from modelscaler.replay.selftuning.choosing import Half, choose
 from modelscaler.replay.selftuning.jobs import Recommendation, TuningRefused
 from modelscaler.replay.selftuning.parts import USUAL_EXTENT, Extent, parts_of
 from modelscaler.replay.timeline import Timeline
-from modelscaler.replay.tuning import GRID, Trial
+from modelscaler.replay.tuning import GRID, Trial, goal_of
 
 BLOCK_SECONDS: Final = 6 * 3600.0
 """Costs are compared in blocks of this length: whether a saving is more than luck shows in how it differs between them."""
@@ -66,9 +66,8 @@ def recommend(
         return parts
     setting = Setting(trace, workload, usual_pool(workload), parts.older, parts.newer, arrivals, 1, Cluster())
     replays = Replays(setting, shipped, tuner)
-    floor = workload.objective.min_mean_accuracy
     allowed = list(dict.fromkeys(settings.within(workload.stated) for settings in grid))
-    return choose(workload.policy, allowed, floor, parts, replays, left_seconds)
+    return choose(workload.policy, allowed, goal_of(workload.objective), parts, replays, left_seconds)
 
 
 class Replays:
