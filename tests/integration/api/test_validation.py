@@ -181,6 +181,12 @@ RULES = [
         "spec.serving.volumeMounts",
     ),
     Rule(
+        "mountPath must not be one of the operator's own",
+        {VOLUMES: [{"name": "a", "emptyDir": {}}], MOUNTS: [{"name": "a", "mountPath": "/models"}]},
+        {VOLUMES: [{"name": "a", "emptyDir": {}}], MOUNTS: [{"name": "a", "mountPath": "/run/modelscaler"}]},
+        "spec.serving.volumeMounts[0].mountPath",
+    ),
+    Rule(
         "hostnames must not name a host twice",
         {PARENTS: [{"name": "a"}], HOSTS: ["a.example", "*.example"]},
         {PARENTS: [{"name": "a"}], HOSTS: ["a.example", "a.example"]},

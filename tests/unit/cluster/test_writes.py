@@ -313,3 +313,12 @@ async def test_a_lone_namespace_has_all_workers(harness: Harness) -> None:
     async with running(harness):
         await harness.until(lambda: len(harness.queue._running) == CONCURRENCY)
         release.set()
+
+
+async def test_what_waits_is_queued_once_however_often_it_is_decided(harness: Harness) -> None:
+    for _ in range(50):
+        harness.queue.decide(OWNER, [harness.write(f"w{number}", owner=OWNER) for number in range(3)])
+    assert sum(len(heap) for heap in harness.queue._offered.values()) == 3
+    async with running(harness):
+        pass
+    assert sorted(harness.made) == ["w0", "w1", "w2"]

@@ -61,12 +61,15 @@ class Rig:
         self.asked: list[tuple[datetime, int]] = []
         self.loaded: list[WorkloadKey] = []
         self.error: SourceError | None = None
+        self.refuses: WorkloadKey | None = None
         given: Any = self
         self.history_of = History(given, given, 60.0, lambda: self.seconds)
 
     def history(self, start: datetime, end: datetime, step: float, of: Collection[WorkloadKey]) -> HistoryRead:
         self.seconds += self.seconds_each
         self.asked.append((end, len(of)))
+        if self.refuses in of:
+            return HistoryRead(error=SourceError("too many samples"))
         windows = {} if self.error else {key: LoadWindow(60.0, end, np.ones(3)) for key in of}
         return HistoryRead(windows, error=self.error)
 
@@ -111,3 +114,22 @@ def test_what_is_gone_is_not_read_and_what_comes_back_is() -> None:
     assert rig.loaded == keys(2)
     rig.tick(keys(2))
     assert rig.loaded == [*keys(2), keys(2)[1]]
+
+
+def test_what_is_refused_for_a_while_is_read_when_it_is_right_again() -> None:
+    rig = Rig(seconds_each=10.0)
+    rig.tick(keys(20))
+    rig.tick(keys(10))
+    rig.tick(keys(10))
+    for _ in range(6):
+        rig.tick(keys(20))
+    assert set(rig.loaded) == set(keys(20))
+
+
+def test_others_are_read_when_one_stretch_is_never_answered() -> None:
+    rig, wrong = Rig(), keys(1)[0]
+    rig.refuses = wrong
+    for _ in range(100):
+        rig.tick([wrong])
+        rig.tick([wrong, *keys(30)[1:]])
+    assert set(rig.loaded) == set(keys(30)[1:])

@@ -451,6 +451,24 @@ async def test_child_is_mended_when_somebody_changes_a_field_of_ours(kind: str) 
         before = list(harness.cluster.writes)
         await harness.tick()
         assert [write for write in harness.cluster.writes[len(before) :] if write[0] == "modelscaler"] == []
+        assert [event["reason"] for event in harness.cluster.events].count("ChangedByOthers") == 1
+
+
+async def test_a_child_that_is_taken_again_and_again_is_mended_less_and_less_often() -> None:
+    async with running(Harness()) as harness:
+        harness.deploy()
+        await harness.tick()
+        mended = []
+        for _ in range(240):
+            theirs = deepcopy(harness.cluster.objects["Service", "ranker"])
+            theirs["metadata"]["managedFields"] = [{"manager": "modelscaler", "operation": "Apply", "fieldsV1": {}}]
+            harness.mirror.absorb("Service", harness.cluster.put(theirs))
+            before = len(harness.cluster.writes)
+            await harness.tick()
+            mended.append(("modelscaler", "ranker") in harness.cluster.writes[before:])
+        assert sum(mended[:20]) > sum(mended[100:120])
+        assert sum(mended) < 20
+        assert [event["reason"] for event in harness.cluster.events].count("ChangedByOthers") == 1
 
 
 async def test_what_is_not_watched_is_mended_within_the_hour() -> None:
@@ -490,3 +508,27 @@ async def test_history_is_read_anew_when_the_clock_was_set_back() -> None:
         window = harness.forecasting.window(WorkloadKey("shop", "ranker"))
         assert window is not None
         assert window.rps[-20:].tolist() == [60.0] * 20
+
+
+async def test_what_waits_to_be_written_is_withdrawn_when_the_modeldeployment_is_deleted() -> None:
+    harness = Harness()
+    harness.deploy()
+    await harness.loop.tick()
+    harness.deploy(**{"metadata.deletionTimestamp": "2026-01-01T00:00:00Z", "metadata.finalizers": ["theirs"]})
+    await harness.loop._early_pass()
+    async with running(harness):
+        await harness.settled()
+    assert {kind for kind, _ in harness.cluster.objects} == {"ModelDeployment"}
+
+
+async def test_no_plan_is_shown_when_none_can_be_made() -> None:
+    async with running(Harness()) as harness:
+        harness.deploy()
+        harness.source.offered = Value(5.0, START)
+        await harness.tick()
+        assert shown(harness, "desired_replicas") == 1.0
+        harness.deploy(**{"metadata.generation": 2, "spec.slo.minMeanAccuracy": "0.99"})
+        await harness.tick()
+        assert harness.condition("Accepted")["status"] == "False"
+        names = ("desired_replicas", "planned_rps", "offered_rps", "hourly_cost")
+        assert [shown(harness, name) for name in names] == [None] * 4

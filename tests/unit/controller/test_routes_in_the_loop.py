@@ -1,5 +1,7 @@
 """ModelDeployments behind a gateway, on a fake cluster: their route, and the second pool that it shares requests with."""
 
+from copy import deepcopy
+
 import pytest
 
 from loop_rig import (
@@ -132,3 +134,17 @@ async def test_service_of_somebody_else_is_left_alone_when_it_has_the_name_of_th
         assert harness.cluster.objects["Service", "ranker-beside"] == before
         assert harness.condition("Applied")["reason"] == "WorkloadConflict"
         assert backends(harness) == {"ranker": 1000}
+
+
+async def test_route_is_mended_when_somebody_changes_it() -> None:
+    async with running(Harness()) as harness:
+        harness.deploy(**{"spec.serving.gateway": GATEWAY})
+        for _ in range(2):
+            await harness.tick()
+        as_applied = harness.cluster.objects["HTTPRoute", "ranker"]
+        theirs = deepcopy(as_applied) | {"spec": {"rules": []}}
+        theirs["metadata"]["managedFields"] = [{"manager": "modelscaler", "operation": "Apply", "fieldsV1": {}}]
+        harness.cluster.put(theirs)
+        for _ in range(2):
+            await harness.tick()
+        assert harness.cluster.objects["HTTPRoute", "ranker"]["spec"] == as_applied["spec"]

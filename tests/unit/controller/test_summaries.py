@@ -103,7 +103,6 @@ def test_missing_pods_are_refused_when_the_deployment_says_so(status: str, refus
     ("status", "progressing", "rollout"),
     [
         ({"replicas": 3, "updatedReplicas": 3, "observedGeneration": 2}, "True", Rollout.DONE),
-        ({"replicas": 3, "updatedReplicas": 3, "observedGeneration": 1}, "True", Rollout.UNDER_WAY),
         ({"replicas": 4, "updatedReplicas": 1, "observedGeneration": 2}, "True", Rollout.UNDER_WAY),
         ({"replicas": 4, "updatedReplicas": 1, "observedGeneration": 2}, "False", Rollout.FAILED),
         (
@@ -121,6 +120,32 @@ def test_rollout_has_failed_when_old_pods_stay_and_new_ones_do_not_get_ready(
     found = deployment_from({"metadata": meta, "spec": {"replicas": 3}, "status": status | {"conditions": conditions}})
     assert found is not None
     assert found.rollout is rollout
+
+
+def deployment(digest: str, generation: int, observed: int) -> DeploymentSummary:
+    annotations = {"modelscaler.dev/template-digest": digest}
+    meta = {"name": "ranker-gpu-full", "namespace": "shop", "uid": "u", "labels": LABELS, "generation": generation}
+    status = {"replicas": 3, "updatedReplicas": 3, "observedGeneration": observed}
+    found = deployment_from(
+        {"metadata": meta | {"annotations": annotations}, "spec": {"replicas": 3}, "status": status}
+    )
+    assert found is not None
+    return found
+
+
+def test_rollout_is_under_way_from_the_new_template_on_and_not_for_another_number_of_replicas() -> None:
+    first = deployment("a", 1, 1).after(None)
+    scaled = deployment("a", 2, 1).after(first)
+    changed = deployment("b", 3, 2).after(scaled)
+    rescaled = deployment("b", 4, 2).after(changed)
+    done = deployment("b", 4, 4).after(rescaled)
+    assert [each.rollout for each in (first, scaled, changed, rescaled, done)] == [
+        Rollout.DONE,
+        Rollout.DONE,
+        Rollout.UNDER_WAY,
+        Rollout.UNDER_WAY,
+        Rollout.DONE,
+    ]
 
 
 def test_pods_of_other_pools_are_passed_over_when_observing() -> None:

@@ -86,6 +86,7 @@ class WriteQueue:
         self._wanted: dict[Owner, set[Slot]] = {}
         self._namespaces: set[str] = set()
         self._offered: dict[str, list[tuple[int, int, Slot]]] = {}  # a heap for each namespace
+        self._in_heap: set[Slot] = set()
         self._order = itertools.count()
         self._wake = asyncio.Event()
         self._idle = asyncio.Event()
@@ -139,17 +140,32 @@ class WriteQueue:
         """Take a write of the namespace that has fewest workers, of these the first by priority; None when none may run."""
         busy = Counter(slot[NAMESPACE] for slot in self._running)
         most = MOST_OF_A_NAMESPACE if len(self._namespaces) > 1 else CONCURRENCY
-        while True:
-            heads = [(busy[name], heap[0], name) for name, heap in self._offered.items() if busy[name] < most]
-            if not heads:
-                return None
-            _, (_, _, slot), namespace = min(heads)
-            heapq.heappop(self._offered[namespace])
-            if not self._offered[namespace]:
-                del self._offered[namespace]
+        heads = [
+            (busy[name], head, name)
+            for name in list(self._offered)
+            if busy[name] < most and (head := self._head(name)) is not None
+        ]
+        if not heads:
+            return None
+        _, (_, _, slot), namespace = min(heads)
+        self._pop(namespace)
+        self._running.add(slot)
+        return self._waiting.pop(slot)
+
+    def _head(self, namespace: str) -> tuple[int, int, Slot] | None:
+        """Return what comes first in a namespace; what may not run now is dropped, and offered again when it may."""
+        while heap := self._offered.get(namespace):
+            slot = heap[0][-1]
             if slot in self._waiting and slot not in self._running and slot not in self._deferred:
-                self._running.add(slot)  # else it is offered again when it may run
-                return self._waiting.pop(slot)
+                return heap[0]
+            self._pop(namespace)
+        return None
+
+    def _pop(self, namespace: str) -> None:
+        heap = self._offered[namespace]
+        self._in_heap.discard(heapq.heappop(heap)[-1])
+        if not heap:
+            del self._offered[namespace]
 
     def _finish(self, slot: Slot) -> None:
         self._running.discard(slot)
@@ -163,6 +179,9 @@ class WriteQueue:
             self._idle.set()
 
     def _offer(self, write: Write) -> None:
+        if write.slot in self._in_heap:
+            return
+        self._in_heap.add(write.slot)
         self._namespaces.add(write.slot[NAMESPACE])
         heap = self._offered.setdefault(write.slot[NAMESPACE], [])
         heapq.heappush(heap, (int(write.priority), next(self._order), write.slot))

@@ -13,7 +13,7 @@ from modelscaler.cluster.writes import NAME, Priority, Result, Slot, Write
 from modelscaler.controller.decide import Trouble
 from modelscaler.controller.drift import Child, Drift
 from modelscaler.controller.mirror import Mirror, MirroredKind
-from modelscaler.controller.summaries import Entry, deployment_from, pool_of, service_from
+from modelscaler.controller.summaries import Entry, deployment_from, pool_of, route_from, service_from
 from modelscaler.domain import PoolKey, WorkloadKey
 from modelscaler.render import TEMPLATE_DIGEST_ANNOTATION, TEMPLATE_MANAGER, Rendering, Scale
 
@@ -24,6 +24,7 @@ SCALE_MANAGER = "modelscaler-scale"
 CHILDREN: Final[Mapping[str, Callable[[Body], Child | None]]] = {
     "Deployment": deployment_from,
     "Service": service_from,
+    "HTTPRoute": route_from,
 }
 """What can drift."""
 
@@ -53,6 +54,7 @@ class Applier:
         calls: The API server.
         mirror: What is known to be there.
         on_refusal: Is told of what is refused of a ModelDeployment, once as long as the same is wanted and refused.
+        on_drift: Is told of a child that somebody else has changed, and in what words to say so.
         monotonic: A clock.
     """
 
@@ -61,13 +63,15 @@ class Applier:
         calls: ClusterCalls,
         mirror: Mirror,
         on_refusal: Callable[[WorkloadKey, Trouble], None],
+        on_drift: Callable[[WorkloadKey, str], None],
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._calls = calls
         self._monotonic = monotonic
-        self._drift = Drift(monotonic)
+        self._drift = Drift(self._drifted, monotonic)
         self._mirror = mirror
         self._on_refusal = on_refusal
+        self._on_drift = on_drift
         self._refusals: dict[WorkloadKey, dict[Slot, Refusal]] = {}
 
     def children(self, key: WorkloadKey, rendering: Rendering) -> list[Write]:
@@ -116,10 +120,15 @@ class Applier:
         """Tell whether a child is not there, is of another manifest, or is not as that was applied any more."""
         return live is None or live.template_digest != digest_of(manifest) or self._drift.found(live)
 
+    def _drifted(self, child: Child) -> None:
+        kind = type(child).__name__.removesuffix("Summary")
+        what = f"somebody changed a field of {kind} {child.name} that is the operator's; it is applied anew"
+        self._on_drift(child.owner, what)
+
     def _routing(self, key: WorkloadKey, rendering: Rendering) -> list[Write]:
         """Return the write of the HTTPRoute, if any; a Service that it names for the first time is there before it."""
         route = self._mirror.route(key)
-        if rendering.route and (route is None or route.template_digest != digest_of(rendering.route)):
+        if rendering.route and self._differs(rendering.route, route):
             before = rendering.beside if self._mirror.beside(key) is None else None
             return [self._apply(key, rendering.route, is_new=route is None, before=before)]
         return [self._unroute(key, route.name, route.uid)] if rendering.unrouted and route else []

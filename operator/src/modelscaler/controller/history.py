@@ -55,7 +55,7 @@ class History:
         self._forecasting = forecasting
         self._step_seconds = step_seconds
         self._monotonic = monotonic
-        self._asked: set[WorkloadKey] = set()
+        self._asked: dict[WorkloadKey, float] = {}
         self._left: deque[Stretch] = deque()
         self._failures = 0
         self._due_at = float("-inf")
@@ -67,17 +67,18 @@ class History:
             lookbacks: How many seconds back the past of each ModelDeployment counts.
             now: The time.
         """
-        new = [key for key in lookbacks if key not in self._asked]
-        self._left.extend(stretches({key: lookbacks[key] for key in new}, len(lookbacks), now, self._step_seconds))
+        new = {key: seconds for key, seconds in lookbacks.items() if seconds > self._asked.get(key, 0.0)}
+        self._left.extend(stretches(new, len(lookbacks), now, self._step_seconds))
         self._asked.update(new)
         until = self._monotonic() + BUDGET_SECONDS
         while self._left and until > self._monotonic() >= self._due_at:
-            if self._read(self._left[0], lookbacks):
-                self._left.popleft()
+            stretch = self._left.popleft()
+            if not self._read(stretch, lookbacks):
+                self._left.append(stretch)  # others may be answered
 
     def forget(self, key: WorkloadKey) -> None:
         """Read the past of another one of that name anew."""
-        self._asked.discard(key)
+        self._asked.pop(key, None)
 
     def restart(self) -> None:
         """Read everything anew."""
@@ -87,6 +88,10 @@ class History:
     def _read(self, stretch: Stretch, lookbacks: Mapping[WorkloadKey, float]) -> bool:
         """Read a stretch; return whether it was answered. What is read again is merged, which changes nothing."""
         wanted = [key for key in stretch.keys if key in lookbacks]
+        for key in set(stretch.keys) - set(
+            wanted
+        ):  # gone, or of a spec that is refused just now: asked for when it is back
+            self._asked.pop(key, None)
         if not wanted:
             return True
         found = self._source.history(stretch.start, stretch.end, self._step_seconds, wanted)

@@ -36,6 +36,9 @@ LIST_DIFF_SECONDS = 300.0
 CONFLICT_CHECK_SECONDS = 60.0
 DEBOUNCE_SECONDS = 0.1
 NEVER: Final = float("-inf")
+CHANGED_BY_OTHERS: Final = "ChangedByOthers"
+"""Reason of the event."""
+
 LISTED: Final[tuple[MirroredKind, ...]] = ("ModelDeployment", "Deployment", "Service", "Pod")
 
 
@@ -64,7 +67,7 @@ class Loop:
         self._profiles = profiles
         self._accelerators = accelerators
         self._writes = writes
-        self._applier = Applier(calls, mirror, self._refused, monotonic)
+        self._applier = Applier(calls, mirror, self._refused, self._drifted, monotonic)
         self._routes = Routes(calls, mirror, child_selector)
         self._telemetry = telemetry
         self._settings = settings
@@ -239,7 +242,12 @@ class Loop:
 
     def _one(self, key: WorkloadKey, new_readings: bool) -> None:
         entry = self._entry(key)
-        if entry is None or entry.deleting or self._profiles.awaited(entry):
+        if entry is None or self._profiles.awaited(entry):
+            return
+        if entry.deleting:
+            self._applier.let_be(key)
+            self._writes.decide(key, ())
+            self._telemetry.forget(key)
             return
         outcome = decide(self._inputs(entry, new_readings), self._settings)
         self._measured[key] = outcome.measured
@@ -282,6 +290,8 @@ class Loop:
         if outcome.plan is not None:
             forecast, _ = self._fleet.forecast(entry.key)
             self._telemetry.planned(entry.key, outcome.plan, forecast)
+        else:
+            self._telemetry.unplanned(entry.key)
         self._telemetry.judged(entry.key, outcome.status)
         status = settle(entry.status, outcome.status, self._clock(), self._settings.status_refresh_seconds)
         if status is None:
@@ -299,6 +309,10 @@ class Loop:
         if (entry := self._mirror.entry(key)) is not None:
             self._announce(entry, Announcement("Warning", trouble.reason, trouble.message))
         self.touch(key)
+
+    def _drifted(self, key: WorkloadKey, what: str) -> None:
+        if (entry := self._mirror.entry(key)) is not None:
+            self._announce(entry, Announcement("Warning", CHANGED_BY_OTHERS, what))
 
     def _announce(self, entry: Entry, announcement: Announcement) -> None:
         body = event_body(entry, announcement, self._reporter, self._clock())

@@ -132,8 +132,7 @@ class Mirror:
         if old is not None and old.uid == new.uid and old.version >= new.version:
             return
         self._entries[name] = new
-        unchanged = old and (old.uid, old.generation, old.paused) == (new.uid, new.generation, new.paused)
-        if not unchanged:
+        if old is None or _asked_for(old) != _asked_for(new):
             self._on_change(new.key)
 
     def _absorb_child(self, siblings: dict[str, Any], name: str, new: Any) -> None:
@@ -143,8 +142,10 @@ class Mirror:
         if isinstance(new, PodSummary):
             new = replace(new, ready_before=new.ready_before or _was_ready_before(old, new))
             self._note_start(old, new)
+        if isinstance(new, DeploymentSummary):
+            new = new.after(old)
         siblings[name] = new
-        if old is None or replace(old, version=0) != replace(new, version=0):
+        if old is None or _content(old) != _content(new):
             self._on_change(new.owner)
 
     def _note_start(self, old: PodSummary | None, new: PodSummary) -> None:
@@ -188,6 +189,17 @@ class Mirror:
         }
         table: dict[WorkloadKey, dict[str, Any]] = tables[kind]
         return table
+
+
+def _asked_for(entry: Entry) -> tuple[object, ...]:
+    return entry.uid, entry.generation, entry.paused, entry.deleting
+
+
+def _content(child: Any) -> Any:
+    """Return a child without what changes with every write to it."""
+    if isinstance(child, DeploymentSummary):
+        return replace(child, version=0, generation=0, observed_generation=0, template_generation=0)
+    return replace(child, version=0)
 
 
 def _was_ready_before(old: PodSummary | None, new: PodSummary) -> bool:

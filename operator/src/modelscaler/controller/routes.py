@@ -40,6 +40,7 @@ class Routes:
         Raises:
             ApiCallError: Nobody answers; what was known stays.
         """
+        known_before = self._mirror.newest_version("HTTPRoute")
         try:
             listing = await asyncio.to_thread(self._calls.list, "HTTPRoute", self._child_selector)
         except ApiCallError as error:
@@ -50,4 +51,4 @@ class Routes:
                 self._mirror.replace("HTTPRoute", (), sys.maxsize)
             return
         self.trouble = None
-        self._mirror.replace("HTTPRoute", listing.items, listing.resource_version)
+        self._mirror.replace("HTTPRoute", listing.items, listing.resource_version, known_before)

@@ -7,7 +7,7 @@ import hashlib
 import json
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final, TypeAlias
 
@@ -74,6 +74,21 @@ class DeploymentSummary:
     owned: str = ""
     overdraft: float | None = None
     rollout: Rollout = Rollout.DONE
+    generation: int = 0
+    observed_generation: int = 0
+    template_generation: int = 0
+
+    def after(self, old: "DeploymentSummary | None") -> "DeploymentSummary":
+        """Return the same, with what only the one before tells: whether the newest template was acted on yet.
+
+        Another number of replicas is another generation too, but no rollout.
+        """
+        if old is None:
+            return self
+        changed = old.template_digest != self.template_digest
+        template = self.generation if changed else old.template_generation
+        waits = self.rollout is Rollout.DONE and self.observed_generation < template
+        return replace(self, template_generation=template, rollout=Rollout.UNDER_WAY if waits else self.rollout)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +117,7 @@ class RouteSummary:
     accepted: bool
     current: bool
     template_digest: str
+    owned: str = ""
 
 
 ENDED_PHASES: Final = ("Succeeded", "Failed")
@@ -185,7 +201,9 @@ def deployment_from(body: Body) -> DeploymentSummary | None:
         template_digest=(meta.get("annotations") or {}).get(TEMPLATE_DIGEST_ANNOTATION, ""),
         owned=_owned(meta),
         overdraft=_share((meta.get("annotations") or {}).get(OVERDRAFT_ANNOTATION)),
-        rollout=_rollout(meta, body.get("status") or {}),
+        rollout=_rollout(body.get("status") or {}),
+        generation=int(meta.get("generation") or 0),
+        observed_generation=int((body.get("status") or {}).get("observedGeneration") or 0),
     )
 
 
@@ -195,12 +213,11 @@ def _refused_since(status: Body) -> datetime | None:
     return min((moment(c["lastTransitionTime"]) for c in conditions if c.get("lastTransitionTime")), default=None)
 
 
-def _rollout(meta: Body, status: Body) -> Rollout:
+def _rollout(status: Body) -> Rollout:
     """Return how far the newest template has got: pods of an older one are there as long as they have not been replaced."""
     old_pods = int(status.get("replicas", 0)) - int(status.get("updatedReplicas", 0))
     if old_pods <= 0:
-        seen = int(status.get("observedGeneration", 0)) >= int(meta.get("generation", 0))
-        return Rollout.DONE if seen else Rollout.UNDER_WAY
+        return Rollout.DONE
     stalled = any(c["type"] == "Progressing" and c.get("status") == "False" for c in status.get("conditions") or ())
     return Rollout.FAILED if stalled else Rollout.UNDER_WAY
 
@@ -249,6 +266,7 @@ def route_from(body: Body) -> RouteSummary | None:
         accepted=bool(accepting),
         current=all(int(condition.get("observedGeneration") or 0) >= generation for condition in accepting),
         template_digest=(meta.get("annotations") or {}).get(TEMPLATE_DIGEST_ANNOTATION, ""),
+        owned=_owned(meta),
     )
 
 

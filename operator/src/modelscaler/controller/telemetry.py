@@ -74,6 +74,14 @@ class Telemetry:
         for quantile, value in zip(forecast.quantiles, peaks, strict=True):
             self.forecast_rps.labels(*owner, f"{quantile:g}").set(value)
 
+    def unplanned(self, key: WorkloadKey) -> None:
+        """No plan could be made: expose none."""
+        owner = (key.namespace, key.name)
+        for gauge in (self.offered_rps, self.planned_rps, self.desired_replicas, self.hourly_cost):
+            gauge.remove(*owner)
+        for quantile in self._quantiles.pop(key, ()):
+            self.forecast_rps.remove(*owner, f"{quantile:g}")
+
     def judged(self, key: WorkloadKey, status: ModelDeploymentStatus) -> None:
         """Expose what a status says of replicas and conditions."""
         owner = (key.namespace, key.name)

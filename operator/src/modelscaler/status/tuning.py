@@ -16,8 +16,12 @@ MOST_SCALE_DOWN_SECONDS: Final = 3_600
 
 
 def digest_of(workload: Workload) -> str:
-    """Return a digest of what settings are chosen for: the objective, the speeds that spec or profile state, the reflex."""
+    """Return a digest of what settings are chosen for: the objective, stated speeds and settings, the reflex."""
     chosen_for = repr((workload.objective, workload.capacities, workload.reflex))
+    if workload.stated:
+        chosen_for += repr(
+            (sorted(workload.stated), workload.forecast.quantile, workload.scale_down.stabilization_seconds)
+        )
     return hashlib.sha256(chosen_for.encode()).hexdigest()[:DIGEST_CHARACTERS]
 
 

@@ -12,6 +12,7 @@ from modelscaler.workload.invalid import InvalidSpec
 
 DAY_SECONDS: Final = 86_400
 RESERVED_VOLUMES: Final = frozenset({"tmp", "ladder"})
+RESERVED_PATHS: Final = frozenset({"/tmp", "/run/modelscaler"})  # noqa: S108 - of the pods
 SERVICE_NAME: Final = re.compile(r"[a-z]([-a-z0-9]{0,38}[a-z0-9])?")
 
 
@@ -138,7 +139,11 @@ def _volumes(spec: ModelDeploymentSpec) -> Iterator[InvalidSpec]:
     names = [volume.name for volume in volumes]
     yield from _duplicates("spec.serving.volumes", names, "name")
     yield from _duplicates("spec.serving.volumeMounts", [mount.mount_path for mount in mounts], "mountPath")
+    yield from _duplicates("spec.serving.imagePullSecrets", spec.serving.image_pull_secrets, "name")
     for index, mount in enumerate(mounts):
+        if mount.mount_path in RESERVED_PATHS:
+            expected = "another directory: this one is the operator's own"
+            yield InvalidSpec(f"spec.serving.volumeMounts[{index}].mountPath", mount.mount_path, expected)
         if mount.name not in names:
             expected = f"a name from spec.serving.volumes ({', '.join(names) or 'there are none'})"
             yield InvalidSpec(f"spec.serving.volumeMounts[{index}].name", mount.name, expected)

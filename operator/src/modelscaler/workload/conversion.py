@@ -78,12 +78,16 @@ def workload_from(resource: ModelDeployment, profile: tuple[CapacityEntry, ...] 
 
 
 def _stated(scaling: Scaling) -> frozenset[str]:
-    """Return which settings of the policy the spec states itself."""
+    """Return which settings of the policy the spec states itself.
+
+    The default quantile does not count: API servers wrote it into specs that did not have it, when it was one of the CRD.
+    """
+    quantile = scaling.forecast.quantile
     said = {
-        "quantile": scaling.forecast.quantile,
-        "scale_down_seconds": scaling.behavior.scale_down.stabilization_window_seconds,
+        "quantile": quantile is not None and float(quantile) != DEFAULT_QUANTILE,
+        "scale_down_seconds": scaling.behavior.scale_down.stabilization_window_seconds is not None,
     }
-    return frozenset(name for name, value in said.items() if value is not None)
+    return frozenset(name for name, is_stated in said.items() if is_stated)
 
 
 def _placement(placement: Placement) -> PlacementOption:

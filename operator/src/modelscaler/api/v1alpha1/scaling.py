@@ -72,7 +72,7 @@ class Forecast(ApiModel):
 
     quantile: Quantile | None = Field(
         default=None,
-        description="Quantile of demand that capacity is planned for; absent: 0.95, or what self-tuning finds.",
+        description="Quantile of demand that capacity is planned for; absent or 0.95: until self-tuning finds another.",
     )
     lookback_seconds: int = Field(
         default=1209600, ge=60, le=5184000, description="History that is read, in seconds (default two weeks)."

@@ -7,6 +7,7 @@ from pydantic import ConfigDict, Field, StringConstraints
 from modelscaler.api.v1alpha1.fields import (
     ApiModel,
     Hostname,
+    LabelValue,
     LongText,
     NamespaceName,
     ObjectName,
@@ -101,15 +102,18 @@ class Serving(ApiModel):
         json_schema_extra=list_map("mountPath"),
     )
     image_pull_secrets: list[ObjectName] = Field(
-        default_factory=list, max_length=8, description="Names of Secrets to pull images with."
+        default_factory=list,
+        max_length=8,
+        description="Names of Secrets to pull images with.",
+        json_schema_extra={"x-kubernetes-list-type": "set"},
     )
-    pod_labels: dict[QualifiedName, ShortText] = Field(
+    pod_labels: dict[QualifiedName, LabelValue] = Field(
         default_factory=dict, max_length=16, description="Further labels of the pods; the operator's own win."
     )
     pod_annotations: dict[QualifiedName, LongText] = Field(
         default_factory=dict, max_length=16, description="Further annotations of the pods; the operator's own win."
     )
-    priority_class_name: ShortText | None = Field(
+    priority_class_name: ObjectName | None = Field(
         default=None, description="PriorityClass of the pods; absent: the cluster's default."
     )
     gateway: GatewayRoute | None = Field(

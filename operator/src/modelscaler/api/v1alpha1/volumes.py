@@ -77,3 +77,13 @@ class VolumeMount(ApiModel):
     )
     sub_path: ShortText | None = Field(default=None, description="Path within the volume; absent: all of it.")
     read_only: bool = Field(default=True, description="As in a container.")
+
+    model_config = ConfigDict(
+        json_schema_extra=validations(
+            cel(
+                "!(self.mountPath in ['/tmp', '/run/modelscaler'])",
+                "mountPath must not be one of the operator's own, /tmp and /run/modelscaler",
+                field=".mountPath",
+            )
+        )
+    )
