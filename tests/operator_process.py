@@ -107,8 +107,11 @@ class Machine:
         return {
             name: value
             for name, value in self.metrics().items()
-            if name.startswith("modelscaler_errors_total")
-            or (name.startswith("modelscaler_api_writes_total") and 'result="ok"' not in name)
+            if value
+            and (
+                name.startswith("modelscaler_errors_total")
+                or (name.startswith("modelscaler_api_writes_total") and 'result="ok"' not in name)
+            )
         }
 
     def status_writes(self) -> float:

@@ -4,8 +4,8 @@ No change handlers (their persistence patches every object), no index (its start
 (finalizers that hang deletes while the operator is down).
 """
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Final
 
 import kopf
 
@@ -34,6 +34,15 @@ def settings() -> kopf.OperatorSettings:
     return chosen
 
 
+WATCHED: Final[Mapping[MirroredKind, tuple[str, str, str]]] = {
+    "ModelDeployment": (GROUP, "v1alpha1", PLURAL),
+    "Deployment": ("apps", "v1", "deployments"),
+    "Service": ("", "v1", "services"),
+    "Pod": ("", "v1", "pods"),
+}
+"""Kinds by group, version and plural."""
+
+
 def registry(mirror: Mirror, login_with: Callable[[], Credentials]) -> kopf.OperatorRegistry:
     """Return the handlers: every watched kind goes to the mirror, and nowhere else.
 
@@ -42,12 +51,8 @@ def registry(mirror: Mirror, login_with: Callable[[], Credentials]) -> kopf.Oper
         login_with: Returns the credentials of now; asked at the start and whenever the server refuses the old ones.
     """
     handlers = kopf.OperatorRegistry()
-
-    def feed(kind: MirroredKind, event: Any) -> None:
-        if event["type"] == "DELETED":
-            mirror.drop(kind, event["object"])
-        else:
-            mirror.absorb(kind, event["object"])
+    for kind, resource in WATCHED.items():
+        kopf.on.event(*resource, registry=handlers, id=kind)(_feeding(mirror, kind))
 
     @kopf.on.login(registry=handlers)
     def login(**_: Any) -> kopf.ConnectionInfo:
@@ -63,24 +68,16 @@ def registry(mirror: Mirror, login_with: Callable[[], Credentials]) -> kopf.Oper
             private_key_path=found.private_key_path,
         )
 
-    @kopf.on.event(GROUP, "v1alpha1", PLURAL, registry=handlers)
-    async def model_deployment(event: Any, **_: Any) -> None:
-        """Feed a ModelDeployment."""
-        feed("ModelDeployment", event)
-
-    @kopf.on.event("apps", "v1", "deployments", registry=handlers)
-    async def deployment(event: Any, **_: Any) -> None:
-        """Feed a child Deployment."""
-        feed("Deployment", event)
-
-    @kopf.on.event("", "v1", "services", registry=handlers)
-    async def service(event: Any, **_: Any) -> None:
-        """Feed a child Service."""
-        feed("Service", event)
-
-    @kopf.on.event("", "v1", "pods", registry=handlers)
-    async def pod(event: Any, **_: Any) -> None:
-        """Feed a pod of a pool."""
-        feed("Pod", event)
-
     return handlers
+
+
+def _feeding(mirror: Mirror, kind: MirroredKind) -> Callable[..., Awaitable[None]]:
+    """Return a handler that feeds what is watched of a kind into the mirror."""
+
+    async def feed(event: Any, **_: Any) -> None:
+        if event["type"] == "DELETED":
+            mirror.drop(kind, event["object"])
+        else:
+            mirror.absorb(kind, event["object"])
+
+    return feed
