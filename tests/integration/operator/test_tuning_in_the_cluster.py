@@ -36,8 +36,8 @@ QUICK = {
 ENOUGH_SECONDS = (60.0, 400.0)
 """For a dozen settings where nothing else runs; where more does, the child stands back for it, and more time is given."""
 TOO_LITTLE_TIME = {"TuningOutOfTime", "TuningFailed"}
-QUIET_RPS, PEAK_RPS = 20.0, 60.0
-HUMP, EVERY = timedelta(hours=1), timedelta(hours=3)
+QUIET_RPS, PEAK_RPS = 20.0, 300.0
+HUMP, EVERY = timedelta(minutes=5), timedelta(minutes=15)
 
 KEEPS_LONG = model_deployment(
     {
@@ -47,23 +47,19 @@ KEEPS_LONG = model_deployment(
         "spec.slo": {"latency": {"percentile": 95, "targetMilliseconds": 1000}},
         "spec.placements.0.startSeconds": 15,
         "spec.capacity": [{"placement": "cpu", "variant": "full", "perRequestMilliseconds": "20"}],
-        "spec.scaling": {
-            "maxReplicas": 20,
-            "behavior": {"scaleDown": {"stabilizationWindowSeconds": 3600}},
-        },
+        "spec.scaling": {"maxReplicas": 20},
     }
 )
-"""By its own rules it keeps the larger size for an hour; less does for this load."""
+"""By default it keeps the larger size for five minutes; less does for this load."""
 
 
 @pytest.fixture
 def past(tmp_path: Path) -> None:
-    """Days with a short rise every three hours."""
+    """Days with a short rise every quarter of an hour."""
     end = datetime.now(UTC)
     minutes = np.arange(round(DAYS * 1440))
-    rate = np.interp(
-        minutes % (EVERY.total_seconds() / MINUTE_SECONDS), [0.0, 30.0, 60.0], [QUIET_RPS, PEAK_RPS, QUIET_RPS]
-    )
+    risen = minutes % (EVERY.total_seconds() / MINUTE_SECONDS) < HUMP.total_seconds() / MINUTE_SECONDS
+    rate = np.where(risen, PEAK_RPS, QUIET_RPS)
     counter = np.cumsum(rate * MINUTE_SECONDS)
     lines = openmetrics(counter, MINUTE_SECONDS, end, end, labels_of(SHOP, "tuned"))
     write_blocks(provide_prometheus()["promtool"], lines, tmp_path / "data")
