@@ -112,7 +112,7 @@ def setting(
     return (
         f"{MODEL}, {ARTIFACTS[FULL]} with {ARTIFACTS[FAST]} as its rung, "
         f"pods with {CPU} CPU, at most {MOST_REPLICAS}, 99 % within {TARGET_MS} ms; "
-        "the operator as the chart has it (ticks of 15 s, windows of 60 s), a scrape every 5 s, speeds measured on pods of "
+        "the operator as the chart has it (ticks of 15 s, windows of 30 s), a scrape every 5 s, speeds measured on pods of "
         f"this cluster just before ({speeds}), starts of {shown_starts}. Both sides know three hours of earlier load at "
         f"its first rate. {seconds / 60:.1f} minutes are compared, after a lead of that rate. In all, the load "
         f"generator counted {totals['offered']:,} requests, {totals['lost']} without an answer, {totals['rejections']} turned "
