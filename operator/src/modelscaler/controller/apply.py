@@ -1,10 +1,10 @@
 """Turn an outcome into writes, and only into those that change something."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Final
+from typing import Final
 
 from modelscaler.api.words import ConditionReason
 from modelscaler.cluster.calls import Body, ClusterCalls
@@ -13,20 +13,13 @@ from modelscaler.cluster.writes import NAME, Priority, Result, Slot, Write
 from modelscaler.controller.decide import Trouble
 from modelscaler.controller.drift import Child, Drift
 from modelscaler.controller.mirror import Mirror, MirroredKind
-from modelscaler.controller.summaries import Entry, deployment_from, pool_of, route_from, service_from
+from modelscaler.controller.summaries import SUMMARISE, Entry, pool_of
 from modelscaler.domain import PoolKey, WorkloadKey
-from modelscaler.render import TEMPLATE_DIGEST_ANNOTATION, TEMPLATE_MANAGER, Rendering, Scale
+from modelscaler.render import TEMPLATE_MANAGER, Rendering, Scale, digest_of
 
 STATUS_MANAGER = "modelscaler-status"
 SCALE_MANAGER = "modelscaler-scale"
 
-
-CHILDREN: Final[Mapping[str, Callable[[Body], Child | None]]] = {
-    "Deployment": deployment_from,
-    "Service": service_from,
-    "HTTPRoute": route_from,
-}
-"""What can drift."""
 
 REWORDED_SECONDS: Final = 60.0
 """What the API server says may differ with every try, by an identifier of the request say; it is no news so soon."""
@@ -113,7 +106,7 @@ class Applier:
 
     def forget(self, key: WorkloadKey) -> None:
         """Drop what is known of the children of a ModelDeployment that is gone."""
-        self._refusals.pop(key, None)
+        self.let_be(key)
         self._drift.forget(key)
 
     def _differs(self, manifest: Body, live: Child | None) -> bool:
@@ -222,7 +215,7 @@ class Applier:
         absorb = self._absorb(kind)
 
         def applied(result: Result) -> None:
-            if result is not None and kind in CHILDREN and (child := CHILDREN[kind](result)) is not None:
+            if result is not None and (child := SUMMARISE[kind](result)) is not None:
                 self._drift.applied(child)
             absorb(result)
 
@@ -234,8 +227,3 @@ class Applier:
                 self._mirror.absorb(kind, result)
 
         return absorb
-
-
-def digest_of(manifest: dict[str, Any]) -> str:
-    """Return the digest that render wrote into a manifest."""
-    return str(manifest["metadata"]["annotations"][TEMPLATE_DIGEST_ANNOTATION])

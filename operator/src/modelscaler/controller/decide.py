@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import NamedTuple
 
 from modelscaler.api import POOL_LABEL
 from modelscaler.api.v1alpha1 import CapacityEntry, ModelDeployment, ModelDeploymentStatus, TuningStatus
@@ -17,7 +18,7 @@ from modelscaler.planner.plan import plan, sized_options
 from modelscaler.planner.savings import saved, with_overdrafts
 from modelscaler.planner.transition import next_step
 from modelscaler.planner.weighing import Weighed, weigh
-from modelscaler.render import TEMPLATE_DIGEST_ANNOTATION, RenderDefaults, Rendering, render
+from modelscaler.render import RenderDefaults, Rendering, digest_of, render
 from modelscaler.status import (
     ForecastHealth,
     StatusInputs,
@@ -46,9 +47,8 @@ class Settings:
     rate_window_seconds: float
 
 
-@dataclass(frozen=True, slots=True)
-class Trouble:
-    """Why a valid ModelDeployment is left alone."""
+class Trouble(NamedTuple):
+    """What is wrong with a valid ModelDeployment, or its surroundings: one word, and a sentence."""
 
     reason: ConditionReason
     message: str
@@ -154,8 +154,8 @@ def _digest(rendering: Rendering | None, step: Step) -> str | None:
     if rendering is None:
         return None
     served = str(step.state.active)
-    templates = (t["metadata"] for t in rendering.templates if t["metadata"]["labels"][POOL_LABEL] == served)
-    return next((str(meta["annotations"][TEMPLATE_DIGEST_ANNOTATION]) for meta in templates), None)
+    templates = (t for t in rendering.templates if t["metadata"]["labels"][POOL_LABEL] == served)
+    return next((digest_of(template) for template in templates), None)
 
 
 def bidder(inputs: Inputs, settings: Settings) -> Bidder | None:
@@ -231,7 +231,7 @@ def _hands_off(seen: Observation, before: PolicyState, state: PolicyState) -> St
 
 
 def _rejected(inputs: Inputs, trouble: Trouble) -> Outcome:
-    rejected = replace(_status_inputs(inputs), rejected=(trouble.reason, trouble.message))
+    rejected = replace(_status_inputs(inputs), rejected=trouble)
     return Outcome(next_status(rejected), measured=inputs.measured, savings=inputs.savings)
 
 
@@ -244,6 +244,6 @@ def _status_inputs(inputs: Inputs) -> StatusInputs:
         observation=inputs.observation if inputs.entry.resource else None,
         forecast_health=inputs.forecast_health,
         routed=inputs.entry.resource is not None and inputs.entry.resource.spec.serving.gateway is not None,
-        unroutable=(inputs.unroutable.reason, inputs.unroutable.message) if inputs.unroutable else None,
-        refused=(inputs.refused.reason, inputs.refused.message) if inputs.refused else None,
+        unroutable=inputs.unroutable,
+        refused=inputs.refused,
     )

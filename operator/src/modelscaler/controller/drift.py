@@ -1,6 +1,5 @@
 """Which children are no longer as they were applied, though nothing that is wanted of them has changed."""
 
-import time
 import zlib
 from collections import defaultdict
 from collections.abc import Callable
@@ -47,9 +46,7 @@ class Drift:
         monotonic: A clock.
     """
 
-    def __init__(
-        self, on_drift: Callable[[Child], None] = lambda _: None, monotonic: Callable[[], float] = time.monotonic
-    ) -> None:
+    def __init__(self, on_drift: Callable[[Child], None], monotonic: Callable[[], float]) -> None:
         self._on_drift = on_drift
         self._monotonic = monotonic
         self._applied: dict[WorkloadKey, dict[str, Applied]] = defaultdict(dict)

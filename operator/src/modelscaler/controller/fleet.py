@@ -63,7 +63,7 @@ class Fleet:
         self._read_at = datetime.min.replace(tzinfo=UTC)
         self._forecasts: dict[WorkloadKey, QuantileForecast | None] = {}
         self._history = History(source, forecasting, step_seconds)
-        self._remembered_at = datetime.min.replace(tzinfo=UTC) + timedelta(days=1)
+        self._remembered_at = datetime.min.replace(tzinfo=UTC)
 
     @property
     def read_once(self) -> bool:
@@ -79,7 +79,7 @@ class Fleet:
 
         Where the clock was set back the history begins anew: what was noted under times to come would hide what comes now.
         """
-        if now < self._remembered_at - timedelta(seconds=2.0 * self._step_seconds):
+        if now + timedelta(seconds=2.0 * self._step_seconds) < self._remembered_at:
             log.warning("the clock went back from %s to %s: the history is read anew", self._remembered_at, now)
             self._forecasting.restart()
             self._history.restart()

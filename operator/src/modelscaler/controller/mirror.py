@@ -10,17 +10,14 @@ from dataclasses import replace
 from typing import Any, Literal, TypeAlias
 
 from modelscaler.controller.summaries import (
+    SUMMARISE,
     Body,
     DeploymentSummary,
     Entry,
     PodSummary,
     RouteSummary,
     ServiceSummary,
-    deployment_from,
     entry_from,
-    pod_from,
-    route_from,
-    service_from,
     version_of,
 )
 from modelscaler.domain import PoolKey, WorkloadKey
@@ -89,7 +86,7 @@ class Mirror:
             return
         if kind == "ModelDeployment":
             self._absorb_entry(name, entry_from(body))
-        elif summary := _SUMMARISE[kind](body):
+        elif summary := SUMMARISE[kind](body):
             self._absorb_child(self._table(kind)[summary.owner], meta["name"], summary)
 
     def drop(self, kind: MirroredKind, body: Body) -> None:
@@ -205,11 +202,3 @@ def _content(child: Any) -> Any:
 def _was_ready_before(old: PodSummary | None, new: PodSummary) -> bool:
     """Tell whether a pod that we knew has lost its readiness since it was first ready."""
     return old is not None and (old.ready_before or (old.ready_at is not None and old.ready_at != new.ready_at))
-
-
-_SUMMARISE: dict[str, Callable[[Body], Any]] = {
-    "Deployment": deployment_from,
-    "Service": service_from,
-    "Pod": pod_from,
-    "HTTPRoute": route_from,
-}

@@ -6,7 +6,7 @@ Only these are kept, never whole bodies: at 5,000 ModelDeployments that is the d
 import hashlib
 import json
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final, TypeAlias
@@ -198,9 +198,9 @@ def deployment_from(body: Body) -> DeploymentSummary | None:
         pool=pool,
         replicas=int(body.get("spec", {}).get("replicas", 0)),
         refused_since=_refused_since(body.get("status") or {}),
-        template_digest=(meta.get("annotations") or {}).get(TEMPLATE_DIGEST_ANNOTATION, ""),
+        template_digest=_annotation(meta, TEMPLATE_DIGEST_ANNOTATION) or "",
         owned=_owned(meta),
-        overdraft=_share((meta.get("annotations") or {}).get(OVERDRAFT_ANNOTATION)),
+        overdraft=_share(_annotation(meta, OVERDRAFT_ANNOTATION)),
         rollout=_rollout(body.get("status") or {}),
         generation=int(meta.get("generation") or 0),
         observed_generation=int((body.get("status") or {}).get("observedGeneration") or 0),
@@ -234,7 +234,7 @@ def service_from(body: Body) -> ServiceSummary | None:
         version=version_of(body),
         owner=owner,
         selected_pool=_pool_named((body.get("spec", {}).get("selector") or {}).get(POOL_LABEL, "")),
-        template_digest=(meta.get("annotations") or {}).get(TEMPLATE_DIGEST_ANNOTATION, ""),
+        template_digest=_annotation(meta, TEMPLATE_DIGEST_ANNOTATION) or "",
         owned=_owned(meta),
     )
 
@@ -265,7 +265,7 @@ def route_from(body: Body) -> RouteSummary | None:
         ),
         accepted=bool(accepting),
         current=all(int(condition.get("observedGeneration") or 0) >= generation for condition in accepting),
-        template_digest=(meta.get("annotations") or {}).get(TEMPLATE_DIGEST_ANNOTATION, ""),
+        template_digest=_annotation(meta, TEMPLATE_DIGEST_ANNOTATION) or "",
         owned=_owned(meta),
     )
 
@@ -319,6 +319,15 @@ def pod_from(body: Body) -> PodSummary | None:
         ready_before=ready_at is not None and _starts_no_longer(body, ready_at),
         ended=status.get("phase") in ENDED_PHASES,
     )
+
+
+SUMMARISE: Final[Mapping[str, Callable[[Body], Any]]] = {
+    "Deployment": deployment_from,
+    "Service": service_from,
+    "HTTPRoute": route_from,
+    "Pod": pod_from,
+}
+"""How each kind of child is summarised; None where one is not ours."""
 
 
 def observe_pool(
@@ -401,6 +410,11 @@ def _share(text: str | None) -> float | None:
     except ValueError:
         return None
     return share if 0.0 <= share <= 1.0 else None
+
+
+def _annotation(meta: Body, name: str) -> str | None:
+    text: str | None = (meta.get("annotations") or {}).get(name)
+    return text
 
 
 def _owner(meta: Body) -> WorkloadKey | None:

@@ -63,11 +63,7 @@ class Telemetry:
             self.offered_rps.labels(*owner).set(plan.demand.measured_rps)
         else:
             self.offered_rps.remove(*owner)
-        quantiles = forecast.quantiles if forecast else ()
-        for quantile in self._quantiles.get(key, ()):
-            if quantile not in quantiles:
-                self.forecast_rps.remove(*owner, f"{quantile:g}")
-        self._quantiles[key] = quantiles
+        self._keep_quantiles(key, forecast.quantiles if forecast else ())
         if forecast is None:
             return
         peaks = forecast.peaks(forecast.quantiles, plan.demand.horizon_seconds)
@@ -79,8 +75,7 @@ class Telemetry:
         owner = (key.namespace, key.name)
         for gauge in (self.offered_rps, self.planned_rps, self.desired_replicas, self.hourly_cost):
             gauge.remove(*owner)
-        for quantile in self._quantiles.pop(key, ()):
-            self.forecast_rps.remove(*owner, f"{quantile:g}")
+        self._keep_quantiles(key, ())
 
     def judged(self, key: WorkloadKey, status: ModelDeploymentStatus) -> None:
         """Expose what a status says of replicas and conditions."""
@@ -101,25 +96,21 @@ class Telemetry:
 
     def forget(self, key: WorkloadKey) -> None:
         """Drop the series of a ModelDeployment that is gone."""
-        self._conditions.pop(key, None)
+        self.unplanned(key)
         self._quantiles.pop(key, None)
-        for gauge in (
-            self.offered_rps,
-            self.planned_rps,
-            self.desired_replicas,
-            self.ready_replicas,
-            self.hourly_cost,
-            self.forecast_rps,
-            self.conditions,
-        ):
-            gauge.remove_by_labels(_named(key))
+        self.ready_replicas.remove(key.namespace, key.name)
+        for kind, _ in self._conditions.pop(key, ()):
+            self.conditions.remove(key.namespace, key.name, kind)
+
+    def _keep_quantiles(self, key: WorkloadKey, quantiles: tuple[float, ...]) -> None:
+        """Drop the forecast's series of all other quantiles."""
+        for quantile in self._quantiles.get(key, ()):
+            if quantile not in quantiles:
+                self.forecast_rps.remove(key.namespace, key.name, f"{quantile:g}")
+        self._quantiles[key] = quantiles
 
     def _counter(self, name: str, text: str, labels: tuple[str, ...] = ()) -> Counter:
         return Counter(name, text, labels, registry=self.registry)
 
     def _gauge(self, name: str, text: str, labels: tuple[str, ...] = ()) -> Gauge:
         return Gauge(name, text, labels, registry=self.registry)
-
-
-def _named(key: WorkloadKey) -> dict[str, str]:
-    return dict(zip(OWNER, (key.namespace, key.name), strict=True))

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
+from modelscaler.api.words import ConditionReason
 from modelscaler.domain import (
     Observation,
     Outage,
@@ -19,9 +20,6 @@ from modelscaler.domain import (
 
 OUTAGE_REMEMBERED = timedelta(hours=1)
 """How long after its end an outage still counts towards the next one's length."""
-
-REFUSED = "WriteRefused"
-"""Reason of an outage of a pool whose Deployment is refused."""
 
 MOST_TICKS = 1_000_000
 """Counting missing readings stops somewhere."""
@@ -44,7 +42,7 @@ def recalled(observation: Observation, state: PolicyState) -> PolicyState:
 def _without_unmakeable(observation: Observation, state: PolicyState) -> PolicyState:
     """Return the state with outages of pools that cannot be made; one that was to serve first does not serve."""
     for pool in observation.unmakeable:
-        state = with_outage(state, pool, observation, REFUSED)
+        state = with_outage(state, pool, observation, ConditionReason.WRITE_REFUSED)
         if state.active == pool and not observation.pool(pool).replicas:
             state = replace(state, active=None)
     return state

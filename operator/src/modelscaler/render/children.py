@@ -103,6 +103,11 @@ def digest(manifest: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(manifest, sort_keys=True, separators=(",", ":")).encode()).hexdigest()[:16]
 
 
+def digest_of(manifest: Mapping[str, Any]) -> str:
+    """Return the digest that `render` wrote into a manifest."""
+    return str(manifest["metadata"]["annotations"][TEMPLATE_DIGEST_ANNOTATION])
+
+
 def _in_spec(resource: ModelDeployment, pool: PoolKey) -> bool:
     spec = resource.spec
     return any(p.name == pool.placement for p in spec.placements) and any(v.name == pool.variant for v in spec.variants)

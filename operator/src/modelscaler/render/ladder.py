@@ -7,6 +7,7 @@ and kubelet brings it up to date, so nothing has to reach the pods and nobody ne
 import json
 from typing import Any, Final, TypeAlias
 
+from modelscaler.api import LADDER_VOLUME
 from modelscaler.api.v1alpha1 import ModelDeployment, Variant
 from modelscaler.domain import PoolKey, Workload
 from modelscaler.planner.ladder import ladder_of
@@ -14,8 +15,6 @@ from modelscaler.planner.ladder import ladder_of
 Fields: TypeAlias = dict[str, Any]
 
 LADDER_KEY: Final = "ladder.json"
-LADDER_DIRECTORY: Final = "/run/modelscaler"
-LADDER_VOLUME: Final = "ladder"
 
 
 def artifact_of(variant: Variant) -> str:

@@ -4,10 +4,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from modelscaler.api import METRIC_LABELS_VARIABLE, POD_IP_VARIABLE
+from modelscaler.api import (
+    LADDER_DIRECTORY,
+    LADDER_VOLUME,
+    METRIC_LABELS_VARIABLE,
+    POD_IP_VARIABLE,
+    TMP_DIRECTORY,
+    TMP_VOLUME,
+)
 from modelscaler.api.v1alpha1 import ApiModel, ModelDeployment, Placement, Serving, Variant
 from modelscaler.domain import PoolKey
-from modelscaler.render.ladder import LADDER_DIRECTORY, LADDER_KEY, LADDER_VOLUME, artifact_of, ladder_volume
+from modelscaler.render.ladder import LADDER_KEY, artifact_of, ladder_volume
 
 Fields: TypeAlias = dict[str, Any]
 
@@ -65,7 +72,7 @@ def pod_spec(
         },
         "topologySpreadConstraints": [_soft_spread(spread_over)],
         "containers": [_container(resource, placement, variant, image)],
-        "volumes": [{"name": "tmp", "emptyDir": {}}, ladder_volume(ladder), *map(_as_written, serving.volumes)],
+        "volumes": [{"name": TMP_VOLUME, "emptyDir": {}}, ladder_volume(ladder), *map(_as_written, serving.volumes)],
         **{field: value for field, value in optional.items() if value},
     }
 
@@ -86,7 +93,7 @@ def _container(resource: ModelDeployment, placement: Placement, variant: Variant
             "capabilities": {"drop": ["ALL"]},
         },
         "volumeMounts": [
-            {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108 - the mount makes it the pod's own
+            {"name": TMP_VOLUME, "mountPath": TMP_DIRECTORY},
             {"name": LADDER_VOLUME, "mountPath": LADDER_DIRECTORY, "readOnly": True},
             *map(_as_written, serving.volume_mounts),
         ],

@@ -4,15 +4,13 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Final
 
-from modelscaler.api import RESERVED_VARIABLES
+from modelscaler.api import RESERVED_DIRECTORIES, RESERVED_VARIABLES, RESERVED_VOLUMES
 from modelscaler.api.v1alpha1 import CapacityEntry, Forecast, ModelDeployment, ModelDeploymentSpec
 from modelscaler.forecast.clocks import countries, is_date, time_zones
 from modelscaler.planner.schedules import is_cron
 from modelscaler.workload.invalid import InvalidSpec
 
 DAY_SECONDS: Final = 86_400
-RESERVED_VOLUMES: Final = frozenset({"tmp", "ladder"})
-RESERVED_PATHS: Final = frozenset({"/tmp", "/run/modelscaler"})  # noqa: S108 - of the pods
 SERVICE_NAME: Final = re.compile(r"[a-z]([-a-z0-9]{0,38}[a-z0-9])?")
 
 
@@ -141,7 +139,7 @@ def _volumes(spec: ModelDeploymentSpec) -> Iterator[InvalidSpec]:
     yield from _duplicates("spec.serving.volumeMounts", [mount.mount_path for mount in mounts], "mountPath")
     yield from _duplicates("spec.serving.imagePullSecrets", spec.serving.image_pull_secrets, "name")
     for index, mount in enumerate(mounts):
-        if mount.mount_path in RESERVED_PATHS:
+        if mount.mount_path in RESERVED_DIRECTORIES:
             expected = "another directory: this one is the operator's own"
             yield InvalidSpec(f"spec.serving.volumeMounts[{index}].mountPath", mount.mount_path, expected)
         if mount.name not in names:

@@ -138,12 +138,11 @@ def _check(document: Mapping[str, Any]) -> Iterator[InvalidSpec]:
         yield from [missing] if missing else []
 
 
-def _is_misnamed(found: Any) -> bool:
+def _is_misnamed(found: Mapping[str, Any]) -> bool:
     """Tell whether an object was meant to be a ModelDeployment, by its group or its kind, and is none."""
-    if not isinstance(found, Mapping) or _is_ours(found):
-        return False
     group = str(found.get("apiVersion", "")).partition("/")[0]
-    return group == GROUP or str(found.get("kind", "")).lower() == KIND.lower()
+    meant = group == GROUP or str(found.get("kind", "")).lower() == KIND.lower()
+    return meant and not _is_ours(found)
 
 
 def _is_ours(document: Mapping[str, Any]) -> bool:

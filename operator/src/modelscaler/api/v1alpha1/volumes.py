@@ -4,6 +4,7 @@ from typing import Annotated
 
 from pydantic import ConfigDict, Field, StringConstraints
 
+from modelscaler.api import RESERVED_DIRECTORIES, RESERVED_VOLUMES
 from modelscaler.api.v1alpha1.fields import ApiModel, ObjectName, Quantity, ShortText, cel, validations
 
 VolumeName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$", max_length=63)]
@@ -60,7 +61,7 @@ class Volume(ApiModel):
                 "a volume has exactly one of persistentVolumeClaim, configMap, secret, image and emptyDir",
             ),
             cel(
-                "!(self.name in ['tmp', 'ladder'])",
+                f"!(self.name in {list(RESERVED_VOLUMES)})",
                 "volumes tmp and ladder are the operator's own",
                 field=".name",
             ),
@@ -81,7 +82,7 @@ class VolumeMount(ApiModel):
     model_config = ConfigDict(
         json_schema_extra=validations(
             cel(
-                "!(self.mountPath in ['/tmp', '/run/modelscaler'])",
+                f"!(self.mountPath in {list(RESERVED_DIRECTORIES)})",
                 "mountPath must not be one of the operator's own, /tmp and /run/modelscaler",
                 field=".mountPath",
             )
