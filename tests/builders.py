@@ -132,6 +132,7 @@ def observation(
         "offered": reading(offered) if offered is None or isinstance(offered, int | float) else offered,
         "queued": Zero(now),
         "latency": Absent(),
+        "answered": Absent(),
         "pools": pools,
         "selected": None,
     }

@@ -58,6 +58,7 @@ class Scene:
             queued=Value(queued, self.now),
             selected=POOL,
             served=served,
+            answered=Value(min(self.rps, self.replicas * largest_rps(self.true)), self.now),
         )
         entry = Entry(WorkloadKey("default", "ranker"), "u", 1, 1, self.resource, None, self.status, False)
         measured = self.outcome.measured if self.outcome else None
@@ -81,6 +82,21 @@ def test_more_replicas_are_planned_when_the_objective_is_missed_by_slower_ones(s
     assert slow.status.load is not None
     assert (slow.status.load.latency_milliseconds or 0) <= 1e3 * TARGET_SECONDS
     assert slow.status.capacity[0].source == "Measured"
+
+
+@pytest.mark.parametrize("speed", [0.35, 0.6, 0.8])
+def test_more_replicas_are_planned_within_two_windows_when_those_there_are_do_not_keep_up(speed: float) -> None:
+    scene = Scene(speed, 0.0)
+    scene.rps = 1.05 * largest_rps(scene.true)
+    assert [scene.tick() for _ in range(7)][-1] > 1
+
+
+def test_no_more_replicas_are_planned_than_the_load_needs_when_a_burst_is_answered_as_fast_as_stated() -> None:
+    scene, steady = Scene(1.0, 150.0), Scene(1.0, 150.0)
+    scene.rps = 3000.0
+    scene.after(3)
+    scene.rps = 150.0
+    assert scene.after(30) == steady.after(30)
 
 
 def test_more_replicas_are_planned_when_a_ladder_hides_that_they_are_slower() -> None:

@@ -137,6 +137,85 @@ def test_replica_is_slower_when_the_ladder_answers_at_a_load_that_it_is_counted_
     assert factor(beyond, spec) == 1.0  # by its stated speed it could not have carried that: more are planned anyway
 
 
+def overloaded_at(now: datetime, speed: float, **overrides: Any) -> Observation:
+    """Return two replicas of that speed that are asked for more than they can do."""
+    answered = 2 * speed * largest_rps(capacity(CPU_INT8))
+    fields: dict[str, Any] = {
+        "offered": Value(1.05 * answered, now),
+        "answered": Value(answered, now),
+        "queued": Value(20.0 * answered, now),
+        "latency": Value(10.0, now),
+        "served": (("int8", answered),),
+    }
+    return replace(seen_at(now), **(fields | overrides))
+
+
+def overloaded(ticks: int, speed: float = 0.7, workload: Workload | None = None, **overrides: Any) -> Measured:
+    known = Measured()
+    for tick in range(ticks):
+        seen = overloaded_at(NOW + tick * TICK, speed, **overrides)
+        known = measured(known, workload or single_pool(), seen, SERVING, WINDOW_SECONDS)
+    return known
+
+
+def test_slower_speed_is_counted_on_at_once_when_replicas_do_not_keep_up_for_a_window() -> None:
+    assert factor(overloaded(5)) == 1.0  # they have been the same for a window only, not for a tick longer
+    assert factor(overloaded(6)) == pytest.approx(0.7, rel=0.02)
+    assert factor(overloaded(40)) == pytest.approx(0.7, rel=0.02)
+
+
+def test_stated_speed_is_kept_when_replicas_do_not_keep_up_although_they_are_as_fast() -> None:
+    assert factor(overloaded(40, speed=1.0)) == pytest.approx(1.0, abs=0.02)
+
+
+def test_cheaper_answers_count_for_what_they_cost_when_replicas_do_not_keep_up() -> None:
+    spec = two_placements(variants=(VariantOption("full", 0.95), VariantOption("int8", 0.91)))
+    own, cheap = (largest_rps(c) for c in spec.capacities if c.pool.placement == "cpu")
+    each = 0.6 / (0.5 / own + 0.5 / cheap)  # half of the answers by each, 0.6 s of work in a second
+    known = Measured()
+    for tick in range(8):
+        now = NOW + tick * TICK
+        seen = overloaded_at(
+            now,
+            1.0,
+            pools=(pool(CPU_FULL, 2),),
+            selected=CPU_FULL,
+            answered=Value(2 * each, now),
+            served=(("full", each), ("int8", each)),
+        )
+        known = measured(known, spec, seen, PolicyState(active=CPU_FULL), WINDOW_SECONDS)
+    assert factor(known, spec, CPU_FULL) == pytest.approx(0.6, rel=0.02)
+
+
+@pytest.mark.parametrize(
+    "scene",
+    [
+        {"answered": Absent()},
+        {"answered": Zero(NOW)},
+        {"queued": Absent()},
+        {"queued": Value(1.0, NOW)},
+        {"offered": AtLeast(90.0, missing=1)},
+        {"served": (("int8", 50.0), ("unheard of", 50.0))},
+        {"served": ()},
+        {"pools": (pool(CPU_INT8, 3, starting=1),)},
+        {"pools": (pool(CPU_INT8, 2), pool(GPU_INT8, 1))},
+    ],
+    ids=str,
+)
+def test_speed_is_not_taken_from_answers_when_they_do_not_say_what_replicas_can_do(scene: dict[str, Any]) -> None:
+    assert all(m.known.factor > 0.9 for m in overloaded(6, **scene).pools)
+
+
+def test_speed_is_not_taken_from_answers_when_requests_did_not_wait_all_the_time() -> None:
+    known = Measured()
+    for tick in range(40):
+        seen = overloaded_at(NOW + tick * TICK, 0.7)
+        if tick % 4 == 0:
+            seen = replace(seen, queued=Zero(seen.now), latency=Absent())
+        known = measured(known, single_pool(), seen, SERVING, WINDOW_SECONDS)
+    assert factor(known) == 1.0
+
+
 def test_measurement_starts_anew_when_the_stated_speed_changes() -> None:
     known = watched(30)
     other = single_pool(capacities=(capacity(CPU_INT8, 11.0),))

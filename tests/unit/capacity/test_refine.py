@@ -14,8 +14,10 @@ from modelscaler.capacity.refine import (
     SMALLEST_FACTOR,
     LoadedWindow,
     Refinement,
+    SaturatedWindow,
     recalled,
     refined,
+    saturated,
     sped_up,
 )
 
@@ -136,3 +138,39 @@ def test_slower_answers_never_make_a_replica_look_faster(busy: float, latency: f
     rps = busy * largest_rps(PROFILED)
     one, other = (learned(LoadedWindow(rps, seconds, MANY)).factor for seconds in (latency, latency * times))
     assert other <= one + 1e-9 or latency * times <= OBJECTIVE.latency_seconds or one == 1.0
+
+
+@pytest.mark.parametrize("speed", [0.3, 0.6, 0.9])
+def test_slower_speed_is_believed_at_once_when_replicas_answered_all_they_could(speed: float) -> None:
+    after = saturated(UNTOUCHED, SaturatedWindow(speed, MANY))
+    assert after.factor == pytest.approx(speed)
+    assert after.uncertainty == pytest.approx(0.01)
+
+
+def test_few_answers_are_less_sure_when_replicas_answered_all_they_could() -> None:
+    assert saturated(UNTOUCHED, SaturatedWindow(0.6, 25.0)).uncertainty == pytest.approx(0.2)
+
+
+def test_speed_is_averaged_when_saturated_replicas_are_about_as_fast_as_is_known() -> None:
+    known = recalled(0.8, 0.02)
+    for seen in (0.79, 0.81, 1.2):
+        after = saturated(known, SaturatedWindow(seen, MANY))
+        assert after.factor != seen
+        assert (after.factor < 0.8) == (seen < 0.8)
+        assert after.factor == pytest.approx(0.8, rel=LARGEST_STEP)
+
+
+def test_factor_is_bounded_when_hardly_anything_is_answered() -> None:
+    assert saturated(UNTOUCHED, SaturatedWindow(1e-3, MANY)).factor == SMALLEST_FACTOR
+    assert saturated(UNTOUCHED, SaturatedWindow(50.0, MANY)).factor <= LARGEST_FACTOR
+
+
+def test_slow_latency_does_not_raise_a_factor_that_is_lower_than_it_may_show() -> None:
+    known = recalled(0.3, 0.02)
+    slow = LoadedWindow(0.3 * largest_rps(PROFILED), 100.0, MANY)
+    assert refined(known, PROFILED, OBJECTIVE, slow) == known
+
+
+def test_factor_comes_back_when_replicas_that_were_saturated_are_fast_again() -> None:
+    known = saturated(UNTOUCHED, SaturatedWindow(0.3, MANY))
+    assert learned(*[window(1.0, busy=0.5)] * 80, known=known).factor > 0.9

@@ -98,6 +98,19 @@ def test_each_percentile_comes_from_the_same_histogram_when_asked() -> None:
     assert known(metrics.latency(KEY, 0.95)) == pytest.approx(0.15)
 
 
+def test_answered_requests_are_those_of_all_latencies() -> None:
+    found = LatencyHistogram(((0.1, 3.0), (math.inf, 5.0)), NOW)
+    assert FleetMetrics(latencies={KEY: found}).answered(KEY) == Value(5.0, NOW)
+
+
+def test_answered_requests_are_unknown_when_latencies_are_and_zero_only_when_none_was_answered() -> None:
+    none = LatencyHistogram(((0.1, 0.0), (math.inf, 0.0)), NOW)
+    assert FleetMetrics(latencies={KEY: none}).answered(KEY) == Zero(NOW)
+    assert FleetMetrics(latencies={KEY: Stale(90.0)}).answered(KEY) == Stale(90.0)
+    assert FleetMetrics(latencies=SourceError("down")).answered(KEY) == SourceError("down")
+    assert FleetMetrics().answered(KEY) == Absent()
+
+
 def test_latency_is_absent_when_no_request_was_answered() -> None:
     metrics = FleetMetrics(latencies={KEY: LatencyHistogram(((0.1, 0.0), (math.inf, 0.0)), NOW)})
     assert metrics.latency(KEY, 0.99) == Absent()

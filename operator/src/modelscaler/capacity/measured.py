@@ -15,8 +15,8 @@ from functools import lru_cache
 from math import floor, inf, log
 
 from modelscaler.capacity.latency import sustainable_rps
-from modelscaler.capacity.refine import PRIOR_WEIGHT, Refinement, refined, sped_up
-from modelscaler.capacity.windows import Steady, loaded_window, steady
+from modelscaler.capacity.refine import PRIOR_WEIGHT, Refinement, refined, saturated, sped_up
+from modelscaler.capacity.windows import Steady, behind, loaded_window, saturated_window, steady
 from modelscaler.domain import Objective, Observation, PolicyState, PoolKey, ReplicaCapacity, Workload
 
 STEP = 0.02
@@ -55,10 +55,15 @@ class Measurement:
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """All measurements of a ModelDeployment, since when its serving pool is steady, and when a window last counted."""
+    """All measurements of a ModelDeployment.
+
+    `at_rest`: since when its serving pool is steady; `behind_since`: since when that does not keep up; `counted_at`: when a
+    window last counted.
+    """
 
     pools: tuple[Measurement, ...] = ()
     at_rest: Steady | None = None
+    behind_since: datetime | None = None
     counted_at: datetime | None = None
 
     def of(self, capacity: ReplicaCapacity) -> Measurement | None:
@@ -122,15 +127,15 @@ def measured(
         if (m := before.of(c)) and (m.pool == state.active or seen.now - m.at < FORGOTTEN)
     )
     at_rest = steady(before.at_rest, seen, state)
-    now = replace(before, pools=kept, at_rest=at_rest)
+    behind_since = behind(before.behind_since, workload, seen) if seen.new_readings else before.behind_since
+    now = replace(before, pools=kept, at_rest=at_rest, behind_since=behind_since)
     if at_rest is None or not seen.new_readings or _counted_lately(now, seen.now, window_seconds):
         return now
-    window = loaded_window(workload, at_rest, seen, window_seconds)
     stated = next((c for c in workload.capacities if c.pool == at_rest.pool), None)
-    if window is None or stated is None:
+    if stated is None:
         return now
     own = now.of(stated) or Measurement(stated.pool, statement(stated), Refinement(), 0, inf, seen.now)
-    known = refined(own.known, stated, workload.objective, window)
+    known = _learned(own.known, now, stated, workload, seen, window_seconds)
     if known is own.known:
         return now
     others = tuple(m for m in kept if m.pool != own.pool)
@@ -146,6 +151,23 @@ def corrected(workload: Workload, counted_on: tuple[Carried, ...]) -> Workload:
     """Return the workload with the speeds that a plan counts on."""
     capacities = tuple(each.capacity for each in counted_on)
     return workload if capacities == workload.capacities else replace(workload, capacities=capacities)
+
+
+def _learned(
+    before: Refinement,
+    now: Measured,
+    stated: ReplicaCapacity,
+    workload: Workload,
+    seen: Observation,
+    window_seconds: float,
+) -> Refinement:
+    """Return what is known of the steady pool after the window that ends now; the same object when it says nothing."""
+    assert now.at_rest is not None  # noqa: S101 - the caller checked
+    if now.behind_since is not None:
+        full = saturated_window(workload, now.at_rest, now.behind_since, seen, window_seconds)
+        return before if full is None else saturated(before, full)
+    window = loaded_window(workload, now.at_rest, seen, window_seconds)
+    return before if window is None else refined(before, stated, workload.objective, window)
 
 
 def _counted_lately(known: Measured, now: datetime, window_seconds: float) -> bool:

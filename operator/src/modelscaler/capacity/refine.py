@@ -3,6 +3,9 @@
 A profile is made once, on one replica. Noisy neighbours, other inputs and other processors make replicas slower or faster. The
 factor kept here is the speed that explains the latency of loaded windows over the stated one: all times of the profile divided
 by it. `windows.py` says which windows speak of one replica at all, `measured.py` what a plan counts on.
+
+Where requests waited all through a window, what was answered is all that replicas can do: their speed is then no matter of a
+model, and a slower one is believed at once.
 """
 
 from dataclasses import dataclass, replace
@@ -26,10 +29,13 @@ TAIL_REQUESTS = 20.0
 MISSED = 4.0
 """So many times a window counts that missed an objective which, by what is known, replicas would have kept: users wait."""
 LARGEST_STEP = 0.05
+ROUNDING = 1e-6
 LARGEST_SURPRISE = 0.2
 """A window's own factor counts as at most this far from what is known, in logarithms: one burst moves little."""
-SMALLEST_FACTOR, LARGEST_FACTOR = 0.5, 1.25
+SMALLEST_FACTOR, LARGEST_FACTOR = 0.25, 1.25
 """A slower replica is believed more readily than a faster one, which removes capacity."""
+SMALLEST_BY_LATENCY = 0.5
+"""Of what a latency shows: there may be other reasons for it. What replicas answer while requests wait is what it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +54,19 @@ class LoadedWindow:
     latency_seconds: float
     requests: float
     shows_faster: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class SaturatedWindow:
+    """What one replica answered, on average over the ready ones, while requests waited all the time.
+
+    Attributes:
+        busy: Seconds of work at the stated speed that was answered in a second: the replica's speed over the stated one.
+        requests: Answered within the window, by all replicas; above 0.
+    """
+
+    busy: float
+    requests: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,11 +124,29 @@ def refined(known: Refinement, capacity: ReplicaCapacity, objective: Objective, 
     if not _is_loaded(known, capacity, objective, window):
         return known
     seen = log(_speed(capacity, objective.percentile, window))
-    if not window.shows_faster and seen >= log(known.factor):
-        return known
+    if seen >= log(known.factor) and (not window.shows_faster or seen < log(SMALLEST_BY_LATENCY) + ROUNDING):
+        return known  # as slow as a latency may show, and slower by what is known
     share = min(window.requests * (1.0 - objective.percentile) / TAIL_REQUESTS, 1.0)
     if window.latency_seconds > objective.latency_seconds and _is_kept(known, capacity, objective, window):
         share *= MISSED
+    return _averaged(known, seen, share)
+
+
+def saturated(known: Refinement, window: SaturatedWindow) -> Refinement:
+    """Return what is known after a window in which replicas answered all they could.
+
+    A speed that is slower by more than LARGEST_STEP is believed at once: users wait, and it is measured, not inferred. Others
+    are averaged like those of any window.
+    """
+    speed = min(max(window.busy, SMALLEST_FACTOR), LARGEST_FACTOR)
+    if speed >= known.factor * (1.0 - LARGEST_STEP):
+        return _averaged(known, log(speed), 1.0)
+    sampling = 1.0 / sqrt(window.requests)
+    return recalled(speed, max(sampling, known.uncertainty if isfinite(known.uncertainty) else 0.0))
+
+
+def _averaged(known: Refinement, seen: float, share: float) -> Refinement:
+    """Add a window's own factor, in logarithms, which counts as `share` of a window."""
     weight = FORGETTING**share * known.weight + share
     off = min(max(seen - known.mean_log, -LARGEST_SURPRISE), LARGEST_SURPRISE)
     moved = off * share / weight
@@ -139,11 +176,11 @@ def _is_kept(known: Refinement, capacity: ReplicaCapacity, objective: Objective,
 
 
 def _speed(capacity: ReplicaCapacity, percentile: float, window: LoadedWindow) -> float:
-    """Return the speed, within the bounds of the factor, whose latency is nearest to the measured one, by bisection.
+    """Return the speed, within what a latency may show, whose latency is nearest to the measured one, by bisection.
 
     A replica s times as fast at rate r is the stated one at r / s with a clock s times as fast.
     """
-    slow, fast = SMALLEST_FACTOR, LARGEST_FACTOR
+    slow, fast = SMALLEST_BY_LATENCY, LARGEST_FACTOR
     for _ in range(30):
         middle = sqrt(slow * fast)
         at = latency_seconds(capacity, window.rps_per_replica / middle, percentile) / middle

@@ -7,12 +7,17 @@ pool served, and its own variant answered.
 Where a ladder answers for it, the latency says nothing: the servers keep the objective by cheaper answers. But many of those,
 at a load that the planned variant is counted on for, show that it does not carry it. What it does carry, C of a load X, follows
 from the share of cheaper answers: X - C = share x X x (k - 1) / k, where these are k times as fast (`planner/recourse.py`).
+
+Where more requests waited, at every reading of a window, than replicas answer within the objective's latency, these had work
+all the time, and what they answered is what they can do, whoever of the ladder did it. By Little's law the mean request then
+waits longer than all but a few may take: that is no busy replica, it is one that does not keep up.
 """
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from modelscaler.capacity.refine import LoadedWindow
+from modelscaler.capacity.latency import largest_rps
+from modelscaler.capacity.refine import LoadedWindow, SaturatedWindow
 from modelscaler.domain import Observation, PolicyState, PoolKey, Value, Workload, known
 
 MOST_BY_OTHERS = 0.01
@@ -76,6 +81,48 @@ def loaded_window(workload: Workload, at_rest: Steady, seen: Observation, window
         return None
     grows = queued is None or queued > rps * seen.latency.value
     return LoadedWindow(each, seen.latency.value, requests, shows_faster=not grows)
+
+
+def behind(before: datetime | None, workload: Workload, seen: Observation) -> datetime | None:
+    """Return since when more requests wait than replicas answer within the objective's latency; None when they do not.
+
+    None, too, where it is not known how many wait or are answered, or where none are: nothing is known of their speed then.
+    """
+    queued, answered = known(seen.queued), known(seen.answered)
+    if not queued or not answered or queued <= answered * workload.objective.latency_seconds:
+        return None
+    return before or seen.now
+
+
+def saturated_window(
+    workload: Workload, at_rest: Steady, behind_since: datetime, seen: Observation, window_seconds: float
+) -> SaturatedWindow | None:
+    """Return the window that ends now; None when replicas did not have work all through it, or nothing follows from that.
+
+    Args:
+        workload: Whose replicas, with stated speeds.
+        at_rest: Since when nothing has changed.
+        behind_since: Since when they have not kept up.
+        seen: What is seen now.
+        window_seconds: Length of the window that rates are of.
+    """
+    least = timedelta(seconds=window_seconds)
+    answered = known(seen.answered)
+    if not answered or not isinstance(seen.offered, Value):  # a replica that is not scraped is not in what is answered
+        return None
+    if seen.now - behind_since < least or seen.now - at_rest.since < SETTLING * least:
+        return None
+    seconds = _seconds_per_answer(workload, at_rest.pool, seen)
+    return None if seconds is None else SaturatedWindow(answered / at_rest.ready * seconds, answered * window_seconds)
+
+
+def _seconds_per_answer(workload: Workload, pool: PoolKey, seen: Observation) -> float | None:
+    """Return the time of an answer in full batches at the stated speed, as it is for those who answer; None: not known."""
+    stated = {c.pool.variant: 1.0 / largest_rps(c) for c in workload.capacities if c.pool.placement == pool.placement}
+    total = sum(rate for _, rate in seen.served)
+    if total <= 0.0 or any(name not in stated for name, _ in seen.served):
+        return None
+    return sum(rate * stated[name] for name, rate in seen.served) / total
 
 
 def _shares(workload: Workload, pool: PoolKey, seen: Observation) -> tuple[float, float]:

@@ -125,6 +125,7 @@ class Fleet:
             offered=self._offered(entry.key),
             queued=self._metrics.queued(entry.key),
             latency=self._metrics.latency(entry.key, percentile / 100.0),
+            answered=self._metrics.answered(entry.key),
             pools=tuple(
                 observe_pool(
                     deployment,

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol, TypeAlias, TypeVar
 
-from modelscaler.domain import Absent, LoadWindow, Reading, SourceError, Stale, Value, WorkloadKey
+from modelscaler.domain import Absent, LoadWindow, Reading, SourceError, Stale, Value, WorkloadKey, Zero
 from modelscaler.metrics.quantile import bucket_quantile
 
 Row = TypeVar("Row")
@@ -55,6 +55,14 @@ class FleetMetrics:
         except ValueError as error:
             return SourceError(f"the latency histogram of {key} cannot be read: {error}")
         return Absent() if seconds is None else Value(seconds, found.at)
+
+    def answered(self, key: WorkloadKey) -> Reading:
+        """Return the requests that are answered per second, fast or slow."""
+        found = _row(self.latencies, key)
+        if not isinstance(found, LatencyHistogram):
+            return found
+        rps = max((count for _, count in found.buckets), default=0.0)
+        return Value(rps, found.at) if rps > 0.0 else Zero(found.at)
 
     def served(self, key: WorkloadKey, pool: str) -> Mapping[str, float]:
         """Return rows that a pool answers per second, by artefact of a variant; empty when that is not known."""

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from modelscaler.domain import (
+    Absent,
     Observation,
     PolicySettings,
     PolicyState,
@@ -95,6 +96,7 @@ def observation_of(sight: Sight, now: datetime, target_seconds: float, percentil
         offered=_reading(sight.meter.offered_rps(RATE_WINDOW_SECONDS), now),
         queued=_reading(sight.meter.queued(), now),
         latency=Value(target_seconds * (2.0 if missed else 0.5), now),
+        answered=Absent(),
         pools=tuple(_pool(pool) for pool in sight.pools),
         selected=sight.serving,
     )
