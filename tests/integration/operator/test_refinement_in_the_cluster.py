@@ -75,3 +75,22 @@ def test_plan_follows_what_replicas_show_within_its_bounds_and_after_a_restart(
 
     assert speed(after)["speedFactor"] == found["speedFactor"], "what was measured lasts"
     assert after["desired"]["replicas"] == 2
+
+
+def test_replica_that_does_not_keep_up_is_counted_on_at_once_for_what_it_answers(
+    machine: Machine, kubectl: Kubectl, fleet: Fleet, prometheus_url: str
+) -> None:
+    """One replica is stated to carry the load, and answers a little more than half of it while the rest waits."""
+    fleet.serve("behind", "cpu-full", RPS, 0.02)
+    body = {**STATED_FASTER, "metadata": {**STATED_FASTER["metadata"], "name": "behind"}}
+    kubectl("apply", "-f", "-", stdin=json.dumps(body))
+
+    with machine.operator(prometheus_url, **QUICK):
+        machine.until("behind", lambda status: (status.get("active") or {}).get("readyReplicas") == 1, 60.0)
+        fleet.serve("behind", "cpu-full", RPS, 4.0, answered_rps=400.0)
+        seen = machine.statuses("behind", carries_less_than_the_load, 60.0)
+
+    factors = [1.0, *(float(speed(status)["speedFactor"]) for status in seen if speed(status))]
+    assert min(later / earlier for earlier, later in pairwise(factors)) < 1.0 - 2.0 * LARGEST_STEP, "in one step"
+    assert factors[-1] == pytest.approx(0.4, abs=0.05)
+    assert condition(seen[-1], "ScalingLimited") == ("True", "MaxReplicas")

@@ -14,7 +14,7 @@ from modelscaler.replay.selftuning.jobs import Recommendation
 from modelscaler.replay.selftuning.parts import Extent, trace_of
 from modelscaler.replay.selftuning.recommend import recommend
 from modelscaler.replay.standard import standard_workload
-from modelscaler.replay.tuning import GRID
+from modelscaler.replay.tuning import LADDER_GRID
 
 START = datetime(2026, 3, 2, tzinfo=UTC)
 
@@ -30,7 +30,7 @@ def test_command_recommends_what_the_operator_does(
     lines = [f"{int(trace.time(place).timestamp())},{value!r}" for place, value in enumerate(rps.tolist())]
     (tmp_path / "wave.csv").write_text("\n".join(["timestamp,requests_per_second", *lines]) + "\n")
     workload = standard_workload(30.0, with_rung=True)
-    extent, grid = Extent(0.2, 0.2), GRID[::32]
+    extent, grid = Extent(0.2, 0.2), LADDER_GRID[::32]
 
     shipped = shipped_network()
     learner = learner_from(shipped) if learned else None

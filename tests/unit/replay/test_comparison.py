@@ -18,12 +18,14 @@ from modelscaler.replay.run import replay
 from modelscaler.replay.standard import POOL, standard_workload
 from modelscaler.replay.tuning import (
     ALL_ROOM,
-    GRID,
+    LADDER_GRID,
+    PLAIN_GRID,
     Goal,
     Trial,
     Tried,
     best_of,
     goal_of,
+    grid_for,
     is_worth_adopting,
     used_share,
 )
@@ -213,7 +215,14 @@ def test_dearer_settings_are_adopted_when_the_current_ones_miss_the_objective() 
     assert is_worth_adopting(trial([12.0, 12.0]), trial([10.0, 10.0], violating_share=0.01))
 
 
-def test_grid_is_small_and_has_the_reactive_rule() -> None:
-    assert len(GRID) <= 50
-    assert len(set(GRID)) == len(GRID)
-    assert replace(PolicySettings(), forecaster="Reactive", scale_down_seconds=300.0) in GRID
+@pytest.mark.parametrize("grid", [LADDER_GRID, PLAIN_GRID])
+def test_grid_is_small_and_has_the_reactive_rule(grid: Sequence[PolicySettings]) -> None:
+    assert len(grid) <= 50
+    assert len(set(grid)) == len(grid)
+    assert replace(PolicySettings(), forecaster="Reactive", scale_down_seconds=300.0) in grid
+
+
+def test_settings_differ_in_what_matters_when_there_is_a_ladder_and_when_there_is_none() -> None:
+    assert grid_for(standard_workload(60.0, with_rung=True)) == LADDER_GRID
+    plain = grid_for(standard_workload(60.0, with_rung=False))
+    assert len({replace(settings, recourse_quantile=None) for settings in plain}) == len(plain)

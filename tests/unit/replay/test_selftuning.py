@@ -33,7 +33,7 @@ from modelscaler.replay.selftuning.jobs import (
     write_outcome,
 )
 from modelscaler.replay.selftuning.parts import Extent, Parts, parts_of
-from modelscaler.replay.tuning import GRID, Goal, Trial
+from modelscaler.replay.tuning import LADDER_GRID, Goal, Trial
 from modelscaler.status.tuning import tuning_status
 from modelscaler.workload import parse_resource, workload_from
 
@@ -138,12 +138,12 @@ def test_nothing_is_said_when_time_ends_before_the_reactive_rule_was_compared(bu
 
 
 def test_those_in_use_and_the_reactive_ones_come_first_and_all_are_tried_once() -> None:
-    order = in_order(CURRENT, GRID)
-    reactive = sum(settings.forecaster == "Reactive" for settings in GRID)
+    order = in_order(CURRENT, LADDER_GRID)
+    reactive = sum(settings.forecaster == "Reactive" for settings in LADDER_GRID)
 
     assert order[0] == CURRENT
     assert all(settings.forecaster == "Reactive" for settings in order[1 : 1 + reactive])
-    assert sorted(order, key=repr) == sorted({CURRENT, *GRID}, key=repr)
+    assert sorted(order, key=repr) == sorted({CURRENT, *LADDER_GRID}, key=repr)
     assert PLAIN in in_order(CURRENT, (CHEAP,))
 
 

@@ -12,7 +12,7 @@ from modelscaler.replay.policies.grids_more import GRIDS_MORE
 from modelscaler.replay.policies.oracle import Oracle, fewest_replicas
 from modelscaler.replay.policies.ours import LEAD_SECONDS, Modelscaler
 from modelscaler.replay.sight import PolicyKind
-from modelscaler.replay.tuning import GRID
+from modelscaler.replay.tuning import grid_for
 
 Settings = TypeVar("Settings")
 
@@ -72,7 +72,7 @@ def _of_part(
         if name == OURS:
             found[name] = tuple(
                 Modelscaler(foresights[part], load.start, settings, setting.cluster.lag_seconds)
-                for settings in thinned(GRID, most_settings)
+                for settings in thinned(grid_for(setting.workload), most_settings)
             )
         elif name == STATIC:
             found[name] = static_sizes(fewest_replicas(setting.case("tuning", 0).load, setting.workload, setting.pool))

@@ -5,13 +5,14 @@ least. What was chosen on an older part of the history is adopted only if it als
 one part is partly luck (docs/designs/005-replay.md).
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Generic, TypeVar
 
 import numpy as np
 
-from modelscaler.domain import Floats, Objective, PolicySettings
+from modelscaler.domain import Floats, Objective, PolicySettings, Workload
+from modelscaler.planner.ladder import ladder_of
 from modelscaler.replay.outcome import Outcome
 
 Settings = TypeVar("Settings")
@@ -165,7 +166,7 @@ def is_worth_adopting(new: Trial, current: Trial, most_violating: float = VIOLAT
     return float(savings.mean()) > needed
 
 
-_ROWS: Final = (
+_LADDER_ROWS: Final = (
     ((0.99, 0.9, 0.0), (0.9, 0.5, 0.15), (0.99, 0.5, -0.2), (0.9, 0.5, -0.1)),
     ((0.99, 0.5, 0.15), (0.99, 0.5, 0.0), (0.99, 0.5, -0.1), (0.99, 0.9, 0.2)),
     ((0.99, 0.99, 0.0), (0.99, 0.9, 0.5), (0.99, 0.9, 1.0), (0.99, 0.95, 0.0)),
@@ -173,16 +174,34 @@ _ROWS: Final = (
 """Quantile, recourse quantile and headroom. When only every fourth can be tried it is the first of each row; when only
 every second can, the first and the third."""
 
+_PLAIN_ROWS: Final = (
+    ((0.99, 0.0), (0.9, 0.15), (0.99, 0.15), (0.9, 0.0)),
+    ((0.99, 0.3), (0.9, 0.5), (0.99, -0.1), (0.9, -0.1)),
+    ((0.99, 1.0), (0.99, 0.7), (0.99, 0.5), (0.99, -0.2)),
+)
+"""Quantile and headroom, for replicas that hold one variant: there is no recourse then."""
 
-def _grid() -> tuple[PolicySettings, ...]:
-    reactive = tuple(PolicySettings(headroom=headroom, forecaster="Reactive") for headroom in (0.0, 0.15, 0.7, -0.1))
-    forecast = tuple(PolicySettings(*settings) for row in _ROWS for settings in row)
-    return tuple(
-        replace(settings, scale_down_seconds=seconds)
-        for seconds in (60.0, 300.0)
-        for settings in (*forecast, *reactive)
-    )
+_LADDER_HEADROOMS: Final = (0.0, 0.15, -0.1, 0.7)
+_PLAIN_HEADROOMS: Final = (0.0, 0.15, 0.4, 0.7)
+"""Of the reactive rule, in the same order."""
 
 
-GRID: Final = _grid()
-"""What self-tuning tries: few enough that the best of them is not luck (at most 50), the plain reactive rule among them."""
+def _grid(forecast: Iterable[PolicySettings], headrooms: Iterable[float]) -> tuple[PolicySettings, ...]:
+    reactive = (PolicySettings(headroom=headroom, forecaster="Reactive") for headroom in headrooms)
+    tried = (*forecast, *reactive)
+    return tuple(replace(settings, scale_down_seconds=seconds) for seconds in (60.0, 300.0) for settings in tried)
+
+
+LADDER_GRID: Final = _grid((PolicySettings(*each) for row in _LADDER_ROWS for each in row), _LADDER_HEADROOMS)
+PLAIN_GRID: Final = _grid(
+    (PolicySettings(quantile, headroom=headroom) for row in _PLAIN_ROWS for quantile, headroom in row), _PLAIN_HEADROOMS
+)
+
+
+def grid_for(workload: Workload) -> tuple[PolicySettings, ...]:
+    """Return the settings to try, with different recourse only where some pool has a ladder.
+
+    They are few enough that the best of them is not luck (at most 50), and the plain reactive rule is among them.
+    """
+    has_ladder = any(len(ladder_of(workload, capacity.pool)) > 1 for capacity in workload.capacities)
+    return LADDER_GRID if has_ladder else PLAIN_GRID

@@ -14,7 +14,7 @@ from modelscaler.forecast.own import last_values, own_features
 from modelscaler.forecast.panel import Panel
 from modelscaler.forecast.trees import Trees
 
-MOST_ROWS: Final = 4_000
+MOST_ROWS: Final = 16_000
 LEAST_ROWS: Final = 500
 ITERATIONS: Final = 40
 LEAVES: Final = 8

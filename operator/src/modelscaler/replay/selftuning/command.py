@@ -16,7 +16,7 @@ from modelscaler.replay.offered import thinned
 from modelscaler.replay.selftuning.jobs import Recommendation, TuningRefused, as_json
 from modelscaler.replay.selftuning.parts import USUAL_EXTENT, Extent
 from modelscaler.replay.selftuning.recommend import recommend
-from modelscaler.replay.tuning import GRID
+from modelscaler.replay.tuning import grid_for
 from modelscaler.status import measured_from
 from modelscaler.status.tuning import policy_from
 from modelscaler.workload.files import read_statuses
@@ -66,7 +66,7 @@ def tuned(
     steps = len(trace.rps) if until_day is None else round(until_day * DAY_SECONDS / trace.step_seconds)
     extent = USUAL_EXTENT if days is None else Extent(2.0 * days, 2.0 * days)
     cut = replace(trace, rps=trace.rps[:steps])
-    grid = thinned(GRID, most_settings)
+    grid = thinned(grid_for(workload), most_settings)
     return recommend(workload, cut, arrivals, shipped, tuner, lambda: NO_LIMIT, extent, grid)
 
 

@@ -21,7 +21,7 @@ from modelscaler.replay.selftuning.choosing import Half, choose
 from modelscaler.replay.selftuning.jobs import Recommendation, TuningRefused
 from modelscaler.replay.selftuning.parts import USUAL_EXTENT, Extent, parts_of
 from modelscaler.replay.timeline import Timeline
-from modelscaler.replay.tuning import GRID, Trial, goal_of
+from modelscaler.replay.tuning import Trial, goal_of, grid_for
 
 BLOCK_SECONDS: Final = 6 * 3600.0
 """Costs are compared in blocks of this length: whether a saving is more than luck shows in how it differs between them."""
@@ -41,7 +41,7 @@ def recommend(
     tuner: Tuner | None,
     left_seconds: Callable[[], float],
     extent: Extent = USUAL_EXTENT,
-    grid: Sequence[PolicySettings] = GRID,
+    grid: Sequence[PolicySettings] | None = None,
 ) -> Recommendation | TuningRefused:
     """Return which settings a recorded load recommends.
 
@@ -56,7 +56,7 @@ def recommend(
         tuner: Retunes it, and grows trees, on what came before either part. None: it stays as it ships.
         left_seconds: Returns how much time is left; asked between replays.
         extent: How much of the load is replayed.
-        grid: The settings to try.
+        grid: The settings to try. None: `grid_for` the workload.
 
     Raises:
         NoPoolError: No replica keeps the objective.
@@ -66,7 +66,7 @@ def recommend(
         return parts
     setting = Setting(trace, workload, usual_pool(workload), parts.older, parts.newer, arrivals, 1, Cluster())
     replays = Replays(setting, shipped, tuner)
-    allowed = list(dict.fromkeys(settings.within(workload.stated) for settings in grid))
+    allowed = list(dict.fromkeys(settings.within(workload.stated) for settings in grid or grid_for(workload)))
     return choose(workload.policy, allowed, goal_of(workload.objective), parts, replays, left_seconds)
 
 
