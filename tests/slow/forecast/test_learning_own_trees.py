@@ -21,7 +21,7 @@ from modelscaler.forecast.jobs import (
     write_job,
     write_outcome,
 )
-from modelscaler.forecast.learning.own import own_trees
+from modelscaler.forecast.learning.own import FEWER_ROWS, MOST_ROWS, own_trees, rows_of_trees
 from modelscaler.forecast.learning.parts import part_of
 from modelscaler.forecast.learning.retuning import Workplace, train
 from modelscaler.forecast.networks import shipped_network
@@ -89,6 +89,12 @@ def test_short_horizons_come_first_when_there_is_no_time_for_all() -> None:
     found = train(job(3, seconds=3.5), Workplace(clock=lambda: float(next(ticks))))
     assert isinstance(found, Grown)
     assert {ahead for _, ahead in found.grove.trees} == {1}
+
+
+def test_trees_learn_from_fewer_rows_when_there_are_many_of_them() -> None:
+    assert rows_of_trees(1) == MOST_ROWS
+    assert FEWER_ROWS < rows_of_trees(100) < MOST_ROWS
+    assert rows_of_trees(100_000) == FEWER_ROWS
 
 
 def test_there_are_none_when_too_little_is_known() -> None:

@@ -15,6 +15,10 @@ from modelscaler.forecast.panel import Panel
 from modelscaler.forecast.trees import Trees
 
 MOST_ROWS: Final = 16_000
+FEWER_ROWS: Final = 4_000
+"""So many at least, where many series share the time: all rather get trees of their own than some get better ones."""
+ROWS_OF_ALL: Final = 640_000
+"""Of all series and horizons together: a core fits them in three minutes."""
 LEAST_ROWS: Final = 500
 ITERATIONS: Final = 40
 LEAVES: Final = 8
@@ -23,7 +27,12 @@ ROWS_PER_LEAF: Final = 30
 FIRST_ORIGIN: Final = 64
 
 
-def own_trees(panel: Panel, calendar: Calendar, ahead: int, seed: int) -> Trees | None:
+def rows_of_trees(fits: int) -> int:
+    """Return how many rows each of so many series and horizons may learn from."""
+    return min(max(ROWS_OF_ALL // max(fits, 1), FEWER_ROWS), MOST_ROWS)
+
+
+def own_trees(panel: Panel, calendar: Calendar, ahead: int, seed: int, most_rows: int = MOST_ROWS) -> Trees | None:
     """Fit trees to one series for one horizon; None when too little is known.
 
     Args:
@@ -31,6 +40,7 @@ def own_trees(panel: Panel, calendar: Calendar, ahead: int, seed: int) -> Trees 
         calendar: Its clocks.
         ahead: The horizon in steps.
         seed: What the draw of rows follows from.
+        most_rows: So many are drawn, where there are more.
     """
     origins = np.arange(FIRST_ORIGIN, panel.columns - ahead)
     if not len(origins):
@@ -41,7 +51,7 @@ def own_trees(panel: Panel, calendar: Calendar, ahead: int, seed: int) -> Trees 
     if len(known) < LEAST_ROWS:
         return None
     rng = np.random.default_rng(seed)
-    chosen = np.sort(rng.permutation(known)[:MOST_ROWS])
+    chosen = np.sort(rng.permutation(known)[:most_rows])
     record = judged(panel, ahead, np.arange(0, panel.columns, judge_stride(panel.step_seconds)), None)
     seen = frame(panel, origins[chosen], ahead, record, calendar)
     features = own_features(panel, origins[chosen], ahead, seen, calendar)[0]

@@ -29,7 +29,7 @@ from modelscaler.forecast.learning.boosting import OutOfTimeError, boosted
 from modelscaler.forecast.learning.checkpoints import Checkpoint
 from modelscaler.forecast.learning.examples import Examples, Span, examples_between, joined
 from modelscaler.forecast.learning.fitting import Fitting, Plan, losses_of, new_network, one_thread
-from modelscaler.forecast.learning.own import own_trees
+from modelscaler.forecast.learning.own import own_trees, rows_of_trees
 from modelscaler.forecast.learning.parts import clocks_of, part_of
 from modelscaler.forecast.learning.torch_network import QuantileNetwork
 from modelscaler.forecast.learning.weights import learning, serving
@@ -185,13 +185,14 @@ def _grown(job: TrainingJob, until: float, at: Workplace) -> Outcome:
     """Fit trees to every series for itself: all for the shortest horizon first, then for the next, until time is out."""
     asked = sorted({ahead for history in job.histories for ahead in history.aheads})
     found: dict[tuple[WorkloadKey, int], Trees] = {}
+    most_rows = rows_of_trees(sum(len(history.keys) * len(history.aheads) for history in job.histories))
     for ahead, history in product(asked, job.histories):
         for row, key in enumerate(history.keys if ahead in history.aheads else ()):
             if at.clock() >= until:
                 return Grown(Grove(found))
             mine = slice(row, row + 1)
             part, clock = part_of(history.panel, mine, history.panel.columns - 1), clocks_of(history.calendar, mine)
-            trees = own_trees(part, clock, ahead, job.seed)
+            trees = own_trees(part, clock, ahead, job.seed, most_rows)
             if trees is not None:
                 found[key, ahead] = trees
         at.tell(f"trees of single series: {len(found)}")
