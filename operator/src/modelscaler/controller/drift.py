@@ -12,6 +12,9 @@ from modelscaler.domain import WorkloadKey
 ANEW_SECONDS: Final = 3600.0
 """Everything is applied anew this often, spread over that time: what is not watched, such as ladders, is mended then."""
 
+FIRST_ANEW_SECONDS: Final = 600.0
+"""What is seen for the first time is applied anew within this time, spread over it: it may have changed while nobody looked."""
+
 FIRST_WAIT_SECONDS: Final = 5.0
 LONGEST_WAIT_SECONDS: Final = 600.0
 """Between two mendings of one child: who else writes the same field is not fought with all the time."""
@@ -54,12 +57,12 @@ class Drift:
     def found(self, live: Child) -> bool:
         """Tell whether a child has to be applied anew: somebody took a field of it from us, or it is time.
 
-        A child that is seen for the first time counts as it is: nobody knows what was ours before.
+        A child that is seen for the first time counts as it is for some minutes: nobody knows what was ours before.
         """
         now, mine = self._monotonic(), self._applied[live.owner]
         known = mine.get(_name(live))
         if known is None or known.template_digest != live.template_digest:
-            mine[_name(live)] = Applied(live.template_digest, live.owned, now + ANEW_SECONDS * _share_of(live))
+            mine[_name(live)] = Applied(live.template_digest, live.owned, now + FIRST_ANEW_SECONDS * _share_of(live))
             return False
         if known.owned == live.owned:
             return now >= known.due_at
