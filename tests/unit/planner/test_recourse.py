@@ -254,15 +254,15 @@ def test_replicas_are_added_until_the_expected_share_of_cheaper_answers_is_allow
 
 
 @settings(deadline=None)
-@given(st.floats(1.05, 10.0), st.floats(0.0, 0.5), st.floats(1.0, 3600.0))
+@given(st.floats(1.05, 10.0), st.floats(0.0, 0.5), st.floats(1.0, 3600.0), st.floats(0.0, 1.0))
 def test_bearable_load_uses_up_by_the_horizon_what_servers_have_saved(
-    speedup: float, share: float, seconds: float
+    speedup: float, share: float, seconds: float, full: float
 ) -> None:
     """One server that answers a request a second by itself; cheaper answers beyond the share are paid from what is saved."""
-    multiple = bearable_multiple(Rung("int8", speedup, share), seconds)
+    multiple = bearable_multiple(Rung("int8", speedup, share), seconds, full)
     cheaper = expected_share([multiple], 1.0, speedup)
     paid = (cheaper - (1.0 - cheaper) * share / (1.0 - share)) * multiple * seconds
-    saved = min(BUDGET_SECONDS * speedup, REFILL_SECONDS * share / (1.0 - share))
+    saved = full * min(BUDGET_SECONDS * speedup, REFILL_SECONDS * share / (1.0 - share))
 
     assert 1.0 <= multiple <= speedup
     assert paid <= saved + 1e-6 * seconds * speedup
@@ -271,19 +271,20 @@ def test_bearable_load_uses_up_by_the_horizon_what_servers_have_saved(
 
 @settings(deadline=None)
 @given(st.floats(1.05, 10.0), st.floats(0.0, 1.0), st.floats(0.0, 1.0), st.floats(1.0, 3600.0), st.floats(1.0, 10.0))
-def test_bearable_load_is_never_smaller_when_replicas_start_sooner_or_more_is_allowed(
+def test_bearable_load_is_never_smaller_when_replicas_start_sooner_or_more_is_allowed_or_saved(
     speedup: float, one: float, other: float, seconds: float, slower: float
 ) -> None:
     low, high = sorted((one, other))
-    multiple = bearable_multiple(Rung("int8", speedup, low), seconds)
+    multiple = bearable_multiple(Rung("int8", speedup, low), seconds, low)
 
-    assert bearable_multiple(Rung("int8", speedup, low), seconds * slower) <= multiple + 1e-9
-    assert bearable_multiple(Rung("int8", speedup, high), seconds) >= multiple - 1e-9
+    assert bearable_multiple(Rung("int8", speedup, low), seconds * slower, low) <= multiple + 1e-9
+    assert bearable_multiple(Rung("int8", speedup, high), seconds, low) >= multiple - 1e-9
+    assert bearable_multiple(Rung("int8", speedup, low), seconds, high) >= multiple - 1e-9
 
 
 def test_nothing_is_bearable_when_no_cheaper_answer_is_allowed_and_all_is_when_any_are() -> None:
-    assert bearable_multiple(Rung("int8", 2.5, 0.0), 60.0) == 1.0
-    assert bearable_multiple(Rung("int8", 2.5, 1.0), 6000.0) == 2.5
+    assert bearable_multiple(Rung("int8", 2.5, 0.0), 60.0, 1.0) == 1.0
+    assert bearable_multiple(Rung("int8", 2.5, 1.0), 6000.0, 0.0) == 2.5
 
 
 @pytest.mark.parametrize(("start_seconds", "replicas"), [(20.0, 5), (100.0, 6), (600.0, 8)])
@@ -319,11 +320,31 @@ def test_nothing_is_removed_when_more_answers_are_degraded_than_allowed() -> Non
 
 def test_nothing_is_added_when_the_ladder_answers_the_little_that_is_above_what_replicas_carry() -> None:
     spec = laddered(objective=floored(0.918))
+    full = pool(CPU_FULL, 3, budgets=3.0)
 
-    assert planned(spec, 3 * 40.8 * 1.09, None, pool(CPU_FULL, 3)).target.replicas == 3
-    assert planned(spec, 3 * 40.8 * 1.11, None, pool(CPU_FULL, 3)).target.replicas == 4
-    assert planned(spec, 3 * 40.8 * 1.09, None, pool(CPU_FULL, 1)).target.replicas == 4
+    assert planned(spec, 3 * 40.8 * 1.09, None, full).target.replicas == 3
+    assert planned(spec, 3 * 40.8 * 1.11, None, full).target.replicas == 4
+    assert planned(spec, 3 * 40.8 * 1.09, None, pool(CPU_FULL, 1, budgets=1.0)).target.replicas == 4
     assert planned(replace(spec, reflex=False), 3 * 40.8 * 1.01, None, pool(CPU_FULL, 3)).target.replicas == 4
+
+
+@pytest.mark.parametrize(("budgets", "replicas"), [(3.0, 3), (1.5, 4), (0.0, 4), (-2.0, 4), (None, 4)])
+def test_the_little_that_is_above_is_left_to_the_ladder_only_as_far_as_servers_have_saved_for_it(
+    budgets: float | None, replicas: int
+) -> None:
+    spec = laddered(objective=floored(0.918))
+    assert planned(spec, 3 * 40.8 * 1.06, None, pool(CPU_FULL, 3, budgets=budgets)).target.replicas == replicas
+
+
+def test_improbable_burst_is_left_to_what_servers_have_saved_and_not_to_what_they_have_spent() -> None:
+    spec = laddered(objective=floored(0.9192), placements=(placement("cpu", start_seconds=20.0),))
+    ahead = forecast(200.0, spread=1.0)
+    needed = [planned(spec, 100.0, ahead, pool(CPU_FULL, 4, budgets=4.0 * full)) for full in (1.0, 0.6, 0.2, 0.0, -0.5)]
+
+    replicas = [each.target.replicas for each in needed]
+    assert replicas == sorted(replicas)
+    assert replicas[0] == 5
+    assert replicas[-1] == replicas[-2] == 8, "as many as cheaper answers may be expected of for good"
 
 
 def test_nothing_is_added_when_the_tail_of_the_forecast_is_little_above_what_the_ladder_carries() -> None:

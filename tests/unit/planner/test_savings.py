@@ -13,9 +13,9 @@ from modelscaler.domain import PoolObservation, PoolTarget, Savings, Workload
 from modelscaler.planner.savings import (
     FORGOTTEN_SECONDS,
     LONGEST_READING_SECONDS,
+    account_of,
     carried_on,
     covered_share,
-    lendable_share,
     most_saved,
     saved,
     settled,
@@ -126,7 +126,7 @@ def test_overdraft_is_lowered_at_once_and_raised_seldom() -> None:
 
 def test_what_is_saved_beyond_full_budgets_may_be_lent() -> None:
     def lendable(*pools: PoolObservation) -> float:
-        return lendable_share(laddered(), pools)
+        return account_of(laddered(), pools).lendable_share
 
     rich, poor = replace(pool(CPU_FULL, 3), budgets=3.0, overdraft=1.0), replace(pool(CPU_FULL, 1), budgets=0.2)
     assert lendable(rich) == 1.0
@@ -136,6 +136,19 @@ def test_what_is_saved_beyond_full_budgets_may_be_lent() -> None:
     assert lendable(replace(rich, budgets=None)) == 0.0, "nobody says what is left"
     assert lendable(replace(rich, ready=0, budgets=0.0)) == lendable() == 0.0
     assert lendable(replace(rich, pool=GPU_FULL), poor) == 0.0, "who has no ladder lends nothing"
+
+
+def test_budgets_are_as_full_as_servers_say_and_overdrafts_count_with_them() -> None:
+    def full(*pools: PoolObservation, spec: Workload | None = None) -> float:
+        return account_of(spec or laddered(), pools).saved_share
+
+    assert full(pool(CPU_FULL, 4, budgets=4.0)) == 1.0
+    assert full(pool(CPU_FULL, 4, budgets=1.0)) == pytest.approx(0.25)
+    assert full(pool(CPU_FULL, 4, budgets=1.0, overdraft=0.5)) == pytest.approx(0.75)
+    assert full(pool(CPU_FULL, 4, budgets=-2.0, overdraft=0.1)) == 0.0
+    assert full(pool(CPU_FULL, 4)) == 0.0, "nobody says what is left"
+    assert full() == full(pool(GPU_FULL, 3, budgets=0.0)) == 1.0, "nothing is to be saved"
+    assert full(pool(CPU_FULL, 4), spec=laddered(objective=objective())) == 1.0, "any may be cheaper"
 
 
 def test_pool_without_a_ladder_has_no_budget() -> None:

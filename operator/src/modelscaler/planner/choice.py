@@ -33,7 +33,8 @@ NEAR_EQUAL_COST = 0.05
 TOLERANCE = 0.10
 """As HorizontalPodAutoscaler has it: a demand that flickers around what n replicas carry must not make the number flicker
 between n and n + 1. Replicas are removed only when the rest would carry this much more than the demand, and where a ladder
-answers what is above them, added only when the demand is this much more than they carry."""
+answers what is above them, added only when the demand is this much more than they carry, as far as servers have saved for
+that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,14 +178,16 @@ def options(candidates: Sequence[Candidate], load: Load, lead_seconds: float, pa
 
 @dataclass(frozen=True, slots=True)
 class _Ahead:
-    """The demand within a horizon, and the spread of the load at it, where cheaper answers are limited."""
+    """The demand within a horizon; the spread of the load at it, where cheaper answers are limited; what is saved for them."""
 
     demand: Demand
     spread_rps: Sequence[float]
+    saved_share: float
 
 
 def _ahead(load: Load, horizon_seconds: float, limited: bool) -> _Ahead:
-    return _Ahead(load.within(horizon_seconds), load.spread_rps(horizon_seconds) if limited else ())
+    spread_rps = load.spread_rps(horizon_seconds) if limited else ()
+    return _Ahead(load.within(horizon_seconds), spread_rps, load.saved_share)
 
 
 def _serving(candidate: Candidate, ahead: _Ahead, far: Demand, present: int) -> Option:
@@ -194,7 +197,7 @@ def _serving(candidate: Candidate, ahead: _Ahead, far: Demand, present: int) -> 
     if replicas < present:
         roomy = candidate.clipped(_needed(candidate, ahead, growth=1.0 + TOLERANCE))
         return _option(candidate, ahead, far, needed, replicas, min(max(roomy, replicas), present))
-    tight = candidate.clipped(_needed(candidate, ahead, share=1.0 / (1.0 + TOLERANCE)))
+    tight = candidate.clipped(_needed(candidate, ahead, share=1.0 / (1.0 + TOLERANCE * ahead.saved_share)))
     return _option(candidate, ahead, far, needed, replicas, present if tight <= present else replicas)
 
 
@@ -242,7 +245,7 @@ def _needed(candidate: Candidate, ahead: _Ahead, growth: float = 1.0, share: flo
     needed = candidate.needed(rps * share, own_rps * share)
     if rung.allowed_share >= 1.0:
         return needed
-    borne_rps = rps * share / bearable_multiple(rung, ahead.demand.horizon_seconds)
+    borne_rps = rps * share / bearable_multiple(rung, ahead.demand.horizon_seconds, ahead.saved_share)
     enough = candidate.needed(borne_rps, borne_rps)
     return replicas_within(rung, ahead.spread_rps, candidate.rps_per_replica / growth / share, needed, enough)
 

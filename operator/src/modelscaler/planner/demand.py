@@ -14,7 +14,7 @@ from functools import lru_cache
 import numpy as np
 
 from modelscaler.domain import Demand, Floats, Observation, QuantileForecast, Workload, known, least
-from modelscaler.planner.savings import lendable_share
+from modelscaler.planner.savings import Account, account_of
 
 LIKELY = 0.5
 """Quantile of the peak that the planned variant carries itself, where the settings say nothing."""
@@ -35,16 +35,16 @@ class Aim:
     growth: float = 1.0
 
 
-def aim_of(workload: Workload, observation: Observation) -> Aim:
+def aim_of(workload: Workload, account: Account) -> Aim:
     """Return what a workload's settings aim at; the quantile of its forecast settings where the policy has none."""
     policy = workload.policy
     quantile = workload.forecast.quantile if policy.quantile is None else policy.quantile
     own = LIKELY if policy.recourse_quantile is None else policy.recourse_quantile
-    growth = 1.0 + headroom_of(workload, observation)
+    growth = 1.0 + headroom_of(workload, account)
     return Aim(quantile, min(own, quantile) if workload.reflex else None, growth)
 
 
-def headroom_of(workload: Workload, observation: Observation) -> float:
+def headroom_of(workload: Workload, account: Account) -> float:
     """Return what is added to all demand, as a share of it.
 
     Below 0 it leaves demand to the cheaper variants of the ladder. They answer it as long as more is saved than servers keep
@@ -54,7 +54,7 @@ def headroom_of(workload: Workload, observation: Observation) -> float:
     headroom = workload.policy.headroom
     if headroom >= 0.0 or not workload.reflex or workload.objective.min_mean_accuracy is None:
         return headroom
-    return headroom * lendable_share(workload, observation.pools)
+    return headroom * account.lendable_share
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,7 @@ class Load:
     """What is known about the load, before a horizon is chosen.
 
     `measured_rps` is None when the load is not known in full; at least `least_rps` is. `assumed_rps`, what replicas of which
-    nobody knows the load can carry, comes on top.
+    nobody knows the load can carry, comes on top. `saved_share` says how full servers' budgets of cheaper answers are.
     """
 
     measured_rps: float | None
@@ -72,6 +72,7 @@ class Load:
     forecast: QuantileForecast | None
     forecast_age_seconds: float
     aim: Aim
+    saved_share: float
 
     @property
     def lends(self) -> bool:
@@ -131,6 +132,7 @@ def load_from(
     """
     heeded = forecast if workload.policy.forecaster == "Forecast" else None
     age = (observation.now - heeded.made_at).total_seconds() if heeded is not None else 0.0
+    account = account_of(workload, observation.pools)
     return Load(
         measured_rps=known(observation.offered),
         least_rps=least(observation.offered),
@@ -138,5 +140,6 @@ def load_from(
         assumed_rps=assumed_rps,
         forecast=heeded,
         forecast_age_seconds=max(age, 0.0),
-        aim=aim_of(workload, observation),
+        aim=aim_of(workload, account),
+        saved_share=account.saved_share,
     )

@@ -63,7 +63,7 @@ def expected_share(loads_rps: Sequence[float], own_rps: float, speedup: float) -
     return (some * speedup / (speedup - 1.0) + len(loads_rps) - beyond) / len(loads_rps)
 
 
-def bearable_multiple(rung: Rung, horizon_seconds: float) -> float:
+def bearable_multiple(rung: Rung, horizon_seconds: float, saved_share: float) -> float:
     """Return by what factor a load may exceed what replicas carry themselves, from now on until more of them could be ready.
 
     At r times what they carry they give (r - 1) speedup / (speedup - 1) cheaper answers in the time of one answer of their
@@ -73,6 +73,7 @@ def bearable_multiple(rung: Rung, horizon_seconds: float) -> float:
     Args:
         rung: The cheaper variant.
         horizon_seconds: Until replicas that are asked for now could be ready, above 0.
+        saved_share: How full their budgets are, in [0, 1].
 
     Returns:
         From 1 (nothing is saved) to the speedup (what the cheaper variant carries at all).
@@ -81,7 +82,7 @@ def bearable_multiple(rung: Rung, horizon_seconds: float) -> float:
     if share >= 1.0:
         return rung.speedup
     per_excess = rung.speedup / (rung.speedup - 1.0)
-    saved_seconds = min(BUDGET_SECONDS * rung.speedup, REFILL_SECONDS * share / (1.0 - share))
+    saved_seconds = saved_share * min(BUDGET_SECONDS * rung.speedup, REFILL_SECONDS * share / (1.0 - share))
     bearable = (saved_seconds * (1.0 - share) / horizon_seconds + per_excess) / (per_excess - share)
     return min(bearable, rung.speedup)
 

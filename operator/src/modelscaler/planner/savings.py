@@ -9,7 +9,7 @@ no more for it, and what a server has overdrawn it saves up again first.
 
 import math
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Final
 
 from modelscaler.capacity.latency import largest_rps
@@ -86,17 +86,36 @@ def covered_share(free: float, size: float) -> float:
     return 0.0 if size <= 0.0 else math.floor(min(max(free / size, 0.0), 1.0) * STEPS + 1e-9) / STEPS
 
 
-def lendable_share(workload: Workload, pools: Sequence[PoolObservation]) -> float:
-    """Return what is saved beyond full budgets, which are for bursts, in tenths of all those together; 1 at most.
+@dataclass(frozen=True, slots=True)
+class Account:
+    """What servers may spend on cheaper answers, and what full budgets would hold; both 0 where nothing is to be saved."""
+
+    spendable: float
+    full: float
+
+    @property
+    def saved_share(self) -> float:
+        """How full the budgets are, in [0, 1]; 1 where there are none: cheaper answers are not limited then."""
+        return min(max(self.spendable / self.full, 0.0), 1.0) if self.full > 0.0 else 1.0
+
+    @property
+    def lendable_share(self) -> float:
+        """What is saved beyond full budgets, which are for bursts, in tenths of all those together; 1 at most."""
+        return covered_share(self.spendable - self.full, self.full)
+
+
+def account_of(workload: Workload, pools: Sequence[PoolObservation]) -> Account:
+    """Return the account of all servers.
 
     Args:
         workload: Whose.
         pools: As they are. Budgets that are not known count as empty, and what is not ready yet has none.
     """
+    if workload.objective.min_mean_accuracy is None or not workload.reflex:
+        return Account(0.0, 0.0)
     most = [most_saved(workload, pool.pool) for pool in pools]
     full = sum(pool.ready * each for pool, each in zip(pools, most, strict=True))
-    spendable = sum(_spendable(pool) * each for pool, each in zip(pools, most, strict=True))
-    return covered_share(spendable - full, full)
+    return Account(sum(_spendable(pool) * each for pool, each in zip(pools, most, strict=True)), full)
 
 
 def settled(before: float | None, covered: float) -> float:

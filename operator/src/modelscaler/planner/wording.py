@@ -10,6 +10,7 @@ from modelscaler.planner.allowances import denied, sentence
 from modelscaler.planner.choice import NEAR_EQUAL_COST, Option
 from modelscaler.planner.demand import aim_of
 from modelscaler.planner.pairing import Mix
+from modelscaler.planner.savings import account_of
 from modelscaler.planner.switching import Selection
 
 HELD = {
@@ -166,7 +167,7 @@ def _demand(workload: Workload, observation: Observation, option: Option) -> str
             present = f"measured at least {rps(value)} rps, {_count(missing)} not seen and counted as loaded"
         case _:
             present = f"measured {rps(demand.measured_rps or 0.0)} rps"
-    aim = aim_of(workload, observation)
+    aim = aim_of(workload, account_of(workload, observation.pools))
     if headroom := aim.growth - 1.0:
         present += f", {headroom * 100:.3g} % headroom"
     if demand.forecast_rps is None:
