@@ -133,6 +133,7 @@ def observation(
         "queued": Zero(now),
         "latency": Absent(),
         "answered": Absent(),
+        "waited": Absent(),
         "pools": pools,
         "selected": None,
     }

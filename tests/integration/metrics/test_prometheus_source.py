@@ -200,7 +200,7 @@ def test_seven_queries_are_sent_when_the_fleet_is_read(url: str) -> None:
     sent: list[None] = []
     settings = PrometheusSettings(url, RATE_WINDOW_SECONDS, STALE_AFTER_SECONDS)
     PrometheusSource(settings, on_query=lambda: sent.append(None)).read(now())
-    assert len(sent) == 7
+    assert len(sent) == 8
 
 
 def test_reading_goes_stale_and_in_the_end_absent_when_the_exporter_dies(program: Path, tmp_path: Path) -> None:

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from builders import CPU_FULL, CPU_INT8, GPU_FULL, GPU_INT8, NOW, capacity, objective, observation, pool, single_pool
 from builders import workload as two_placements
 from modelscaler.capacity.latency import largest_rps, latency_seconds, sustainable_rps
-from modelscaler.capacity.measured import LEAST_KEPT, Measured, carried, corrected, factor_of, measured, step_of
-from modelscaler.capacity.refine import LARGEST_FACTOR, SMALLEST_FACTOR
+from modelscaler.capacity.measured import Measured, carried, corrected, factor_of, measured, step_of
+from modelscaler.capacity.refine import LARGEST_FACTOR, LEAST_KEPT, SMALLEST_FACTOR
 from modelscaler.domain import (
     Absent,
     AtLeast,
@@ -144,6 +144,7 @@ def overloaded_at(now: datetime, speed: float, **overrides: Any) -> Observation:
         "offered": Value(1.05 * answered, now),
         "answered": Value(answered, now),
         "queued": Value(20.0 * answered, now),
+        "waited": Value(5.0 * answered, now),
         "latency": Value(10.0, now),
         "served": (("int8", answered),),
     }
@@ -162,6 +163,8 @@ def test_slower_speed_is_counted_on_at_once_when_replicas_do_not_keep_up_for_a_w
     assert factor(overloaded(5)) == 1.0  # they have been the same for a window only, not for a tick longer
     assert factor(overloaded(6)) == pytest.approx(0.7, rel=0.02)
     assert factor(overloaded(40)) == pytest.approx(0.7, rel=0.02)
+    assert factor(overloaded(6, speed=0.55)) == pytest.approx(0.7, rel=0.02), "a bad minute is not yet a slow replica"
+    assert factor(overloaded(10, speed=0.55)) == pytest.approx(0.55, rel=0.02)
 
 
 def test_stated_speed_is_kept_when_replicas_do_not_keep_up_although_they_are_as_fast() -> None:
@@ -173,7 +176,7 @@ def test_cheaper_answers_count_for_what_they_cost_when_replicas_do_not_keep_up()
     own, cheap = (largest_rps(c) for c in spec.capacities if c.pool.placement == "cpu")
     each = 0.6 / (0.5 / own + 0.5 / cheap)  # half of the answers by each, 0.6 s of work in a second
     known = Measured()
-    for tick in range(8):
+    for tick in range(12):
         now = NOW + tick * TICK
         seen = overloaded_at(
             now,
@@ -192,8 +195,11 @@ def test_cheaper_answers_count_for_what_they_cost_when_replicas_do_not_keep_up()
     [
         {"answered": Absent()},
         {"answered": Zero(NOW)},
-        {"queued": Absent()},
-        {"queued": Value(1.0, NOW)},
+        {"waited": Absent()},
+        {"waited": Zero(NOW)},
+        {"waited": Value(10.0, NOW)},
+        {"waited": SourceError("down")},
+        {"answered": Value(0.4, NOW), "waited": Value(5.0, NOW)},
         {"offered": AtLeast(90.0, missing=1)},
         {"served": (("int8", 50.0), ("unheard of", 50.0))},
         {"served": ()},
@@ -206,14 +212,24 @@ def test_speed_is_not_taken_from_answers_when_they_do_not_say_what_replicas_can_
     assert all(m.known.factor > 0.9 for m in overloaded(6, **scene).pools)
 
 
-def test_speed_is_not_taken_from_answers_when_requests_did_not_wait_all_the_time() -> None:
+@pytest.mark.parametrize(("own", "cheap"), [(0.7, 2.0), (1.0, 1.3)])
+def test_planned_variant_is_not_faster_when_a_cheaper_one_is_faster_than_stated(own: float, cheap: float) -> None:
+    spec = two_placements(variants=(VariantOption("full", 0.95), VariantOption("int8", 0.91)))
+    stated = [largest_rps(c) for c in spec.capacities if c.pool.placement == "cpu"]
+    rates = (0.2 * own * stated[0], 0.8 * cheap * stated[1])
     known = Measured()
-    for tick in range(40):
-        seen = overloaded_at(NOW + tick * TICK, 0.7)
-        if tick % 4 == 0:
-            seen = replace(seen, queued=Zero(seen.now), latency=Absent())
-        known = measured(known, single_pool(), seen, SERVING, WINDOW_SECONDS)
-    assert factor(known) == 1.0
+    for tick in range(20):
+        seen = overloaded_at(
+            NOW + tick * TICK,
+            1.0,
+            pools=(pool(CPU_FULL, 1),),
+            selected=CPU_FULL,
+            answered=Value(sum(rates), NOW),
+            waited=Value(9.0 * sum(rates), NOW),
+            served=(("full", rates[0]), ("int8", rates[1])),
+        )
+        known = measured(known, spec, seen, PolicyState(active=CPU_FULL), WINDOW_SECONDS)
+    assert factor(known, spec, CPU_FULL) <= 1.0
 
 
 def test_measurement_starts_anew_when_the_stated_speed_changes() -> None:

@@ -1,6 +1,7 @@
 """Children that others change, or that nobody watches, are mended, and nobody is fought with."""
 
 from copy import deepcopy
+from dataclasses import replace
 
 import pytest
 
@@ -75,5 +76,26 @@ async def test_what_changed_while_no_operator_ran_is_mended_within_minutes() -> 
         seconds = drift.FIRST_ANEW_SECONDS
         assert started_again.found(service)
         started_again.applied(service)
-        seconds += drift.ANEW_SECONDS / 2.0
         assert not started_again.found(service)
+        seconds += drift.ANEW_SECONDS
+        assert started_again.found(service)
+
+
+async def test_all_that_was_seen_first_together_is_not_applied_together_ever_after() -> None:
+    async with running(Harness()) as harness:
+        harness.deploy()
+        await harness.tick()
+        service = harness.mirror.service(KEY)
+        assert service is not None
+        fleet, seconds = [replace(service, name=f"m{number}") for number in range(500)], 0.0
+        started_again = drift.Drift(lambda _: None, lambda: seconds)
+        applied = []
+        for _ in range(18):
+            seconds += drift.FIRST_ANEW_SECONDS
+            due = [child for child in fleet if started_again.found(child)]
+            for child in due:
+                started_again.applied(child)
+            applied.append(len(due))
+        assert sum(applied[:2]) >= 500
+        assert max(applied[6:]) < 500 // 4
+        assert sum(applied[6:12]) == sum(applied[12:]) == 500

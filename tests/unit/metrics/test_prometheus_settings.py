@@ -44,7 +44,7 @@ def test_token_is_not_read_when_settings_are_made() -> None:
 
 def test_queries_stay_seven_and_grouped_when_windows_are_fractions_of_a_second() -> None:
     asked = queries.current(rate_window_seconds=2.5, stale_after_seconds=0.5)
-    assert len(asked) == 7
+    assert len(asked) == 8
     assert all("by (modeldeployment_namespace, modeldeployment" in promql for promql in asked.values())
     assert "[2500ms]" in asked[queries.OFFERED]
     assert "[5000ms:125ms]" in asked[queries.FRESHNESS]

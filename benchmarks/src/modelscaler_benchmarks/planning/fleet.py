@@ -22,6 +22,7 @@ from modelscaler.domain import (
     VariantOption,
     Workload,
     WorkloadKey,
+    Zero,
 )
 from modelscaler.planner.plan import plan
 
@@ -69,7 +70,7 @@ def _member(number: int, rng: Random, *, reflex: bool) -> Member:
     workload = _workload(number, reflex=reflex)
     load = rng.uniform(10.0, 600.0)
     ahead = _forecast(load, rng)
-    empty = Observation(NOW, Value(load, NOW), Value(1.0, NOW), Value(0.2, NOW), Value(load, NOW))
+    empty = Observation(NOW, Value(load, NOW), Value(1.0, NOW), Value(0.2, NOW), Value(load, NOW), Zero(NOW))
     first, _ = plan(workload, empty, ahead, PolicyState(), LEAD_SECONDS)
     pool, replicas = first.target.pool, first.target.replicas
     serving = PoolObservation(pool, replicas, replicas, start_seconds=PLACEMENTS[pool.placement][1] * 1.1)

@@ -15,12 +15,11 @@ from functools import lru_cache
 from math import floor, inf, log
 
 from modelscaler.capacity.latency import sustainable_rps
-from modelscaler.capacity.refine import PRIOR_WEIGHT, Refinement, refined, saturated, sped_up
-from modelscaler.capacity.windows import Steady, behind, loaded_window, saturated_window, steady
+from modelscaler.capacity.refine import LEAST_KEPT, PRIOR_WEIGHT, Refinement, refined, saturated, sped_up
+from modelscaler.capacity.windows import Steady, loaded_window, saturated_window, steady
 from modelscaler.domain import Objective, Observation, PolicyState, PoolKey, ReplicaCapacity, Workload
 
 STEP = 0.02
-LEAST_KEPT = 0.25
 ROUNDING = 1e-9
 SURE = 2.0
 """Standard errors by which a faster factor is lowered."""
@@ -55,15 +54,10 @@ class Measurement:
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """All measurements of a ModelDeployment.
-
-    `at_rest`: since when its serving pool is steady; `behind_since`: since when that does not keep up; `counted_at`: when a
-    window last counted.
-    """
+    """All measurements of a ModelDeployment, since when its serving pool is steady, and when a window last counted."""
 
     pools: tuple[Measurement, ...] = ()
     at_rest: Steady | None = None
-    behind_since: datetime | None = None
     counted_at: datetime | None = None
 
     def of(self, capacity: ReplicaCapacity) -> Measurement | None:
@@ -127,15 +121,14 @@ def measured(
         if (m := before.of(c)) and (m.pool == state.active or seen.now - m.at < FORGOTTEN)
     )
     at_rest = steady(before.at_rest, seen, state)
-    behind_since = behind(before.behind_since, workload, seen) if seen.new_readings else before.behind_since
-    now = replace(before, pools=kept, at_rest=at_rest, behind_since=behind_since)
+    now = replace(before, pools=kept, at_rest=at_rest)
     if at_rest is None or not seen.new_readings or _counted_lately(now, seen.now, window_seconds):
         return now
     stated = next((c for c in workload.capacities if c.pool == at_rest.pool), None)
     if stated is None:
         return now
     own = now.of(stated) or Measurement(stated.pool, statement(stated), Refinement(), 0, inf, seen.now)
-    known = _learned(own.known, now, stated, workload, seen, window_seconds)
+    known = _learned(own.known, at_rest, stated, workload, seen, window_seconds)
     if known is own.known:
         return now
     others = tuple(m for m in kept if m.pool != own.pool)
@@ -155,18 +148,17 @@ def corrected(workload: Workload, counted_on: tuple[Carried, ...]) -> Workload:
 
 def _learned(
     before: Refinement,
-    now: Measured,
+    at_rest: Steady,
     stated: ReplicaCapacity,
     workload: Workload,
     seen: Observation,
     window_seconds: float,
 ) -> Refinement:
     """Return what is known of the steady pool after the window that ends now; the same object when it says nothing."""
-    assert now.at_rest is not None  # noqa: S101 - the caller checked
-    if now.behind_since is not None:
-        full = saturated_window(workload, now.at_rest, now.behind_since, seen, window_seconds)
-        return before if full is None else saturated(before, full)
-    window = loaded_window(workload, now.at_rest, seen, window_seconds)
+    full = saturated_window(workload, at_rest, seen, window_seconds)
+    if full is not None:
+        return saturated(before, full)
+    window = loaded_window(workload, at_rest, seen, window_seconds)
     return before if window is None else refined(before, stated, workload.objective, window)
 
 

@@ -4,8 +4,8 @@ A profile is made once, on one replica. Noisy neighbours, other inputs and other
 factor kept here is the speed that explains the latency of loaded windows over the stated one: all times of the profile divided
 by it. `windows.py` says which windows speak of one replica at all, `measured.py` what a plan counts on.
 
-Where requests waited all through a window, what was answered is all that replicas can do: their speed is then no matter of a
-model, and a slower one is believed at once.
+Where requests waited at every replica all through a window, what was answered is all that they can do: their speed is then no
+matter of a model, and a slower one is believed sooner.
 """
 
 from dataclasses import dataclass, replace
@@ -17,7 +17,8 @@ from modelscaler.domain import Objective, ReplicaCapacity
 LEAST_BUSY = 0.5
 """Share of the largest throughput below which a window says nothing: latency there hardly depends on the load. Where the
 objective is so tight that replicas are never that busy, a window in which it is missed counts from this share of what a replica
-is counted on for."""
+is counted on for, and so does one that shows a slow replica to be faster than is known: what was believed of a bad minute could
+else never be corrected, since more replicas are less busy."""
 MOST_BUSY = 0.95
 """Beyond it a queue grows for as long as the window lasts, and its latency tells the window's length."""
 FORGETTING = 0.9
@@ -29,13 +30,18 @@ TAIL_REQUESTS = 20.0
 MISSED = 4.0
 """So many times a window counts that missed an objective which, by what is known, replicas would have kept: users wait."""
 LARGEST_STEP = 0.05
-ROUNDING = 1e-6
 LARGEST_SURPRISE = 0.2
 """A window's own factor counts as at most this far from what is known, in logarithms: one burst moves little."""
-SMALLEST_FACTOR, LARGEST_FACTOR = 0.25, 1.25
+LEAST_KEPT = 0.25
+"""A replica is never counted on for less than this share of the rate it is stated for."""
+LARGEST_DROP = 0.3
+"""So much a window in which replicas answered all they could may lower the factor: what lasts shows in the next one, too."""
+DROPPED_WEIGHT = 2.0
+"""What was lowered like that counts as so many windows: those to come soon say more."""
+FEWEST_REQUESTS = 30.0
+"""With fewer answers a window does not tell a slow replica from a few large requests."""
+SMALLEST_FACTOR, LARGEST_FACTOR = 0.5, 1.25
 """A slower replica is believed more readily than a faster one, which removes capacity."""
-SMALLEST_BY_LATENCY = 0.5
-"""Of what a latency shows: there may be other reasons for it. What replicas answer while requests wait is what it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,11 +64,11 @@ class LoadedWindow:
 
 @dataclass(frozen=True, slots=True)
 class SaturatedWindow:
-    """What one replica answered, on average over the ready ones, while requests waited all the time.
+    """What one replica answered, on average over the ready ones, while requests waited at each of them all the time.
 
     Attributes:
         busy: Seconds of work at the stated speed that was answered in a second: the replica's speed over the stated one.
-        requests: Answered within the window, by all replicas; above 0.
+        requests: Answered within the window, by all replicas.
     """
 
     busy: float
@@ -95,7 +101,7 @@ class Refinement:
 def recalled(factor: float, uncertainty: float) -> Refinement:
     """Return a refinement that was written down: it counts twice what a mere profile does."""
     weight = 2.0 * PRIOR_WEIGHT
-    return Refinement(factor, weight, log(factor), uncertainty**2 * weight * (weight - 1.0))
+    return Refinement(factor, weight, log(factor), _square_log(weight, uncertainty))
 
 
 def sped_up(capacity: ReplicaCapacity, factor: float) -> ReplicaCapacity:
@@ -124,29 +130,13 @@ def refined(known: Refinement, capacity: ReplicaCapacity, objective: Objective, 
     if not _is_loaded(known, capacity, objective, window):
         return known
     seen = log(_speed(capacity, objective.percentile, window))
-    if seen >= log(known.factor) and (not window.shows_faster or seen < log(SMALLEST_BY_LATENCY) + ROUNDING):
-        return known  # as slow as a latency may show, and slower by what is known
+    if seen >= log(known.factor) and not window.shows_faster:
+        return known
+    if seen < log(known.factor) and not _is_busy(known, capacity, objective, window):
+        return known
     share = min(window.requests * (1.0 - objective.percentile) / TAIL_REQUESTS, 1.0)
     if window.latency_seconds > objective.latency_seconds and _is_kept(known, capacity, objective, window):
         share *= MISSED
-    return _averaged(known, seen, share)
-
-
-def saturated(known: Refinement, window: SaturatedWindow) -> Refinement:
-    """Return what is known after a window in which replicas answered all they could.
-
-    A speed that is slower by more than LARGEST_STEP is believed at once: users wait, and it is measured, not inferred. Others
-    are averaged like those of any window.
-    """
-    speed = min(max(window.busy, SMALLEST_FACTOR), LARGEST_FACTOR)
-    if speed >= known.factor * (1.0 - LARGEST_STEP):
-        return _averaged(known, log(speed), 1.0)
-    sampling = 1.0 / sqrt(window.requests)
-    return recalled(speed, max(sampling, known.uncertainty if isfinite(known.uncertainty) else 0.0))
-
-
-def _averaged(known: Refinement, seen: float, share: float) -> Refinement:
-    """Add a window's own factor, in logarithms, which counts as `share` of a window."""
     weight = FORGETTING**share * known.weight + share
     off = min(max(seen - known.mean_log, -LARGEST_SURPRISE), LARGEST_SURPRISE)
     moved = off * share / weight
@@ -157,30 +147,63 @@ def _averaged(known: Refinement, seen: float, share: float) -> Refinement:
     return Refinement(factor, weight, mean, square)
 
 
+def saturated(known: Refinement, window: SaturatedWindow) -> Refinement:
+    """Return what is known after a window in which replicas answered all they could.
+
+    A speed that is slower by more than LARGEST_STEP is believed at once, as far as LARGEST_DROP: users wait, and it is
+    measured, not inferred. It never raises what is known: who of a ladder is faster than stated cannot be told from the sum.
+    """
+    if window.requests < FEWEST_REQUESTS or window.busy >= known.factor * (1.0 - LARGEST_STEP):
+        return known
+    factor = max(window.busy, known.factor * (1.0 - LARGEST_DROP), SMALLEST_FACTOR)
+    if factor >= known.factor:
+        return known
+    doubt = max(1.0 / sqrt(window.requests), known.uncertainty if isfinite(known.uncertainty) else 0.0)
+    return Refinement(factor, DROPPED_WEIGHT, log(factor), _square_log(DROPPED_WEIGHT, doubt))
+
+
+def _square_log(weight: float, uncertainty: float) -> float:
+    """Return the sum of squares that makes a refinement of that weight so uncertain."""
+    return uncertainty**2 * weight * (weight - 1.0)
+
+
 def _is_loaded(known: Refinement, capacity: ReplicaCapacity, objective: Objective, window: LoadedWindow) -> bool:
+    """Tell whether a window may say anything; one in which replicas are not busy says at most that they are faster."""
     rps, seconds = window.rps_per_replica, window.latency_seconds
     if not (isfinite(rps) and isfinite(seconds) and seconds > 0.0 and window.requests > 0.0):
         return False
-    largest = largest_rps(capacity)
-    if rps > MOST_BUSY * largest * max(known.factor, 1.0):
+    if rps > MOST_BUSY * largest_rps(capacity) * max(known.factor, 1.0):
         return False
-    if rps >= LEAST_BUSY * largest * known.factor:
+    if _is_busy(known, capacity, objective, window):
         return True
-    counted_on = sustainable_rps(sped_up(capacity, known.factor), objective)
-    return seconds > objective.latency_seconds and 0.0 < LEAST_BUSY * counted_on <= rps
+    counted_on = max(_counted_on(known, capacity, objective), LEAST_KEPT * sustainable_rps(capacity, objective))
+    return known.factor < 1.0 and 0.0 < LEAST_BUSY * counted_on <= rps
+
+
+def _is_busy(known: Refinement, capacity: ReplicaCapacity, objective: Objective, window: LoadedWindow) -> bool:
+    """Tell whether replicas were busy, or as busy as a tight objective that was missed lets them be."""
+    rps = window.rps_per_replica
+    if rps >= LEAST_BUSY * largest_rps(capacity) * known.factor:
+        return True
+    counted_on = _counted_on(known, capacity, objective)
+    return window.latency_seconds > objective.latency_seconds and 0.0 < LEAST_BUSY * counted_on <= rps
+
+
+def _counted_on(known: Refinement, capacity: ReplicaCapacity, objective: Objective) -> float:
+    return sustainable_rps(sped_up(capacity, known.factor), objective)
 
 
 def _is_kept(known: Refinement, capacity: ReplicaCapacity, objective: Objective, window: LoadedWindow) -> bool:
     """Tell whether replicas as fast as is known would keep the objective under the window's load."""
-    return window.rps_per_replica <= sustainable_rps(sped_up(capacity, known.factor), objective)
+    return window.rps_per_replica <= _counted_on(known, capacity, objective)
 
 
 def _speed(capacity: ReplicaCapacity, percentile: float, window: LoadedWindow) -> float:
-    """Return the speed, within what a latency may show, whose latency is nearest to the measured one, by bisection.
+    """Return the speed, within the bounds of the factor, whose latency is nearest to the measured one, by bisection.
 
     A replica s times as fast at rate r is the stated one at r / s with a clock s times as fast.
     """
-    slow, fast = SMALLEST_BY_LATENCY, LARGEST_FACTOR
+    slow, fast = SMALLEST_FACTOR, LARGEST_FACTOR
     for _ in range(30):
         middle = sqrt(slow * fast)
         at = latency_seconds(capacity, window.rps_per_replica / middle, percentile) / middle

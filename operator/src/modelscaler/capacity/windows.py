@@ -8,9 +8,8 @@ Where a ladder answers for it, the latency says nothing: the servers keep the ob
 at a load that the planned variant is counted on for, show that it does not carry it. What it does carry, C of a load X, follows
 from the share of cheaper answers: X - C = share x X x (k - 1) / k, where these are k times as fast (`planner/recourse.py`).
 
-Where more requests waited, at every reading of a window, than replicas answer within the objective's latency, these had work
-all the time, and what they answered is what they can do, whoever of the ladder did it. By Little's law the mean request then
-waits longer than all but a few may take: that is no busy replica, it is one that does not keep up.
+Where requests waited at each replica all through a window, more than it answers within the objective's latency, replicas
+had work all the time, and what they answered is what they can do, whoever of the ladder did it.
 """
 
 from dataclasses import dataclass
@@ -27,6 +26,10 @@ LEAST_BY_LADDER = 0.1
 in most windows, and one in every window is demand for capacity."""
 LADDER_SPEEDUP = 2.0
 """How much faster cheaper answers are taken to be: with it, their share says what the planned variant carried itself."""
+FEWEST_WAITING = 3.0
+"""With fewer requests in a queue, a replica that is asked for little may have been idle between two scrapes."""
+MOST_WAIT_SECONDS = 2.0
+"""Work for so long is a queue, however patient the objective is: servers turn requests away before it grows much longer."""
 SETTLING = 1.25
 """Replicas must have been the same for so many windows: a scrape and a tick lie between what happens and what is read."""
 
@@ -83,37 +86,27 @@ def loaded_window(workload: Workload, at_rest: Steady, seen: Observation, window
     return LoadedWindow(each, seen.latency.value, requests, shows_faster=not grows)
 
 
-def behind(before: datetime | None, workload: Workload, seen: Observation) -> datetime | None:
-    """Return since when more requests wait than replicas answer within the objective's latency; None when they do not.
-
-    None, too, where it is not known how many wait or are answered, or where none are: nothing is known of their speed then.
-    """
-    queued, answered = known(seen.queued), known(seen.answered)
-    if not queued or not answered or queued <= answered * workload.objective.latency_seconds:
-        return None
-    return before or seen.now
-
-
 def saturated_window(
-    workload: Workload, at_rest: Steady, behind_since: datetime, seen: Observation, window_seconds: float
+    workload: Workload, at_rest: Steady, seen: Observation, window_seconds: float
 ) -> SaturatedWindow | None:
-    """Return the window that ends now; None when replicas did not have work all through it, or nothing follows from that.
+    """Return the window that ends now; None when not every replica had work all through it, or nothing follows from that.
 
     Args:
         workload: Whose replicas, with stated speeds.
         at_rest: Since when nothing has changed.
-        behind_since: Since when they have not kept up.
         seen: What is seen now.
         window_seconds: Length of the window that rates are of.
     """
-    least = timedelta(seconds=window_seconds)
-    answered = known(seen.answered)
-    if not answered or not isinstance(seen.offered, Value):  # a replica that is not scraped is not in what is answered
+    if seen.now - at_rest.since < timedelta(seconds=SETTLING * window_seconds):
         return None
-    if seen.now - behind_since < least or seen.now - at_rest.since < SETTLING * least:
+    waited, answered = known(seen.waited), known(seen.answered)
+    if not waited or not answered or not isinstance(seen.offered, Value):  # who is not scraped is in none of these
+        return None
+    each = answered / at_rest.ready
+    if waited < max(each * min(workload.objective.latency_seconds, MOST_WAIT_SECONDS), FEWEST_WAITING):
         return None
     seconds = _seconds_per_answer(workload, at_rest.pool, seen)
-    return None if seconds is None else SaturatedWindow(answered / at_rest.ready * seconds, answered * window_seconds)
+    return None if seconds is None else SaturatedWindow(each * seconds, answered * window_seconds)
 
 
 def _seconds_per_answer(workload: Workload, pool: PoolKey, seen: Observation) -> float | None:

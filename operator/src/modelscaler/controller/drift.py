@@ -76,7 +76,7 @@ class Drift:
 
     def applied(self, now: Child) -> None:
         """Take down how a child is right after it was applied."""
-        mine, due_at = self._applied[now.owner], self._monotonic() + ANEW_SECONDS
+        mine, due_at = self._applied[now.owner], _next_turn(now, self._monotonic())
         known = mine.get(_name(now)) or Applied(now.template_digest, now.owned, due_at)
         mine[_name(now)] = replace(known, template_digest=now.template_digest, owned=now.owned, due_at=due_at)
 
@@ -87,6 +87,11 @@ class Drift:
 
 def _name(child: Child) -> str:
     return f"{type(child).__name__}/{child.name}"
+
+
+def _next_turn(child: Child, now: float) -> float:
+    """Return when a child is to be applied anew: each at its own time of the hour."""
+    return now + ANEW_SECONDS - (now - ANEW_SECONDS * _share_of(child)) % ANEW_SECONDS
 
 
 def _share_of(child: Child) -> float:

@@ -126,6 +126,7 @@ class Fleet:
             queued=self._metrics.queued(entry.key),
             latency=self._metrics.latency(entry.key, percentile / 100.0),
             answered=self._metrics.answered(entry.key),
+            waited=self._metrics.waited(entry.key),
             pools=tuple(
                 observe_pool(
                     deployment,

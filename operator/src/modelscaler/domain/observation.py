@@ -90,12 +90,13 @@ class RouteObservation:
 class Observation:
     """Everything a plan may look at besides the forecast.
 
-    `latency` is in seconds at the objective's percentile, `answered` in requests per second, late answers too. `selected` is
-    the pool the Service selects, None when there is no Service yet. `new_readings` is False in an early pass, which looks at
-    the last tick's readings again. `served` is (variant, answers per second) for the variants that answer in that pool, and
-    `served_beside` likewise for the pool beside it; both are empty when that is not known. `allowances` are of placements with
-    shared accelerators; one that is missing is not limited. `unmakeable` are pools that the API server does not let be made at
-    all. `route` None: there is no route.
+    `latency` is in seconds at the objective's percentile, `answered` in requests per second, late answers too; `waited` is the
+    fewest requests that waited at any replica at any scrape of the last rate window. `selected` is the pool the Service
+    selects, None when there is no Service yet. `new_readings` is False in an early pass, which looks at the last tick's
+    readings again. `served` is (variant, answers per second) for the variants that answer in that pool, and `served_beside`
+    likewise for the pool beside it; both are empty when that is not known. `allowances` are of placements with shared
+    accelerators; one that is missing is not limited. `unmakeable` are pools that the API server does not let be made at all.
+    `route` None: there is no route.
     """
 
     now: datetime
@@ -103,6 +104,7 @@ class Observation:
     queued: Reading
     latency: Reading
     answered: Reading
+    waited: Reading
     pools: tuple[PoolObservation, ...] = ()
     selected: PoolKey | None = None
     new_readings: bool = True

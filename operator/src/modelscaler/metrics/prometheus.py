@@ -115,6 +115,7 @@ class PrometheusSource:
         return FleetMetrics(
             offered_rps=newest.readings(_numbers(answers, queries.OFFERED)),
             queued_requests=newest.readings(_numbers(answers, queries.QUEUED)),
+            waited_requests=newest.readings(_numbers(answers, queries.WAITED)),
             latencies=newest.latencies(
                 latency if isinstance(latency, SourceError) else histograms(latency, queries.LATENCY)
             ),

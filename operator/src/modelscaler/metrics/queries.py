@@ -25,6 +25,7 @@ POOL_LABEL: Final = "pool"
 
 OFFERED: Final = "offered load"
 QUEUED: Final = "queued requests"
+WAITED: Final = "requests that waited throughout"
 LATENCY: Final = "request latency"
 FRESHNESS: Final = "newest samples"
 REPORTING: Final = "reporting replicas"
@@ -62,6 +63,7 @@ def current(rate_window_seconds: float, stale_after_seconds: float) -> dict[str,
         FRESHNESS: f"max by ({_GROUP}) ({stamps}) or max by ({_GROUP}) (max_over_time({stamps}[{past}:{step}]))",
         OFFERED: _offered(rate_window_seconds, _OURS),
         QUEUED: f"sum by ({_GROUP}) (modelserver_queue_depth{_OURS})",
+        WAITED: f"min by ({_GROUP}) (min_over_time(modelserver_queue_depth{_OURS}[{window}]))",
         LATENCY: (
             f"sum by ({_GROUP}, {BOUND_LABEL}) (rate(modelserver_request_duration_seconds_bucket{_OURS}[{window}]))"
         ),

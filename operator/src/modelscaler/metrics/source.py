@@ -32,6 +32,7 @@ class FleetMetrics:
 
     offered_rps: Mapping[WorkloadKey, Reading] | SourceError = field(default_factory=dict)
     queued_requests: Mapping[WorkloadKey, Reading] | SourceError = field(default_factory=dict)
+    waited_requests: Mapping[WorkloadKey, Reading] | SourceError = field(default_factory=dict)
     latencies: Mapping[WorkloadKey, LatencyReading] | SourceError = field(default_factory=dict)
     reporting_replicas: Mapping[WorkloadKey, Reading] | SourceError = field(default_factory=dict)
     served_rows: Mapping[WorkloadKey, Mapping[tuple[str, ...], float]] = field(default_factory=dict)
@@ -44,6 +45,10 @@ class FleetMetrics:
     def queued(self, key: WorkloadKey) -> Reading:
         """Return the requests that wait in queues."""
         return _row(self.queued_requests, key)
+
+    def waited(self, key: WorkloadKey) -> Reading:
+        """Return the fewest requests that waited at any replica at any scrape of the rate window."""
+        return _row(self.waited_requests, key)
 
     def latency(self, key: WorkloadKey, percentile: float) -> Reading:
         """Return the latency in seconds at `percentile` in (0, 1); Absent when no request was answered lately."""

@@ -97,6 +97,7 @@ def observation_of(sight: Sight, now: datetime, target_seconds: float, percentil
         queued=_reading(sight.meter.queued(), now),
         latency=Value(target_seconds * (2.0 if missed else 0.5), now),
         answered=Absent(),
+        waited=Absent(),
         pools=tuple(_pool(pool) for pool in sight.pools),
         selected=sight.serving,
     )
