@@ -42,7 +42,7 @@ def test_token_is_not_read_when_settings_are_made() -> None:
     assert PrometheusSettings("http://prom", 60.0, 60.0, token_file=Path("/nonexistent")).token_file
 
 
-def test_queries_stay_seven_and_grouped_when_windows_are_fractions_of_a_second() -> None:
+def test_queries_stay_eight_and_grouped_when_windows_are_fractions_of_a_second() -> None:
     asked = queries.current(rate_window_seconds=2.5, stale_after_seconds=0.5)
     assert len(asked) == 8
     assert all("by (modeldeployment_namespace, modeldeployment" in promql for promql in asked.values())
