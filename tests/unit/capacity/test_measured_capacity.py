@@ -232,6 +232,14 @@ def test_planned_variant_is_not_faster_when_a_cheaper_one_is_faster_than_stated(
     assert factor(known, spec, CPU_FULL) <= 1.0
 
 
+def test_what_a_bad_minute_said_of_a_pool_that_was_left_is_forgotten_within_hours_and_what_a_day_said_is_not() -> None:
+    elsewhere, later = PolicyState(active=GPU_INT8), NOW + timedelta(hours=3)
+    for known, is_kept in ((overloaded(6), False), (watched(40, speed=0.75), True)):
+        assert factor(known) < 1.0
+        assert measured(known, single_pool(), seen_at(NOW + timedelta(minutes=50)), elsewhere, WINDOW_SECONDS).pools
+        assert bool(measured(known, single_pool(), seen_at(later), elsewhere, WINDOW_SECONDS).pools) == is_kept
+
+
 def test_measurement_starts_anew_when_the_stated_speed_changes() -> None:
     known = watched(30)
     other = single_pool(capacities=(capacity(CPU_INT8, 11.0),))

@@ -25,6 +25,8 @@ SURE = 2.0
 """Standard errors by which a faster factor is lowered."""
 FORGOTTEN = timedelta(days=1)
 """A pool that has not served for so long is taken as stated again: its neighbours of then say nothing of now."""
+FORGOTTEN_SOON = timedelta(hours=1)
+"""The same for what hardly more than one bad minute said: who was left for it cannot show that it is over."""
 MOST_CAPACITIES = 65_536
 """So many stated speeds are kept with what follows from them: they and their factors rarely change."""
 REMARK = timedelta(hours=1)
@@ -115,11 +117,8 @@ def measured(
         state: What the policy remembers: which pool serves.
         window_seconds: Length of the window that rates and latencies are of.
     """
-    kept = tuple(
-        m
-        for c in workload.capacities
-        if (m := before.of(c)) and (m.pool == state.active or seen.now - m.at < FORGOTTEN)
-    )
+    found = [m for c in workload.capacities if (m := before.of(c))]
+    kept = tuple(m for m in found if m.pool == state.active or seen.now - m.at < _remembered(m))
     at_rest = steady(before.at_rest, seen, state)
     now = replace(before, pools=kept, at_rest=at_rest)
     if at_rest is None or not seen.new_readings or _counted_lately(now, seen.now, window_seconds):
@@ -144,6 +143,11 @@ def corrected(workload: Workload, counted_on: tuple[Carried, ...]) -> Workload:
     """Return the workload with the speeds that a plan counts on."""
     capacities = tuple(each.capacity for each in counted_on)
     return workload if capacities == workload.capacities else replace(workload, capacities=capacities)
+
+
+def _remembered(measurement: Measurement) -> timedelta:
+    """Return for how long a measurement of a pool that does not serve counts."""
+    return FORGOTTEN if measurement.known.weight >= PRIOR_WEIGHT else FORGOTTEN_SOON
 
 
 def _learned(
