@@ -93,4 +93,3 @@ def test_replica_that_does_not_keep_up_is_counted_on_at_once_for_what_it_answers
     factors = [1.0, *(float(speed(status)["speedFactor"]) for status in seen if speed(status))]
     steps = [later / earlier for earlier, later in pairwise(factors)]
     assert 1.0 - LARGEST_DROP - 2 * STEP <= min(steps) < 1.0 - 2.0 * LARGEST_STEP, "at once, but not all of it"
-    assert condition(seen[-1], "ScalingLimited") == ("True", "MaxReplicas")
