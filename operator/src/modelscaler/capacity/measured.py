@@ -16,7 +16,7 @@ from math import floor, inf, log
 
 from modelscaler.capacity.latency import sustainable_rps
 from modelscaler.capacity.refine import LEAST_KEPT, PRIOR_WEIGHT, Refinement, refined, saturated, sped_up
-from modelscaler.capacity.windows import Steady, loaded_window, saturated_window, steady
+from modelscaler.capacity.windows import Steady, is_settled, loaded_window, saturated_window, steady
 from modelscaler.domain import Objective, Observation, PolicyState, PoolKey, ReplicaCapacity, Workload
 
 STEP = 0.02
@@ -121,7 +121,9 @@ def measured(
     kept = tuple(m for m in found if m.pool == state.active or seen.now - m.at < _remembered(m))
     at_rest = steady(before.at_rest, seen, state)
     now = replace(before, pools=kept, at_rest=at_rest)
-    if at_rest is None or not seen.new_readings or _counted_lately(now, seen.now, window_seconds):
+    if at_rest is None or not is_settled(at_rest, seen.now, window_seconds):
+        return now
+    if not seen.new_readings or _counted_lately(now, seen.now, window_seconds):
         return now
     stated = next((c for c in workload.capacities if c.pool == at_rest.pool), None)
     if stated is None:

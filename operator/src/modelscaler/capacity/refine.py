@@ -127,12 +127,13 @@ def refined(known: Refinement, capacity: ReplicaCapacity, objective: Objective, 
         objective: Whose percentile the window's latency is of.
         window: The window.
     """
-    if not _is_loaded(known, capacity, objective, window):
+    if not _is_readable(known, capacity, window):
+        return known
+    shows_slower = _is_busy(known, capacity, objective, window)
+    if not shows_slower and not _is_as_planned(known, capacity, objective, window):
         return known
     seen = log(_speed(capacity, objective.percentile, window))
-    if seen >= log(known.factor) and not window.shows_faster:
-        return known
-    if seen < log(known.factor) and not _is_busy(known, capacity, objective, window):
+    if not (window.shows_faster if seen >= log(known.factor) else shows_slower):
         return known
     share = min(window.requests * (1.0 - objective.percentile) / TAIL_REQUESTS, 1.0)
     if window.latency_seconds > objective.latency_seconds and _is_kept(known, capacity, objective, window):
@@ -167,17 +168,18 @@ def _square_log(weight: float, uncertainty: float) -> float:
     return uncertainty**2 * weight * (weight - 1.0)
 
 
-def _is_loaded(known: Refinement, capacity: ReplicaCapacity, objective: Objective, window: LoadedWindow) -> bool:
-    """Tell whether a window may say anything; one in which replicas are not busy says at most that they are faster."""
+def _is_readable(known: Refinement, capacity: ReplicaCapacity, window: LoadedWindow) -> bool:
+    """Tell whether a window's latency is that of a queue that does not grow."""
     rps, seconds = window.rps_per_replica, window.latency_seconds
     if not (isfinite(rps) and isfinite(seconds) and seconds > 0.0 and window.requests > 0.0):
         return False
-    if rps > MOST_BUSY * largest_rps(capacity) * max(known.factor, 1.0):
-        return False
-    if _is_busy(known, capacity, objective, window):
-        return True
+    return rps <= MOST_BUSY * largest_rps(capacity) * max(known.factor, 1.0)
+
+
+def _is_as_planned(known: Refinement, capacity: ReplicaCapacity, objective: Objective, window: LoadedWindow) -> bool:
+    """Tell whether slow replicas are as busy as a plan lets them be: such a window says at most that they are faster."""
     counted_on = max(_counted_on(known, capacity, objective), LEAST_KEPT * sustainable_rps(capacity, objective))
-    return known.factor < 1.0 and 0.0 < LEAST_BUSY * counted_on <= rps
+    return known.factor < 1.0 and 0.0 < LEAST_BUSY * counted_on <= window.rps_per_replica
 
 
 def _is_busy(known: Refinement, capacity: ReplicaCapacity, objective: Objective, window: LoadedWindow) -> bool:

@@ -58,6 +58,11 @@ def steady(before: Steady | None, seen: Observation, state: PolicyState) -> Stea
     return Steady(pool, found.ready, seen.now)
 
 
+def is_settled(at_rest: Steady, now: datetime, window_seconds: float) -> bool:
+    """Tell whether nothing has changed for so long that a window that ends now speaks of what there is."""
+    return now - at_rest.since >= timedelta(seconds=SETTLING * window_seconds)
+
+
 def loaded_window(workload: Workload, at_rest: Steady, seen: Observation, window_seconds: float) -> LoadedWindow | None:
     """Return the window that ends now; None when it does not speak of one replica.
 
@@ -66,12 +71,10 @@ def loaded_window(workload: Workload, at_rest: Steady, seen: Observation, window
 
     Args:
         workload: Whose replicas.
-        at_rest: Since when nothing has changed.
+        at_rest: What there is, settled.
         seen: What is seen now.
         window_seconds: Length of the window that rates and latencies are of.
     """
-    if seen.now - at_rest.since < timedelta(seconds=SETTLING * window_seconds):
-        return None
     if not isinstance(seen.offered, Value):
         return None
     rps, queued = seen.offered.value, known(seen.queued)
@@ -93,12 +96,10 @@ def saturated_window(
 
     Args:
         workload: Whose replicas, with stated speeds.
-        at_rest: Since when nothing has changed.
+        at_rest: What there is, settled.
         seen: What is seen now.
         window_seconds: Length of the window that rates are of.
     """
-    if seen.now - at_rest.since < timedelta(seconds=SETTLING * window_seconds):
-        return None
     waited, answered = known(seen.waited), known(seen.answered)
     if not waited or not answered or not isinstance(seen.offered, Value):  # who is not scraped is in none of these
         return None
