@@ -9,16 +9,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from modelscaler.domain import Floats
+from modelscaler.domain import Floats, PoolKey, ReplicaCapacity
 from modelscaler.replay.load import Load
 from modelscaler.replay.standard import POOL, standard_workload
 from modelscaler.replay.timeline import Timeline
 from modelscaler_benchmarks.replay_live.curve import Curve, apart_among, curve_of, figures_of, replicas_apart
 from modelscaler_benchmarks.replay_live.document import Compared, how_close, table
-from modelscaler_benchmarks.replay_live.manifest import FAST, FULL, measured_alone, scaled
+from modelscaler_benchmarks.replay_live.manifest import FAST, FULL, PLACEMENT, measured_alone, scaled
 from modelscaler_benchmarks.replay_live.replaying import Lived, history_of, replayed, spread_of
 from modelscaler_benchmarks.replay_live.sampling import Sample, lived, sample_of, start_seconds_of
 from modelscaler_benchmarks.replay_live.shape import Shape, counted, recorded_rps
+from modelscaler_benchmarks.replay_live.speed import speed_of
 from modelscaler_demo.load.tally import Second
 
 NOON = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
@@ -217,9 +218,47 @@ def test_table_sets_live_beside_the_mean_of_replays_when_shown() -> None:
     samples = [Sample(float(at), 2, 0, 0, "") for at in range(10)]
     found = Compared(curve([2.0, 2.0]), [curve([1.0, 1.0]), curve([3.0, 2.0])], samples)
     lines = table(found).splitlines()
-    assert lines[2] == "| replicas that serve, mean | 2.00 | 1.75 | 1.00 to 2.50 | 1.14 × |"
-    assert lines[5] == "| violating requests | 0.00% | 0.00% | 0.00% to 0.00% | +0.00 points |"
+    assert lines[2] == "| replicas that serve, mean | 2.00 | 1.75 (1.00 to 2.50) | 1.14 × |"
+    assert lines[5] == "| violating requests | 0.00% | 0.00% (0.00% to 0.00%) | +0.00 points |"
     assert "differs by 0.75 in the mean (by 0.50 to 1.00" in how_close(found)
+
+
+def test_table_has_replays_as_fast_as_live_pods_when_those_could_not_keep_up() -> None:
+    found = Compared(curve([2.0]), [curve([1.0])], [Sample(0.0, 2, 0, 0, "")], 0.75, [curve([2.0])])
+    lines = table(found).splitlines()
+    assert "replayed at 0.75 of it: mean (range)" in lines[0]
+    assert lines[2].endswith("| 1.00 (1.00 to 1.00) | 2.00 × | 2.00 (2.00 to 2.00) | 1.00 × |")
+    assert "differs by 0.00 in the mean" in how_close(found)
+
+
+def entries() -> tuple[ReplicaCapacity, ...]:
+    return tuple(
+        ReplicaCapacity(PoolKey(PLACEMENT, variant), seconds, 0.0, 1, "Profile")
+        for variant, seconds in ((FULL, 0.02), (FAST, 0.01))
+    )
+
+
+def test_speed_is_what_pods_answered_when_nearly_all_was_late() -> None:
+    waited = curve(
+        [1.0, 2.0, 1.0],
+        answered=np.array([50.0, 500.0, 200.0]),
+        late=np.array([0.0, 490.0, 198.0]),
+        degraded=np.array([0.0, 100.0, 0.0]),
+    )
+    work_seconds = 400.0 * 0.02 + 100.0 * 0.01 + 200.0 * 0.02
+    assert speed_of(waited, entries()) == pytest.approx(work_seconds / (2.0 * 5.0 + 1.0 * 5.0))
+
+
+def test_speed_is_not_known_when_pods_kept_up() -> None:
+    assert speed_of(curve([1.0, 1.0], late=np.array([5.0, 0.0])), entries()) is None
+    assert speed_of(curve([1.0], answered=np.zeros(1)), entries()) is None
+
+
+def test_more_is_late_when_pods_are_slower_than_the_planner_is_told() -> None:
+    fast, slow = (replayed(run_of(150.0), None, seeds=1, speed=speed) for speed in (1.0, 0.6))
+    late_by_speed = [sum((one.late + one.refused).sum() for one in curves) for curves in (fast, slow)]
+    assert late_by_speed[1] > late_by_speed[0]
+    assert [one.ready[0] for one in fast] == [one.ready[0] for one in slow]
 
 
 def test_curve_is_json_when_asked() -> None:

@@ -240,6 +240,17 @@ def test_what_a_bad_minute_said_of_a_pool_that_was_left_is_forgotten_within_hour
         assert bool(measured(known, single_pool(), seen_at(later), elsewhere, WINDOW_SECONDS).pools) == is_kept
 
 
+def test_bad_minute_counts_for_an_hour_from_its_own_time_although_the_pool_was_measured_before_it() -> None:
+    known, bad = watched(40, speed=0.9), NOW + timedelta(minutes=50)
+    for tick in range(6):
+        known = measured(known, single_pool(), overloaded_at(bad + tick * TICK, 0.7), SERVING, WINDOW_SECONDS)
+    assert known.pools[0].known.is_brief
+    after = measured(
+        known, single_pool(), seen_at(bad + timedelta(minutes=50)), PolicyState(active=GPU_INT8), WINDOW_SECONDS
+    )
+    assert factor(after) < 0.8
+
+
 def test_measurement_starts_anew_when_the_stated_speed_changes() -> None:
     known = watched(30)
     other = single_pool(capacities=(capacity(CPU_INT8, 11.0),))

@@ -1,5 +1,6 @@
 """What was measured of replicas, in status and back."""
 
+from dataclasses import replace
 from datetime import timedelta
 from math import inf
 from typing import Any
@@ -8,7 +9,7 @@ import pytest
 
 from builders import CPU_FULL, CPU_INT8, NOW, capacity, workload
 from modelscaler.capacity.measured import Measured, Measurement, carried, factor_of, statement
-from modelscaler.capacity.refine import Refinement
+from modelscaler.capacity.refine import DROPPED_WEIGHT, Refinement
 from modelscaler.status import measured_from
 from modelscaler.status.capacity import capacity_status
 
@@ -22,6 +23,16 @@ def test_factor_and_uncertainty_come_back_when_the_operator_starts_again() -> No
     assert [(m.pool, m.against, m.step, m.at) for m in read.pools] == [(CPU_INT8, OWN.against, -9, NOW)]
     assert read.pools[0].known.factor == pytest.approx(factor_of(-9), rel=0.005)
     assert read.pools[0].known.uncertainty == pytest.approx(0.03)
+    assert capacity_status(carried(workload(), read)) == written
+
+
+@pytest.mark.parametrize("is_brief", [True, False])
+def test_what_hardly_more_than_one_window_said_is_told_from_what_a_day_said_after_a_restart(is_brief: bool) -> None:
+    known = Refinement(0.83, DROPPED_WEIGHT if is_brief else 9.0, -0.19, 0.1)
+    written = capacity_status(carried(workload(), Measured((replace(OWN, known=known),))))
+    assert [entry.seen_briefly for entry in written if entry.measured_against] == [is_brief or None]
+    read = measured_from(written)
+    assert read.pools[0].known.is_brief == is_brief
     assert capacity_status(carried(workload(), read)) == written
 
 

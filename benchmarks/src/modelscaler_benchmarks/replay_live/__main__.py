@@ -33,6 +33,7 @@ from modelscaler_benchmarks.replay_live.replaying import Lived, replayed
 from modelscaler_benchmarks.replay_live.sampling import lived
 from modelscaler_benchmarks.replay_live.shape import STEP_SECONDS as RATE_STEP_SECONDS
 from modelscaler_benchmarks.replay_live.shape import Shape
+from modelscaler_benchmarks.replay_live.speed import speed_of
 from modelscaler_benchmarks.report import DOCUMENT, IMAGES, write_json, write_section
 from modelscaler_demo.checkout import find_checkout
 from modelscaler_demo.errors import DemoError
@@ -90,7 +91,9 @@ def _both(shape: Shape, seed: int, plan: Plan, scratch: Path, say: Any) -> tuple
     steps = round(shape.seconds / STEP_SECONDS)
     kept = [sample for sample in watched.samples if sample.at >= watched.began + shape.lead_seconds]
     happened = lived(watched.seconds, kept, watched.began, shape.lead_seconds, steps)
-    return Compared(happened, curves, kept), run, watched
+    speed = speed_of(happened, run.workload.capacities)
+    as_fast = [] if speed is None else replayed(run, shipped_network(), speed=speed)
+    return Compared(happened, curves, kept, speed, as_fast), run, watched
 
 
 def _lived(shape: Shape, watched: Watched, seed: int, past: Floats, past_ended: datetime, scratch: Path) -> Lived:

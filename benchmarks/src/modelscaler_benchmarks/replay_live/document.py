@@ -23,8 +23,9 @@ ROWS: Final[tuple[tuple[str, Callable[[Figures], float], str], ...]] = (
 BY_CONSTRUCTION: Final = """What differs by construction:
 
 - The replay makes a forecast each minute, from whole minutes; the operator each tick, from the minute that is under way too.
-- A replica of the replay serves from its start on at its measured speed; a live one shares two cores with the control plane,
-  Prometheus, the operator and the load generator, and its CPU limit is kept in slices of 10 ms.
+- A replica of the replay serves from its start on, always at the same speed; a live one shares two cores with the control
+  plane, Prometheus, the operator and the load generator, which are busier the more requests there are, and its CPU limit is
+  kept in slices of 10 ms.
 - The client of the live run sends to the pod with the fewest requests under way, and sends again what was turned away; in the
   replay requests go to replicas in turn, and what is turned away is lost.
 - Latency is the client's here, the server's there. The replay keeps no latencies, only who was late: only the live p99 is told.
@@ -40,11 +41,15 @@ class Compared:
         live: What happened.
         replays: What the replay says, one for each seed and place of the ticks.
         samples: Of the live run, without the lead.
+        speed: Of the live pods while they could not keep up, in multiples of the measured one; None: they always did.
+        as_fast: What the replay says with pods of that speed, which the planner does not know of; empty without one.
     """
 
     live: Curve
     replays: Sequence[Curve]
     samples: Sequence[Sample]
+    speed: float | None = None
+    as_fast: Sequence[Curve] = ()
 
     @property
     def live_figures(self) -> Figures:
@@ -58,20 +63,32 @@ class Compared:
 
     def as_json(self) -> dict[str, Any]:
         """Return all curves."""
-        return {"live": self.live.as_json(), "replays": [curve.as_json() for curve in self.replays]}
+        replays = [curve.as_json() for curve in self.replays]
+        as_fast = [curve.as_json() for curve in self.as_fast]
+        return {"live": self.live.as_json(), "replays": replays, "speed": self.speed, "replaysAsFast": as_fast}
 
 
 def table(found: Compared) -> str:
     """Return both sides beside each other: the live figure, the replays' mean and range, and how far apart they are."""
-    live, replays = found.live_figures, found.replay_figures
+    live = found.live_figures
+    sides = [("replayed at the measured speed", found.replay_figures)]
+    if found.as_fast:
+        sides.append((f"replayed at {found.speed:.2f} of it", [figures_of(curve) for curve in found.as_fast]))
     rows = []
     for what, figure, form in ROWS:
-        theirs = [figure(one) for one in replays]
-        mean = float(np.mean(theirs))
-        apart = _points(figure(live) - mean) if form.endswith("%") else _ratio(figure(live), mean)
-        span = f"{format(min(theirs), form)} to {format(max(theirs), form)}"
-        rows.append([what, format(figure(live), form), format(mean, form), span, apart])
-    return markdown_table(["", "live", "replayed, mean", "range", "live against that mean"], rows)
+        row = [what, format(figure(live), form)]
+        for _, replays in sides:
+            row += _beside(figure(live), [figure(one) for one in replays], form)
+        rows.append(row)
+    heads = [head for name, _ in sides for head in (f"{name}: mean (range)", "live against it")]
+    return markdown_table(["", "live", *heads], rows)
+
+
+def _beside(lived: float, theirs: Sequence[float], form: str) -> list[str]:
+    mean = float(np.mean(theirs))
+    apart = _points(lived - mean) if form.endswith("%") else _ratio(lived, mean)
+    span = f"{format(min(theirs), form)} to {format(max(theirs), form)}"
+    return [f"{format(mean, form)} ({span})", apart]
 
 
 def _points(difference: float) -> str:
@@ -84,11 +101,20 @@ def _ratio(one: float, other: float) -> str:
 
 def how_close(found: Compared) -> str:
     """Return how far the numbers of replicas are apart, beside how far replays are apart among themselves."""
-    apart = [replicas_apart(found.live, one) for one in found.replays]
-    return (
+    replays = found.as_fast or found.replays
+    apart = [replicas_apart(found.live, one) for one in replays]
+    said = (
         f"From step to step the number of serving replicas differs by {np.mean(apart):.2f} in the mean (by {min(apart):.2f} to "
-        f"{max(apart):.2f}, one replay or another); the replays differ by {apart_among(found.replays):.2f} among themselves, "
+        f"{max(apart):.2f}, one replay or another); the replays differ by {apart_among(replays):.2f} among themselves, "
         "since where the operator's ticks fall and how long each start takes is chance."
+    )
+    if found.speed is None:
+        return said
+    return (
+        f"While nearly all answers were late, the live pods did {found.speed:.2f} of the work that their measured speeds "
+        "promise: they were measured on a quiet cluster. The planner of either side counts on the measured speeds "
+        "(`capacityRefinement: Off`); the last columns are of simulated pods as fast as the live ones were then. "
+        f"{said}"
     )
 
 

@@ -7,6 +7,7 @@ from typing import Final
 
 import numpy as np
 
+from modelscaler.capacity.refine import sped_up
 from modelscaler.domain import Floats, PoolKey, Workload
 from modelscaler.forecast.network import Network
 from modelscaler.replay.case import Case, Cluster
@@ -52,7 +53,7 @@ class Lived:
     scrape_seconds: float
 
 
-def replayed(run: Lived, network: Network | None, seeds: int = SEEDS) -> list[Curve]:
+def replayed(run: Lived, network: Network | None, seeds: int = SEEDS, speed: float = 1.0) -> list[Curve]:
     """Replay a live run, under several seeds and with the ticks at every place that steps allow.
 
     Where the operator's ticks fall is nobody's choice, and a tick earlier or later moves every start.
@@ -61,12 +62,13 @@ def replayed(run: Lived, network: Network | None, seeds: int = SEEDS) -> list[Cu
         run: What was lived.
         network: The one that ships with the operator.
         seeds: Of start times, for each place of the ticks.
+        speed: Of the pods, in multiples of the measured one, which is what the planner knows.
     """
     places = np.arange(0.0, TICK_SECONDS, STEP_SECONDS)
-    return [curve for late in places for curve in _replayed(run, network, seeds, float(late))]
+    return [curve for late in places for curve in _replayed(run, network, seeds, speed, float(late))]
 
 
-def _replayed(run: Lived, network: Network | None, seeds: int, late_seconds: float) -> list[Curve]:
+def _replayed(run: Lived, network: Network | None, seeds: int, speed: float, late_seconds: float) -> list[Curve]:
     """Replay from a little after the load began, so that ticks fall so much later."""
     load = _load(run, late_seconds)
     history = history_of(run, load)
@@ -75,7 +77,11 @@ def _replayed(run: Lived, network: Network | None, seeds: int, late_seconds: flo
     foresight: Foresight = foresee(history, horizon_seconds, network)
     cluster = Cluster(lag_seconds=run.scrape_seconds, start_spread=spread_of(run.start_seconds))
     kind = Modelscaler(foresight, load.start, workload.policy, run.scrape_seconds)
-    cases = [Case(workload, run.pool, load, cluster, seed) for seed in range(seeds)]
+    real = replace(workload, capacities=tuple(sped_up(capacity, speed) for capacity in workload.capacities))
+    cases = [
+        Case(real, run.pool, load, cluster, seed, told=workload, saved_seconds=0.0)  # its servers had just started
+        for seed in range(seeds)
+    ]
     return [curve_of(replay(case, kind, run.first_replicas), run.lead_seconds - late_seconds) for case in cases]
 
 

@@ -149,7 +149,7 @@ def corrected(workload: Workload, counted_on: tuple[Carried, ...]) -> Workload:
 
 def _remembered(measurement: Measurement) -> timedelta:
     """Return for how long a measurement of a pool that does not serve counts."""
-    return FORGOTTEN if measurement.known.weight >= PRIOR_WEIGHT else FORGOTTEN_SOON
+    return FORGOTTEN_SOON if measurement.known.is_brief else FORGOTTEN
 
 
 def _learned(
@@ -175,8 +175,9 @@ def _counted_lately(known: Measured, now: datetime, window_seconds: float) -> bo
 
 def _noted(own: Measurement, known: Refinement, now: datetime) -> Measurement:
     step = _moved(own.step, known)
-    at = now if now - own.at >= REMARK else own.at
-    told = step != own.step or (own.uncertainty == inf and _is_seen(known))
+    moved = step != own.step
+    at = now if moved or now - own.at >= REMARK else own.at
+    told = moved or (own.uncertainty == inf and _is_seen(known))
     return replace(own, known=known, step=step, uncertainty=known.uncertainty if told else own.uncertainty, at=at)
 
 

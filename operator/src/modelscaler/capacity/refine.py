@@ -92,15 +92,20 @@ class Refinement:
     square_log: float = 0.0
 
     @property
+    def is_brief(self) -> bool:
+        """Whether hardly more than one window showed it, one in which replicas answered all they could."""
+        return self.weight < PRIOR_WEIGHT
+
+    @property
     def uncertainty(self) -> float:
         """Return the standard error of the factor's logarithm, about its relative error; inf before two windows' worth."""
         seen = self.weight - 1.0
         return sqrt(self.square_log / seen / self.weight) if self.square_log > 0.0 and seen > 0.0 else inf
 
 
-def recalled(factor: float, uncertainty: float) -> Refinement:
-    """Return a refinement that was written down: it counts twice what a mere profile does."""
-    weight = 2.0 * PRIOR_WEIGHT
+def recalled(factor: float, uncertainty: float, *, is_brief: bool = False) -> Refinement:
+    """Return a refinement that was written down: it counts twice what a mere profile does, or as little as it did."""
+    weight = DROPPED_WEIGHT if is_brief else 2.0 * PRIOR_WEIGHT
     return Refinement(factor, weight, log(factor), _square_log(weight, uncertainty))
 
 

@@ -39,6 +39,8 @@ class Case:
         cluster: How the cluster behaves.
         seed: Of start times.
         run_in_seconds: How much of the load comes before what counts.
+        told: What policies are told of it, where replicas are not as fast as their speeds say; None: the workload itself.
+        saved_seconds: Of answers at the load's first rate, before the replay: so much accuracy its first replicas have saved.
     """
 
     workload: Workload
@@ -47,6 +49,8 @@ class Case:
     cluster: Cluster = field(default_factory=Cluster)
     seed: int = 0
     run_in_seconds: float = 0.0
+    told: Workload | None = None
+    saved_seconds: float = 3600.0
 
     def settings(self, pool: PoolKey) -> PoolSettings:
         """Return what does not change of a pool."""

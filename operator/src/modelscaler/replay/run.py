@@ -29,7 +29,11 @@ def replay(case: Case, kind: PolicyKind, first_replicas: int) -> Timeline:
         kind: The policy with its settings.
         first_replicas: Replicas of the case's pool that serve when the replay begins.
     """
-    return _Run(case, kind.start(case.workload, case.pool), first_replicas).timeline().since(case.run_in_seconds)
+    return (
+        _Run(case, kind.start(case.told or case.workload, case.pool), first_replicas)
+        .timeline()
+        .since(case.run_in_seconds)
+    )
 
 
 class _Run:
@@ -70,6 +74,7 @@ class _Run:
         )
         for _ in range(BEFORE_STEPS):
             self._metering.note(calm, replicas, 0.0)
+        for _ in range(round(self._case.saved_seconds / self._step_seconds)):
             self._save(calm)
         first = self._pools[self._case.pool]
         first.serving, first.saved = replicas, min(self._saved, replicas * first.settings.most_saved)

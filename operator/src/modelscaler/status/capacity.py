@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Sequence
-from datetime import datetime
 
 from modelscaler.api.v1alpha1 import CapacityStatus
 from modelscaler.capacity.measured import Carried, Measured, Measurement, factor_of, step_of
@@ -34,6 +33,7 @@ def _written(each: Carried) -> CapacityStatus:
         speed_factor=decimal(factor_of(each.step)) if each.step is not None else None,
         speed_uncertainty=f"{own.uncertainty:.2f}" if own and corrected else None,
         measured_time=to_the_second(own.at) if own and corrected else None,
+        seen_briefly=True if own and corrected and own.known.is_brief else None,
         measured_against=own.against if own and corrected else None,
     )
 
@@ -45,11 +45,10 @@ def _read(entry: CapacityStatus) -> Measurement | None:
         return None
     if not SMALLEST_FACTOR / 1.01 <= factor <= LARGEST_FACTOR or not 0.0 <= uncertainty <= 1.0:
         return None
-    return _measurement(PoolKey(entry.placement, entry.variant), entry.measured_against, factor, uncertainty, at)
-
-
-def _measurement(pool: PoolKey, against: str, factor: float, uncertainty: float, at: datetime) -> Measurement:
-    return Measurement(pool, against, recalled(factor, uncertainty), step_of(factor), uncertainty, at)
+    known = recalled(factor, uncertainty, is_brief=entry.seen_briefly is True)
+    return Measurement(
+        PoolKey(entry.placement, entry.variant), entry.measured_against, known, step_of(factor), uncertainty, at
+    )
 
 
 def _number(text: str | None) -> float | None:

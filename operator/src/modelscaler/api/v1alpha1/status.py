@@ -116,6 +116,10 @@ class CapacityStatus(ApiModel):
     measured_time: ShortText | None = Field(
         default=None, description="When a loaded window was last seen, to the hour, RFC 3339; absent likewise."
     )
+    seen_briefly: bool | None = Field(
+        default=None,
+        description="True where hardly more than one window showed it: then an hour without serving forgets it. Else absent.",
+    )
     measured_against: ShortText | None = Field(
         default=None, description="The stated speed that the factor corrects; another one starts anew. Absent likewise."
     )
