@@ -1,7 +1,7 @@
 """Which settings a replay of the past recommends: ours in the operator, and the rivals' by the same rule in comparisons. Pure.
 
-The cheapest settings that keep the objective (of nearly equal ones those with the fewest turns), else those that miss it
-least. What was chosen on an older part of the history is adopted only if it also holds on the newer part: the best of many on
+The cheapest settings that keep the objective (of nearly equal ones those that are farthest from missing it), else those that
+miss it least. What was chosen on an older part of the history is adopted only if it also holds on the newer part: the best of many on
 one part is partly luck (docs/designs/005-replay.md).
 """
 
@@ -23,15 +23,16 @@ VIOLATING_SHARE: Final = 0.001
 SHARE_OF_A_BURST: Final = 0.1
 """An objective is for any time, also for that of a burst: of all requests of days a tenth of what it leaves may be late."""
 
-CHOOSING_SHARE: Final = 0.5
-"""So much of what is allowed of late answers may be used up where settings are chosen for days to come: the other half is for
-what the older days did not show."""
+CHOOSING_SHARE: Final = 0.1
+"""So much of what is allowed of late answers may be used up where settings are chosen for days to come: who was late at all on
+some days is late on others, more or less (docs/designs/005-replay.md)."""
 
 CHOOSING_ACCURACY_SHARE: Final = 0.9
 """So much of the accuracy that may be lost: servers keep the floor of the mean themselves, and what does not fit in is late."""
 
-NEAR_EQUAL_COST: Final = 0.03
-"""Of settings whose costs are this close the one with the fewest turns is taken: replicas that come and go are a burden too."""
+NEAR_EQUAL_COST: Final = 0.01
+"""Of settings whose costs are this close the one is taken that used up least of what is allowed, then the one with the fewest
+turns: replicas that come and go are a burden too."""
 
 LEAST_GAIN: Final = 0.03
 """Settings that save less are no reason to change."""
@@ -90,21 +91,25 @@ def best_of(
     room: Room | None = None,
     near_equal: float = NEAR_EQUAL_COST,
 ) -> Tried[Settings]:
-    """Return the calmest of the cheapest that keep objective and mean accuracy; else the one that comes closest.
+    """Return the safest of the cheapest that keep objective and mean accuracy; else the one that comes closest.
 
     Args:
         tried: One at least; of equals the first.
         goal: What to keep.
         room: How much of what is allowed may be used up. None: as where settings are chosen for days to come.
-        near_equal: Of those that cost at most this share more than the cheapest the one with the fewest turns; 0: the cheapest.
+        near_equal: Of those that cost at most this share more than the cheapest the one that used up least; 0: the cheapest.
     """
     room = room or Room()
     kept = [one for one in tried if room.holds(one.outcome, goal)]
     if kept:
         enough = min(one.outcome.mean_hourly_cost for one in kept) * (1.0 + near_equal)
         cheap = [one for one in kept if one.outcome.mean_hourly_cost <= enough]
-        return min(cheap, key=lambda one: (one.outcome.direction_changes, one.outcome.mean_hourly_cost))
+        return min(cheap, key=lambda one: (_rounded(used_share(one.outcome, goal)), one.outcome.direction_changes))
     return min(tried, key=lambda one: (not keeps(one.outcome, goal.floor), used_share(one.outcome, goal)))
+
+
+def _rounded(share: float) -> float:
+    return round(share, 2)
 
 
 def used_share(outcome: Outcome, goal: Goal) -> float:
