@@ -56,6 +56,33 @@ def test_member_that_fails_loses_its_weight_within_minutes() -> None:
     assert (mixture.weights(0, ABLE)[:, 0] < 0.1).all()
 
 
+def test_two_good_members_share_weight_evenly_although_one_is_a_little_better() -> None:
+    said = members(0.0, 0.25, 2.0)
+    three = np.ones(3, dtype=np.float32)
+    alone, paired = (
+        taught(Mixture.of(SERIES, 1, three, 1_000, pair), said, outcomes(2_000)).weights(0, np.ones((SERIES, 3), bool))
+        for pair in ((), (0, 1))
+    )
+    inner, outer = slice(1, 4), [0, 4]
+    assert (paired[:, 1, :, inner] > alone[:, 1, :, inner] + 0.04).all()
+    assert (paired[:, 0, :, inner] > 0.5).all()
+    np.testing.assert_array_equal(paired[..., outer], alone[..., outer])
+    np.testing.assert_allclose(paired.sum(axis=1), 1.0, rtol=1e-6)
+
+
+def test_nothing_is_shared_when_one_of_the_two_cannot_answer_or_has_just_failed() -> None:
+    mixture = taught(Mixture.of(SERIES, 1, EVEN, 10_080, (0, 1)), members(0.0, 0.1), outcomes(3_000))
+    able = ABLE.copy()
+    able[1, 0] = False
+    assert (mixture.weights(0, able)[1, 0] == 0.0).all()
+    assert (mixture.weights(0, ABLE)[:, 0, :, 2] > 0.25).all()
+
+    failed = members(0.0, 0.1)
+    failed[0] *= 20.0
+    taught(mixture, failed, outcomes(5, seed=1))
+    assert (mixture.weights(0, ABLE)[:, 0] < 0.1).all()
+
+
 def test_series_do_not_share_what_they_learn() -> None:
     said = members(0.0, 0.0)
     said[1, :, 0] += 3.0

@@ -15,7 +15,7 @@ from modelscaler.forecast.conformal import Calibration
 from modelscaler.forecast.frames import BURST_LEVEL_SECONDS, BURSTS
 from modelscaler.forecast.grove import Grove
 from modelscaler.forecast.mixing import Mixture
-from modelscaler.forecast.online import LEAST_MEMORY, PRIOR, Online, memory_of
+from modelscaler.forecast.online import LEAST_MEMORY, PAIR, PRIOR, Online, memory_of
 from modelscaler.forecast.own import NONE, Own
 from modelscaler.forecast.panel import Begun, Ints, Panel
 from modelscaler.forecast.rules import DAY_SECONDS, RULES
@@ -118,7 +118,7 @@ class Cohort:
         slow, fast, counts = (self.table[name][rows] for name in ("slow", "fast", "counts"))
         offsets, coverage, matured = (self.table[name][rows] for name in ("offsets", "coverage", "matured"))
         memory = max(memory_of(self.step_seconds) // every, LEAST_MEMORY)
-        mixture = Mixture(PRIOR, memory, slow, fast, counts)
+        mixture = Mixture(PRIOR, memory, slow, fast, counts, PAIR)
         return Online(mixture, Calibration(offsets, coverage, matured))
 
     def take_over(self, other: "Cohort") -> None:

@@ -18,6 +18,12 @@ FAST_TOLERANCE: Final = 4.0
 # Outcomes that the prior is worth: the rarer what a quantile is about, the longer its losses say little.
 PRIOR_COUNT: Final = np.round(10.0 / np.minimum(LEVELS, 1.0 - LEVELS)).astype(np.float32)
 MOST_EXCESS: Final = 6.0
+# So much of all weight, by level, two members share evenly that lose no more than the best one. The mean of two good forecasts
+# is better than weights can be told from losses (the "forecast combination puzzle": Smith and Wallis, Oxford Bulletin of
+# Economics and Statistics 71, 2009). At the outer levels, where rare moments tell, an even share measured no better.
+EVEN_SHARE: Final = np.array([0.0, 0.5, 0.5, 0.5, 0.0], dtype=np.float32)
+GOOD_EXCESS: Final = 0.5
+"""They share nothing when either loses so much more than the best one, as a share of that; in between the less, the worse."""
 JOINING_COUNT: Final = 1440
 """Outcomes that all members have behind them at most when another one joins: a day of minutes."""
 
@@ -28,7 +34,7 @@ class Mixture:
 
     Losses are in units of the anchor's scale. `slow` has shape (B, R, M, 2, quantiles), the mean over `memory` outcomes;
     `fast` (B, R, M, 2) that over a few, all quantiles together; `counts` (B, R, M). `prior` (M,) is each member's loss relative
-    to the others' before anything is known.
+    to the others' before anything is known. `pair`: who shares weight evenly where both are good; empty: nobody.
     """
 
     prior: Floats32
@@ -36,9 +42,10 @@ class Mixture:
     slow: Floats32
     fast: Floats32
     counts: Floats32
+    pair: tuple[int, ...] = ()
 
     @classmethod
-    def of(cls, series: int, rungs: int, prior: Floats32, memory: int) -> "Mixture":
+    def of(cls, series: int, rungs: int, prior: Floats32, memory: int, pair: tuple[int, ...] = ()) -> "Mixture":
         """Start without outcomes."""
         shape = (series, rungs, len(prior))
         return cls(
@@ -47,6 +54,7 @@ class Mixture:
             np.zeros((*shape, TARGETS, len(QUANTILES)), dtype=np.float32),
             np.ones((*shape, TARGETS), dtype=np.float32),
             np.zeros(shape, dtype=np.float32),
+            pair,
         )
 
     def learn(self, rung: int, actual: Floats32, members: Floats32, scale: Floats32) -> None:
@@ -104,11 +112,24 @@ class Mixture:
         out = ~_last(able)[:, None, None]
         excess = np.maximum(_excess(slow, out, 1.0), _excess(fast, out, FAST_TOLERANCE))
         np.minimum(excess, MOST_EXCESS, out=excess)
+        even = self._even_share(excess, able)
         excess *= -SHARPNESS
         raw = np.exp(excess, out=excess)
         np.copyto(raw, 0.0, where=out)
         raw /= np.maximum(raw.sum(axis=0), 1e-30)
+        if even is not None:
+            raw *= 1.0 - even
+            raw[list(self.pair)] += even / len(self.pair)
         return np.moveaxis(raw, -1, 0)
+
+    def _even_share(self, excess: Floats32, able: Flags) -> Floats32 | None:
+        """Return what share of all weight the pair has evenly, (2, quantiles, B); None where no series has both of it."""
+        both = able[:, self.pair].all(axis=1)
+        if not self.pair or not both.any():
+            return None
+        worse = excess[list(self.pair)].max(axis=0)
+        share: Floats32 = EVEN_SHARE[:, None] * np.clip(1.0 - worse / GOOD_EXCESS, 0.0, 1.0) * both
+        return share
 
     def _losses(self, rung: int) -> Floats32:
         """Return the same with the series last, (M, 2, quantiles, B): numpy is quick along a long axis only."""

@@ -8,11 +8,13 @@ import numpy as np
 from modelscaler.forecast.conformal import Calibration
 from modelscaler.forecast.mixing import Mixture, mixed
 from modelscaler.forecast.panel import Floats32
-from modelscaler.forecast.pipeline import MEMBERS, able
+from modelscaler.forecast.pipeline import MEMBERS, OWN, TUNED, able
 
 # Losses of members relative to the pretrained network's: on generated load that it had not learned from, as `make pretrained`
 # tells them; for the tuned one what tuning was worth on real load.
 PRIOR: Final = np.array([0.95, 1.0, 1.0, 1.15, 1.55, 1.85, 3.25, 1.9], dtype=np.float32)
+PAIR: Final = (MEMBERS.index(TUNED), MEMBERS.index(OWN))
+"""Both have learned from the series, each in its own way."""
 MEMORY_SECONDS: Final = 7 * 86_400.0
 LEAST_MEMORY: Final = 100  # outcomes
 
@@ -34,7 +36,7 @@ class Online:
         """Start without outcomes; `memory` in outcomes."""
         if len(PRIOR) != len(MEMBERS):
             raise ValueError(f"{len(PRIOR)} priors, expected one for each of {MEMBERS}")
-        return cls(Mixture.of(series, rungs, PRIOR, memory), Calibration.of(series, rungs))
+        return cls(Mixture.of(series, rungs, PRIOR, memory, PAIR), Calibration.of(series, rungs))
 
     def serve(self, rung: int, members: Floats32, scale: Floats32) -> Floats32:
         """Return what is served at a horizon, (members, 2, B, quantiles) → (2, B, quantiles), rps; `scale` (2, B)."""

@@ -1,8 +1,8 @@
 """Which settings a replay of the past recommends: ours in the operator, and the rivals' by the same rule in comparisons. Pure.
 
 The cheapest settings that keep the objective (of nearly equal ones those that are farthest from missing it), else those that
-miss it least. What was chosen on an older part of the history is adopted only if it also holds on the newer part: the best of many on
-one part is partly luck (docs/designs/005-replay.md).
+miss it least. What was chosen on an older part of the history is adopted only if it also holds on the newer part: the best of
+many on one part is partly luck (docs/designs/005-replay.md).
 """
 
 from collections.abc import Iterable, Sequence
