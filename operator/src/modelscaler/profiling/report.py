@@ -72,9 +72,9 @@ def config_map(name: str, namespace: str, profile: str) -> dict[str, Any]:
     return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {PROFILE_KEY: profile}}
 
 
-def as_yaml(manifest: dict[str, Any]) -> str:
-    """Return a manifest as `kubectl apply -f` reads it."""
-    return yaml.safe_dump(manifest, sort_keys=False)
+def as_yaml(*manifests: dict[str, Any]) -> str:
+    """Return manifests as `kubectl apply -f` reads them."""
+    return yaml.safe_dump_all(manifests, sort_keys=False)
 
 
 def _entries(stored: str | None) -> list[dict[str, Any]]:
