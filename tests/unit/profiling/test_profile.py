@@ -38,7 +38,8 @@ def page(batches: int, of_up_to_two: int, rows: int) -> str:
 
 def measured() -> Measured:
     asked = Asked(8, (0.01, 0.02, 0.03), 1.5, 0, "", 0.3)
-    fit = Fit(Line(0.004, 0.002), (0.0039, 0.0041), (0.001, 0.003), counted=True)
+    resampled = (Line(0.0039, 0.003), Line(0.0041, 0.001))
+    fit = Fit(Line(0.004, 0.002), (0.0039, 0.0041), (0.001, 0.003), counted=True, resampled=resampled)
     return Measured((asked,), fit, 16, asked, (asked,) * 4, (2.0**30, 2.0**31))
 
 
@@ -112,6 +113,7 @@ def test_stored_profile_is_what_the_operator_reads() -> None:
     (read,) = parse_profile(manifest["data"]["profile.json"])
     assert (read.placement, read.variant, read.max_batch) == ("cpu", "full", 16)
     assert (float(read.per_request_milliseconds), float(read.overhead_milliseconds)) == (4.0, 2.0)
+    assert read.relative_error == "0.0082"  # from 240.5 to 244.4 requests/s
     assert float(read.tail_milliseconds) == pytest.approx(23.8)  # 29.8 ms alone, of which 6 ms are the batch
 
 
@@ -132,7 +134,7 @@ def test_only_the_same_pair_is_replaced_when_a_profile_is_stored_already() -> No
 def test_report_gives_line_interval_and_memory() -> None:
     text = report(measured())
     assert "4.000 ms (3.900 to 4.100, 90 % interval)" in text
-    assert "242.4 requests/s with full batches" in text
+    assert "242.4 requests/s with full batches, give or take 0.8 %" in text
     assert "tail         23.800 ms" in text
     assert "1024 MiB before, 2048 MiB after" in text
     assert "3 inferences one after the other in 1.50 s" in text
