@@ -94,7 +94,8 @@ def _carried(status: ModelDeploymentStatus) -> list[str]:
     if found is None:
         return []
     if found.source != "Measured":
-        return [f"carries {_rps(found.sustainable_rps)} by {found.source.lower()}"]
+        doubt = f" (give or take {_percent(found.speed_uncertainty)})" if found.speed_uncertainty else ""
+        return [f"carries {_rps(found.sustainable_rps)} by {found.source.lower()}{doubt}"]
     certainty = f" (standard error {_percent(found.speed_uncertainty)})" if found.speed_uncertainty else ""
     speed = f"{found.speed_factor} of the stated speed{certainty}"
     return [f"carries {_rps(found.sustainable_rps)} as measured, {_rps(found.stated_rps)} as stated; {speed}"]

@@ -77,7 +77,7 @@ def test_setups_are_each_measured_once_when_the_cpu_has_one_core() -> None:
 
 def test_speed_is_what_the_planner_makes_of_a_profile() -> None:
     loops = tuple(Asked(clients, (0.01,) * 50, 0.5, 0, "", 0.3) for clients in (1, 1, 4))
-    fit = Fit(Line(0.002, 0.004), (0.0, 0.0), (0.0, 0.0), True)
+    fit = Fit(Line(0.002, 0.004), (0.0, 0.0), (0.0, 0.0), True, ())
     speed = speed_of(Measured(loops, fit, 16, loops[0], (), None), 0.1)
     assert speed.rps_by_clients == {1: pytest.approx(100.0), 4: pytest.approx(100.0)}
     assert speed.largest_rps == pytest.approx(16 / (0.004 + 16 * 0.002))

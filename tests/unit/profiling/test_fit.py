@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from modelscaler.profiling.fit import Line, Window, batch_within_seen, fit_batches, line_through
+from modelscaler.profiling.fit import Fit, Line, Window, batch_within_seen, fit_batches, line_through
 
 
 def window(clients: int, batch: float, counted: bool, a: float = 0.004, b: float = 0.002, noise: float = 1.0) -> Window:
@@ -84,3 +84,20 @@ def test_a_batch_is_one_that_was_seen_and_grows_with_what_was_answered(
     found = batch_within_seen(line, largest, seen)
     assert 1 <= found <= largest
     assert found <= batch_within_seen(line, largest, 1.5 * seen)
+
+
+def test_rate_is_as_uncertain_as_the_windows_are_noisy() -> None:
+    errors = []
+    for noise in (0.0, 0.01, 0.05):
+        generator = np.random.default_rng(3)
+        windows = [
+            window(n, n / 2, counted=True, noise=generator.normal(1.0, noise)) for n in (2, 4, 8, 16) for _ in range(3)
+        ]
+        errors.append(fit_batches(windows).relative_error(16))
+    assert errors[0] == pytest.approx(0.0, abs=1e-9)
+    assert 0.001 < errors[1] < errors[2] < 0.1
+
+
+def test_rate_is_surer_than_the_two_numbers_of_the_line_when_they_make_up_for_one_another() -> None:
+    lines = tuple(Line(0.004 + shift, 0.002 - 8 * shift) for shift in np.linspace(-2e-4, 2e-4, 41))
+    assert Fit(lines[20], (0.0, 0.0), (0.0, 0.0), counted=True, resampled=lines).relative_error(8) < 1e-9

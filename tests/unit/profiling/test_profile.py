@@ -1,6 +1,7 @@
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -8,6 +9,7 @@ import yaml
 from modelscaler.cli import main
 from modelscaler.profiling.counters import largest_rows, mean_rows, read_counters
 from modelscaler.profiling.fit import Fit, Line
+from modelscaler.profiling.job import LARGEST_REQUEST_BYTES
 from modelscaler.profiling.measuring import Measured, client_counts
 from modelscaler.profiling.report import as_yaml, config_map, entry, merged, report
 from modelscaler.profiling.sample import SampleError, bodies_in, made_up
@@ -36,7 +38,8 @@ def page(batches: int, of_up_to_two: int, rows: int) -> str:
 
 def measured() -> Measured:
     asked = Asked(8, (0.01, 0.02, 0.03), 1.5, 0, "", 0.3)
-    fit = Fit(Line(0.004, 0.002), (0.0039, 0.0041), (0.001, 0.003), counted=True)
+    resampled = (Line(0.0039, 0.003), Line(0.0041, 0.001))
+    fit = Fit(Line(0.004, 0.002), (0.0039, 0.0041), (0.001, 0.003), counted=True, resampled=resampled)
     return Measured((asked,), fit, 16, asked, (asked,) * 4, (2.0**30, 2.0**31))
 
 
@@ -110,6 +113,7 @@ def test_stored_profile_is_what_the_operator_reads() -> None:
     (read,) = parse_profile(manifest["data"]["profile.json"])
     assert (read.placement, read.variant, read.max_batch) == ("cpu", "full", 16)
     assert (float(read.per_request_milliseconds), float(read.overhead_milliseconds)) == (4.0, 2.0)
+    assert read.relative_error == "0.0082"  # from 240.5 to 244.4 requests/s
     assert float(read.tail_milliseconds) == pytest.approx(23.8)  # 29.8 ms alone, of which 6 ms are the batch
 
 
@@ -130,7 +134,7 @@ def test_only_the_same_pair_is_replaced_when_a_profile_is_stored_already() -> No
 def test_report_gives_line_interval_and_memory() -> None:
     text = report(measured())
     assert "4.000 ms (3.900 to 4.100, 90 % interval)" in text
-    assert "242.4 requests/s with full batches" in text
+    assert "242.4 requests/s with full batches, give or take 0.8 %" in text
     assert "tail         23.800 ms" in text
     assert "1024 MiB before, 2048 MiB after" in text
     assert "3 inferences one after the other in 1.50 s" in text
@@ -149,9 +153,84 @@ def test_job_is_restricted_and_runs_the_same_command(capsys: pytest.CaptureFixtu
     (container,) = pod["containers"]
     assert (job["kind"], job["metadata"]["namespace"]) == ("Job", "shop")
     assert container["args"][:4] == ["profile", "http://one:8080", "--model", "m"]
-    assert container["args"][-2:] == ["--max-batch", "4"]
+    assert container["args"][-4:] == ["--max-batch", "4", "--output", "-"]
     assert pod["securityContext"]["runAsNonRoot"]
     assert container["securityContext"]["capabilities"] == {"drop": ["ALL"]}
+    assert not pod["automountServiceAccountToken"]
+    assert "volumes" not in pod
+
+
+def printed_job(capsys: pytest.CaptureFixture[str], *more: str) -> dict[str, Any]:
+    """Return what --job prints, by kind."""
+    assert main(["profile", "http://one:8080", *PAIR, "--job", "-n", "shop", *more]) == 0
+    return {found["kind"]: found for found in yaml.safe_load_all(capsys.readouterr().out)}
+
+
+def test_job_may_write_its_own_profile_alone_when_it_applies(capsys: pytest.CaptureFixture[str]) -> None:
+    printed = printed_job(capsys, "--apply", "--name", "speeds")
+    assert list(printed) == ["ServiceAccount", "Role", "RoleBinding", "Job"]
+    assert {found["metadata"]["namespace"] for found in printed.values()} == {"shop"}
+    (rule,) = printed["Role"]["rules"]
+    assert (rule["resources"], rule["resourceNames"]) == (["configmaps"], ["speeds"])
+    assert rule["verbs"] == ["get", "create", "patch"]
+    account = printed["ServiceAccount"]["metadata"]["name"]
+    assert [(one["name"], one["namespace"]) for one in printed["RoleBinding"]["subjects"]] == [(account, "shop")]
+    assert printed["RoleBinding"]["roleRef"]["name"] == printed["Role"]["metadata"]["name"]
+    pod = printed["Job"]["spec"]["template"]["spec"]
+    assert (pod["serviceAccountName"], pod["automountServiceAccountToken"]) == (account, True)
+    own = pod["containers"][0]["args"]
+    assert own[-1] == "--apply"
+    assert "--output" not in own
+    assert own[own.index("--name") + 1] == "speeds"
+
+
+def test_job_finds_the_requests_where_it_looks_for_them_when_a_file_is_given(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "queries.jsonl"
+    file.write_text('{"inputs": [1]}\n{"inputs": ["é: {}"]}\n')
+    printed = printed_job(capsys, "--request", str(file))
+    assert list(printed) == ["ConfigMap", "Job"]
+    ((key, text),) = printed["ConfigMap"]["data"].items()
+    assert text == file.read_text()
+    pod = printed["Job"]["spec"]["template"]["spec"]
+    (container,), (volume,) = pod["containers"], pod["volumes"]
+    (mount,) = container["volumeMounts"]
+    assert volume["configMap"]["name"] == printed["ConfigMap"]["metadata"]["name"]
+    assert mount["name"] == volume["name"]
+    own = container["args"]
+    assert own[own.index("--request") + 1] == f"{mount['mountPath']}/{key}"
+    assert not pod["automountServiceAccountToken"]
+
+
+def test_requests_and_profile_are_two_configmaps_whatever_the_profile_is_called(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "one.json"
+    file.write_text('{"inputs": [1]}')
+    printed = printed_job(capsys, "--apply", "--request", str(file), "--name", "profile-cpu-full")
+    assert printed["ConfigMap"]["metadata"]["name"] != "profile-cpu-full"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            '{"inputs": ["' + "x" * LARGEST_REQUEST_BYTES + '"]}',
+            "--request: got '1048592 bytes', expected at most 1048576",
+        ),
+        ("[1]", "queries.jsonl: [1]: expected an object with inputs"),
+    ],
+)
+def test_no_job_is_printed_when_it_could_not_ask_what_is_in_the_file(
+    text: str, message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "queries.jsonl"
+    file.write_text(text)
+    assert main(["profile", "http://one:8080", *PAIR, "--job", "--request", str(file)]) == 1
+    found = capsys.readouterr()
+    assert message in found.err
+    assert not found.out
 
 
 @pytest.mark.parametrize(
@@ -165,11 +244,3 @@ def test_address_is_named_when_no_server_answers(url: str, message: str, capsys:
 def test_file_is_named_when_the_request_is_not_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["profile", "http://127.0.0.1:9", *PAIR, "--request", str(tmp_path / "none.json")]) == 1
     assert "none.json" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize("more", [["--request", "file.json"], ["--apply"]])
-def test_job_is_refused_when_it_could_not_do_what_is_asked(more: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["profile", "http://one:8080", *PAIR, "--job", *more]) == 1
-    found = capsys.readouterr()
-    assert "expected neither" in found.err
-    assert not found.out

@@ -25,5 +25,9 @@ def test_source_is_told_when_nothing_was_measured() -> None:
     assert told(source="Profile") == "carries 62 requests/s by profile"
 
 
+def test_doubt_of_a_profile_is_told_when_nothing_was_measured() -> None:
+    assert told(source="Profile", speed_uncertainty="0.06") == "carries 62 requests/s by profile (give or take 6 %)"
+
+
 def test_nothing_is_told_of_replicas_that_are_not_wanted() -> None:
     assert told(variant="full") == ""

@@ -46,6 +46,15 @@ def test_status_says_what_is_measured_and_what_was_stated() -> None:
     assert (other.source, other.speed_factor, other.stated_rps) == ("Spec", None, None)
 
 
+def test_doubt_that_was_stated_is_written_until_replicas_show_their_speed() -> None:
+    stated, sibling = replace(STATED, relative_error=0.0625), capacity(CPU_FULL, 20.0, relative_error=0.1)
+    seen = workload(capacities=(stated, sibling))
+    before, after = (capacity_status(carried(seen, known)) for known in (Measured(), Measured((OWN,))))
+    assert [(e.source, e.speed_uncertainty) for e in before] == [("Spec", "0.0625"), ("Spec", "0.1")]
+    assert [(e.source, e.speed_uncertainty) for e in after] == [("Measured", "0.03"), ("Measured", None)]
+    assert measured_from(before) == Measured()
+
+
 def test_nothing_is_written_of_a_measurement_that_says_nothing_yet() -> None:
     early = Measurement(CPU_INT8, statement(STATED), Refinement(), 0, inf, NOW + timedelta(minutes=1))
     assert capacity_status(carried(workload(), Measured((early,)))) == capacity_status(carried(workload(), Measured()))

@@ -189,6 +189,12 @@ def test_profile_takes_numbers_when_they_are_not_quoted(written: str) -> None:
     assert entry.per_request_milliseconds == written.strip('"')
 
 
+@pytest.mark.parametrize("written", ["0.06", '"0.06"', "0", "1", '"1.0000"'])
+def test_profile_says_how_far_it_may_be_off_when_that_is_stored(written: str) -> None:
+    (entry,) = parse_profile(PROFILE.replace('"maxBatch"', f'"relativeError": {written}, "maxBatch"'))
+    assert entry.relative_error == written.strip('"')
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
@@ -200,6 +206,7 @@ def test_profile_takes_numbers_when_they_are_not_quoted(written: str) -> None:
         (PROFILE.replace('"1.5"', "1e3"), "profile.json.entries[0].perRequestMilliseconds: got '1e3'"),
         (PROFILE.replace('"1.5"', "NaN"), "perRequestMilliseconds: got nan"),
         (PROFILE.replace('"1.5"', "9" * 5000), "perRequestMilliseconds: got '999"),
+        (PROFILE.replace('"maxBatch"', '"relativeError": 1.2, "maxBatch"'), "relativeError: got '1.2'"),
         (PROFILE.replace('"maxBatch": 8', '"maxBatch": 0'), "profile.json.entries[0].maxBatch: got 0"),
         (PROFILE.replace("{", "{" + " " * 300_000, 1), "expected at most 262144 bytes"),
     ],

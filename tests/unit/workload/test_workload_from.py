@@ -112,6 +112,12 @@ def test_entries_of_the_spec_win_and_unknown_pairs_are_passed_over_when_a_profil
     assert [c.per_request_seconds for c in made.capacities] == pytest.approx([0.008, 0.004])
 
 
+def test_doubt_of_a_speed_is_kept_where_it_is_stated() -> None:
+    doubted = [entry.model_copy(update={"relative_error": "0.06"}) for entry in profile_of(("cpu", "int8", "4"))]
+    made = workload_from(model_deployment(), tuple(doubted))
+    assert [(c.pool.variant, c.relative_error) for c in made.capacities] == [("full", None), ("int8", 0.06)]
+
+
 def test_profile_is_refused_when_no_pair_of_the_spec_is_in_it() -> None:
     resource = model_deployment({"spec.capacity": [], "spec.capacityProfile": {"configMapName": "speeds"}})
     with pytest.raises(InvalidSpec, match=r"spec.capacity: missing, expected an entry for a variant"):

@@ -50,7 +50,7 @@ class ReplicaCapacity:
 
     `reflex_only`: the pair may answer bursts as a rung of the reflex's ladder, but is never planned. `tail_seconds` is what one
     request in a hundred takes beyond a batch of one although it met no queue. `source` Measured: corrected by what loaded
-    replicas showed.
+    replicas showed. `relative_error` (0 to 1): how far the stated rate may be off, None: not known; nothing is planned by it.
     """
 
     pool: PoolKey
@@ -60,6 +60,7 @@ class ReplicaCapacity:
     source: Literal["Spec", "Profile", "Measured"]
     reflex_only: bool = False
     tail_seconds: float = 0.0
+    relative_error: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,13 +3,14 @@
 import argparse
 import sys
 from pathlib import Path
+from typing import Any
 
 from modelscaler import __version__
 from modelscaler.backtest.progress import progress_bar
 from modelscaler.cluster.calls import ClusterCalls
 from modelscaler.cluster.connection import ConnectionSettingsError, connect
 from modelscaler.cluster.errors import ApiCallError
-from modelscaler.profiling.job import job
+from modelscaler.profiling.job import REQUEST_PATH, manifests
 from modelscaler.profiling.measuring import Plan, measure
 from modelscaler.profiling.report import as_yaml, config_map, entry, merged, report
 from modelscaler.profiling.sample import SampleError, bodies_in, made_up
@@ -26,30 +27,11 @@ MADE_UP = (
 
 def profile(given: argparse.Namespace) -> int:
     """Run the command; return its exit status."""
-    if given.job and (given.request or given.apply):
-        print(
-            "modelscaler: --job with --request or --apply: expected neither, a Job has no files or rights",
-            file=sys.stderr,
-        )
-        return 1
-    if given.job:
-        print(
-            as_yaml(job(f"profile-{given.placement}-{given.variant}", given.namespace, given.image, _own(given))),
-            end="",
-        )
-        return 0
     try:
-        calls = _cluster(given) if given.apply else None
-        server = Server(given.url, given.model)
-        bodies = _bodies(server, given)
-        plan = Plan(given.window, given.inferences, given.run_limit, given.soak, given.max_batch)
-        bar = progress_bar()
-        try:
-            measured = measure(server, bodies, plan, bar)
-        finally:
-            bar.close()
-        print(report(measured), file=sys.stderr if given.output == "-" else sys.stdout)
-        _store(given, entry(measured, given.placement, given.variant), calls)
+        if given.job:
+            print(as_yaml(*_in_cluster(given)), end="")
+        else:
+            _measure(given)
     except (ServerError, SampleError, InvalidSpec, ConnectionSettingsError, ApiCallError, OSError, ValueError) as error:
         print(f"modelscaler: {error}", file=sys.stderr)
         return 1
@@ -79,15 +61,41 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--max-batch", type=_count, help="largest batch that the server forms (as it counts)")
     parser.add_argument(
-        "--job", action="store_true", help="print a Job that does it in the cluster, and measure nothing"
+        "--job",
+        action="store_true",
+        help="print a Job that does it in the cluster, with what it needs for --apply and --request, and measure nothing",
     )
     parser.add_argument("--image", default=f"modelscaler/operator:{__version__}", help="of that Job")
     parser.add_argument("--kubeconfig", default=None)
     parser.add_argument("--context", default=None)
 
 
+def _measure(given: argparse.Namespace) -> None:
+    calls = _cluster(given) if given.apply else None
+    server = Server(given.url, given.model)
+    bodies = _bodies(server, given)
+    plan = Plan(given.window, given.inferences, given.run_limit, given.soak, given.max_batch)
+    bar = progress_bar()
+    try:
+        measured = measure(server, bodies, plan, bar)
+    finally:
+        bar.close()
+    print(report(measured), file=sys.stderr if given.output == "-" else sys.stdout)
+    _store(given, entry(measured, given.placement, given.variant), calls)
+
+
+def _in_cluster(given: argparse.Namespace) -> list[dict[str, Any]]:
+    request = given.request.read_text() if given.request else None
+    if request is not None:
+        bodies_in(request, f"--request {given.request}")  # a wrong file is found here, not in the Job's log
+    name = f"profile-{given.placement}-{given.variant}"
+    return manifests(
+        name, given.namespace, given.image, _own(given), request, profile=given.name if given.apply else None
+    )
+
+
 def _own(given: argparse.Namespace) -> list[str]:
-    """Return the arguments of the Job's container: the ConfigMap goes to its log's standard output."""
+    """Return the arguments of the Job's container: without --apply the ConfigMap goes to its log's standard output."""
     kept = {
         "--model": given.model,
         "--placement": given.placement,
@@ -98,11 +106,13 @@ def _own(given: argparse.Namespace) -> list[str]:
         "--inferences": str(given.inferences),
         "--run-limit": f"{given.run_limit:g}",
         "--soak": f"{given.soak:g}",
-        "--output": "-",
     }
+    if given.request:
+        kept["--request"] = REQUEST_PATH
     if given.max_batch:
         kept["--max-batch"] = str(given.max_batch)
-    return [given.url, *(part for pair in kept.items() for part in pair)]
+    written = ["--apply"] if given.apply else ["--output", "-"]
+    return [given.url, *(part for pair in kept.items() for part in pair), *written]
 
 
 def _bodies(server: Server, given: argparse.Namespace) -> list[bytes]:

@@ -36,18 +36,31 @@ class Line:
     per_request_seconds: float
     overhead_seconds: float
 
+    def full_rps(self, max_batch: int) -> float:
+        """Return the requests/s of full batches, one after the other."""
+        return max_batch / (self.overhead_seconds + max_batch * self.per_request_seconds)
+
 
 @dataclass(frozen=True, slots=True)
 class Fit:
     """A line, and between what its two numbers lie (90 % bootstrap intervals).
 
-    `counted`: the batch sizes were the server's own, not guessed from the number of clients.
+    `counted`: the batch sizes were the server's own, not guessed from the number of clients. `resampled`: bootstrap lines.
     """
 
     line: Line
     per_request_interval_seconds: tuple[float, float]
     overhead_interval_seconds: tuple[float, float]
     counted: bool
+    resampled: tuple[Line, ...]
+
+    def relative_error(self, max_batch: int) -> float:
+        """Return half of the 90 % interval of the rate with full batches over its middle, from 0 to 1.
+
+        The two numbers of a line make up for one another, so their own intervals would say too much.
+        """
+        low, high = np.percentile([line.full_rps(max_batch) for line in self.resampled], INTERVAL).tolist()
+        return float((high - low) / (high + low))
 
 
 def fit_batches(windows: Sequence[Window], seed: int = 0) -> Fit:
@@ -80,8 +93,9 @@ def fit_batches(windows: Sequence[Window], seed: int = 0) -> Fit:
     sizes = np.array([(window.batch_requests if counted else None) or window.clients for window in used])
     times = np.array([size * window.seconds / window.answered for size, window in zip(sizes, used, strict=True)])
     lines = _resampled(np.array([window.clients for window in used]), sizes, times, np.random.default_rng(seed))
-    slopes, overheads = np.percentile(lines, INTERVAL, axis=0).T.tolist()
-    return Fit(line_through(sizes, times), (slopes[0], slopes[1]), (overheads[0], overheads[1]), counted)
+    numbers = [(line.per_request_seconds, line.overhead_seconds) for line in lines]
+    slopes, overheads = np.percentile(numbers, INTERVAL, axis=0).T.tolist()
+    return Fit(line_through(sizes, times), (slopes[0], slopes[1]), (overheads[0], overheads[1]), counted, lines)
 
 
 def batch_within_seen(line: Line, largest: int, seen_rps: float) -> int:
@@ -119,11 +133,10 @@ def line_through(sizes: Floats, times: Floats) -> Line:
     return Line(float(slope), float(overhead))
 
 
-def _resampled(clients: Floats, sizes: Floats, times: Floats, generator: np.random.Generator) -> Floats:
+def _resampled(clients: Floats, sizes: Floats, times: Floats, generator: np.random.Generator) -> tuple[Line, ...]:
     groups = [np.flatnonzero(clients == count) for count in np.unique(clients)]
     lines = []
     for _ in range(RESAMPLES):
         drawn = np.concatenate([generator.choice(group, size=len(group)) for group in groups])
-        line = line_through(sizes[drawn], times[drawn])
-        lines.append((line.per_request_seconds, line.overhead_seconds))
-    return np.array(lines)
+        lines.append(line_through(sizes[drawn], times[drawn]))
+    return tuple(lines)

@@ -20,7 +20,6 @@ def report(measured: Measured) -> str:
     fit, timed = measured.fit, measured.timed
     low, high = (1e3 * value for value in fit.per_request_interval_seconds)
     fixed_low, fixed_high = (1e3 * value for value in fit.overhead_interval_seconds)
-    largest = measured.max_batch / (fit.line.overhead_seconds + measured.max_batch * fit.line.per_request_seconds)
     how = "batch sizes as the server counted them" if fit.counted else "batches taken to hold all clients' requests"
     lines = [
         "clients   requests/s   p50 ms   p95 ms   p99 ms   failures",
@@ -29,7 +28,8 @@ def report(measured: Measured) -> str:
         f"per request  {1e3 * fit.line.per_request_seconds:.3f} ms ({low:.3f} to {high:.3f}, 90 % interval)",
         f"per batch    {1e3 * fit.line.overhead_seconds:.3f} ms ({fixed_low:.3f} to {fixed_high:.3f}); {how}",
         f"tail         {1e3 * measured.tail_seconds:.3f} ms: so much longer than a batch of one took one in a hundred, alone",
-        f"max batch    {measured.max_batch}; at most {largest:.1f} requests/s with full batches",
+        f"max batch    {measured.max_batch}; at most {fit.line.full_rps(measured.max_batch):.1f} requests/s with full batches, "
+        f"give or take {100 * fit.relative_error(measured.max_batch):.1f} %",
         f"timed run    {len(timed.latencies_seconds):,} inferences one after the other in {timed.seconds:.2f} s",
         f"soak         {measured.soak[0].clients} clients, {sum(each.seconds for each in measured.soak):.0f} s: "
         + "requests/s by quarter "
@@ -50,6 +50,7 @@ def entry(measured: Measured, placement: str, variant: str) -> dict[str, Any]:
         "perRequestMilliseconds": f"{max(1e3 * line.per_request_seconds, 0.001):.3f}",
         "overheadMilliseconds": f"{1e3 * line.overhead_seconds:.3f}",
         "tailMilliseconds": f"{1e3 * measured.tail_seconds:.3f}",
+        "relativeError": f"{measured.fit.relative_error(measured.max_batch):.4f}",
         "maxBatch": measured.max_batch,
     }
 
@@ -72,9 +73,9 @@ def config_map(name: str, namespace: str, profile: str) -> dict[str, Any]:
     return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {PROFILE_KEY: profile}}
 
 
-def as_yaml(manifest: dict[str, Any]) -> str:
-    """Return a manifest as `kubectl apply -f` reads it."""
-    return yaml.safe_dump(manifest, sort_keys=False)
+def as_yaml(*manifests: dict[str, Any]) -> str:
+    """Return manifests as `kubectl apply -f` reads them."""
+    return yaml.safe_dump_all(manifests, sort_keys=False)
 
 
 def _entries(stored: str | None) -> list[dict[str, Any]]:

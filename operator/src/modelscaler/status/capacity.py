@@ -7,7 +7,7 @@ from modelscaler.api.v1alpha1 import CapacityStatus
 from modelscaler.capacity.measured import Carried, Measured, Measurement, factor_of, step_of
 from modelscaler.capacity.refine import LARGEST_FACTOR, SMALLEST_FACTOR, recalled
 from modelscaler.domain import PoolKey
-from modelscaler.status.wording import decimal, moment, to_the_second
+from modelscaler.status.wording import decimal, moment, optional_share, to_the_second
 
 
 def capacity_status(counted_on: Sequence[Carried]) -> list[CapacityStatus]:
@@ -31,11 +31,17 @@ def _written(each: Carried) -> CapacityStatus:
         reflex_only=True if capacity.reflex_only else None,
         stated_rps=decimal(each.stated_rps) if corrected else None,
         speed_factor=decimal(factor_of(each.step)) if each.step is not None else None,
-        speed_uncertainty=f"{own.uncertainty:.2f}" if own and corrected else None,
+        speed_uncertainty=_uncertainty(each),
         measured_time=to_the_second(own.at) if own and corrected else None,
         seen_briefly=True if own and corrected and own.known.is_brief else None,
         measured_against=own.against if own and corrected else None,
     )
+
+
+def _uncertainty(each: Carried) -> str | None:
+    if each.step is None:
+        return optional_share(each.capacity.relative_error)
+    return f"{each.measurement.uncertainty:.2f}" if each.measurement else None
 
 
 def _read(entry: CapacityStatus) -> Measurement | None:

@@ -136,6 +136,7 @@ def _capacity(entry: CapacityEntry, *, from_profile: bool) -> ReplicaCapacity:
         source="Profile" if from_profile else "Spec",
         reflex_only=entry.reflex_only,
         tail_seconds=float(entry.tail_milliseconds) / 1000.0,
+        relative_error=None if entry.relative_error is None else float(entry.relative_error),
     )
 
 

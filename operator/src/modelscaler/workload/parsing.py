@@ -75,10 +75,10 @@ def _kept_integer(text: str) -> int | str:
 
 
 def _decimals_as_text(found: Any) -> Any:
-    """Return the document with whole milliseconds as text: `8` is as good as `"8"`."""
+    """Return the document with whole numbers as text: `8` is as good as `"8"`."""
     if not isinstance(found, dict) or not isinstance(found.get("entries"), list):
         return found
-    decimals = ("perRequestMilliseconds", "overheadMilliseconds", "tailMilliseconds")
+    decimals = ("perRequestMilliseconds", "overheadMilliseconds", "tailMilliseconds", "relativeError")
     entries = [
         {k: str(v) if k in decimals and type(v) is int else v for k, v in entry.items()}
         if isinstance(entry, dict)

@@ -2,7 +2,16 @@
 
 from pydantic import ConfigDict, Field
 
-from modelscaler.api.v1alpha1.fields import ApiModel, Decimal, PlacementName, ShortText, VariantName, cel, validations
+from modelscaler.api.v1alpha1.fields import (
+    ApiModel,
+    Decimal,
+    Fraction,
+    PlacementName,
+    ShortText,
+    VariantName,
+    cel,
+    validations,
+)
 
 
 class CapacityEntry(ApiModel):
@@ -15,6 +24,11 @@ class CapacityEntry(ApiModel):
     tail_milliseconds: Decimal = Field(
         default="0",
         description="What one request in a hundred takes beyond a batch of one although it met no queue.",
+    )
+    relative_error: Fraction | None = Field(
+        default=None,
+        description='How far the rate may be off by the measuring, for example "0.06": half of its 90 % interval over '
+        "the middle. It is shown, and not planned for.",
     )
     max_batch: int = Field(default=32, ge=1, le=4096, description="Largest batch the server forms.")
     reflex_only: bool = Field(

@@ -111,7 +111,8 @@ class CapacityStatus(ApiModel):
     )
     speed_uncertainty: ShortText | None = Field(
         default=None,
-        description="Relative standard error of that; absent also where it was measured with another variant of the placement.",
+        description="Relative standard error of that; absent also where it was measured with another variant of the placement. "
+        "Where source is Spec or Profile: relativeError as stated there.",
     )
     measured_time: ShortText | None = Field(
         default=None, description="When a loaded window was last seen, to the hour, RFC 3339; absent likewise."
