@@ -75,6 +75,14 @@ def test_replay_begins_before_the_part_that_counts_as_far_as_there_is_load(first
     assert counted.offered.sum() == pytest.approx(case.load.counts[case.load.slot(case.run_in_seconds) :].sum())
 
 
+def test_setting_has_a_rung_only_when_a_cheaper_variant_can_answer_in_each_replica() -> None:
+    laddered, single = standard_workload(60.0, with_rung=True), standard_workload(60.0, with_rung=False)
+    workloads = (laddered, replace(laddered, reflex=False), single, replace(single, reflex=True))
+
+    said = [replace(setting(), workload=workload).variants for workload in workloads]
+    assert said == ["rung", "several", "one", "one"]
+
+
 def test_cheapest_is_chosen_when_several_keep_the_objective() -> None:
     tried = [
         Tried("dear", outcome(3.0, 0.0)),

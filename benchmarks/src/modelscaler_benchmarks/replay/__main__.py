@@ -73,7 +73,11 @@ def _arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--no-document", action="store_true", help="leave docs/benchmarks.md and its picture as they are"
     )
-    return parser.parse_args(argv)
+    arguments = parser.parse_args(argv)
+    if arguments.both and (arguments.one_variant or arguments.modeldeployment):
+        given = "--one-variant" if arguments.one_variant else f"--modeldeployment {arguments.modeldeployment}"
+        parser.error(f"--both: got {given} too, expected the standard workload with its rung: both would be the same")
+    return arguments
 
 
 if __name__ == "__main__":

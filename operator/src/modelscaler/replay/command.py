@@ -255,9 +255,10 @@ def timelines(found: Sequence[Comparison]) -> Iterator[tuple[tuple[object, ...],
                 continue
             seen.add((choice.policy, choice.place))
             chosen = told(dict(one.grids["test"][choice.policy][choice.place].settings))
-            what = (setting.trace.name, f"{setting.start_seconds:g}", choice.policy, chosen, int(choice.hindsight))
+            load = (setting.trace.name, f"{setting.start_seconds:g}", setting.variants)
             for job in choice.jobs(setting.seeds):
-                yield (*what, setting.arrivals.seed + job.number), timeline_of(setting, one.grids, job)
+                begins = (*load, choice.policy, chosen, int(choice.hindsight), setting.arrivals.seed + job.number)
+                yield begins, timeline_of(setting, one.grids, job)
 
 
 def given(arguments: argparse.Namespace) -> dict[str, Any]:

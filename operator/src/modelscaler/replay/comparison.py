@@ -12,6 +12,7 @@ import numpy as np
 
 from modelscaler.backtest.trace import DAY_SECONDS, Trace
 from modelscaler.domain import PoolKey, Workload
+from modelscaler.planner.ladder import ladder_of
 from modelscaler.replay.case import Case, Cluster
 from modelscaler.replay.incidents import FlashCrowd, StockOut
 from modelscaler.replay.load import Arrivals, Part, load_of
@@ -25,6 +26,7 @@ RUN_IN_DAYS: Final = 0.25
 policy remembers are then those of a service that has run for a while."""
 
 PartName: TypeAlias = Literal["tuning", "test"]
+Variants: TypeAlias = Literal["rung", "one", "several"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +61,13 @@ class Setting:
     def start_seconds(self) -> float:
         """How long a replica takes to start."""
         return self.workload.placement(self.pool.placement).start_seconds
+
+    @property
+    def variants(self) -> Variants:
+        """What can answer: `rung`, where each replica holds a cheaper variant too; else `one`, or `several` to plan among."""
+        if len(ladder_of(self.workload, self.pool)) > 1:
+            return "rung"
+        return "one" if len(self.workload.variants) == 1 else "several"
 
     def case(self, part: PartName, number: int) -> Case:
         """Return a part as a case, under the seed of that number."""

@@ -1,9 +1,10 @@
 """The clairvoyant: what the whole load would have needed, known beforehand.
 
-The unit of cost is the fewest replicas that carry the load at each tick: nobody who serves it all can pay less. Who must wait
-for replicas to start pays more: a replica is asked for as long before it is needed as it takes to start, and one that will be
-needed again sooner than that stays. That is the offline optimum: a test holds it to the dynamic programme over replicas that
-cost something to start (Lin et al., "Dynamic right-sizing for power-proportional data centers", INFOCOM 2011).
+The unit of cost is the fewest replicas of one pool, of the planned variant without a rung, that carry the load at each tick. It
+is no optimum over placements and variants: who leans on a cheaper one can pay less. Who must wait for replicas to start pays
+more: a replica is asked for as long before it is needed as it takes to start, and one that will be needed again sooner stays.
+That is the offline optimum of that pool: a test holds it to the dynamic programme over replicas that cost something to start
+(Lin et al., "Dynamic right-sizing for power-proportional data centers", INFOCOM 2011).
 """
 
 import math

@@ -2,10 +2,15 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import Any, Final
 
 from modelscaler.replay.comparison import Comparison, Grids, Judged, Ran, Setting
 from modelscaler.replay.report.table import at_our_cost
+
+COST_UNIT: Final = (
+    "clairvoyantHourlyCost.test: the fewest replicas of the pool {pool} alone, without a rung, that carry the load at each "
+    "tick; no optimum over placements and variants, so policies that lean on a cheaper variant may cost less than 1"
+)
 
 
 def figures(found: Sequence[Comparison], settings: dict[str, Any]) -> dict[str, Any]:
@@ -18,6 +23,7 @@ def _comparison(found: Comparison) -> dict[str, Any]:
     return {
         **_setting(found.setting),
         "clairvoyantHourlyCost": dict(found.units),
+        "costUnit": COST_UNIT.format(pool=found.setting.pool),
         "judged": [_judged(one) for one in found.judged],
         "tried": [_ran(one, found.grids) for one in found.tried],
         "fronts": {policy: found.front(policy) for policy in policies},
@@ -31,6 +37,7 @@ def _setting(setting: Setting) -> dict[str, Any]:
         "trace": setting.trace.name,
         "coldStartSeconds": setting.start_seconds,
         "reflex": workload.reflex,
+        "variants": setting.variants,
         "pool": str(setting.pool),
         "tuningDays": [setting.tuning.first_day, setting.tuning.last_day],
         "testDays": [setting.test.first_day, setting.test.last_day],

@@ -15,10 +15,10 @@ from modelscaler.replay.running import timeline_of
 from modelscaler.replay.tuning import goal_of
 
 EXPLANATION: Final = (
-    "Cost is a multiple of the fewest replicas that carry the load at each tick. Each policy stands here twice: with the "
-    "settings that did best on the days before, and with hindsight, the best of its settings on these days. A request is "
-    "violating when it is answered later than the objective says, or not at all. The column `at our cost` is what a "
-    "policy's settings come to when they cost what ours do."
+    "Cost is a multiple of the fewest replicas of one pool, without a rung, that carry the load at each tick. Each policy "
+    "stands here twice: with the settings that did best on the days before, and with hindsight, the best of its settings on "
+    "these days. A request is violating when it is answered later than the objective says, or not at all. The column `at our "
+    "cost` is what a policy's settings come to when they cost what ours do."
 )
 
 

@@ -57,7 +57,10 @@ def draw_front(axes: Any, found: Comparison) -> None:
     axes.set_xlim(0.9, 4.0)
     axes.set_xlabel("cost, multiples of the clairvoyant minimum")
     axes.set_ylabel("violating requests, share")
-    axes.set_title(f"{found.setting.trace.name}, {found.setting.start_seconds:g} s to start", fontsize=10)
+    rung = "with" if found.setting.variants == "rung" else "without"
+    axes.set_title(
+        f"{found.setting.trace.name}, {found.setting.start_seconds:g} s to start, {rung} a rung", fontsize=10
+    )
     axes.legend(fontsize=7)
     axes.spines[["top", "right"]].set_visible(False)
 

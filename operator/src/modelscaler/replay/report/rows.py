@@ -12,6 +12,7 @@ from modelscaler.replay.timeline import Timeline
 HEADER: Final = (
     "trace",
     "cold_start_seconds",
+    "variants",
     "policy",
     "settings",
     "hindsight",

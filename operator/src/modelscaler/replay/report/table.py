@@ -37,7 +37,7 @@ def title(found: Comparison) -> str:
     setting = found.setting
     return (
         f"{setting.trace.name}, {setting.start_seconds:g} s to start, "
-        f"{'with' if setting.workload.reflex else 'without'} a rung; days {setting.test.first_day:g} to "
+        f"{'with' if setting.variants == 'rung' else 'without'} a rung; days {setting.test.first_day:g} to "
         f"{setting.test.last_day:g}, settings chosen on days {setting.tuning.first_day:g} to {setting.tuning.last_day:g}; "
         f"seeds: {setting.seeds}{_incidents(setting)}. Cost: multiples of the fewest replicas that carry the load."
     )
