@@ -3,7 +3,14 @@
 from collections.abc import Sequence
 from typing import Final
 
-from modelscaler.api.v1alpha1 import CandidateStatus, Decision, DesiredPool, ModelDeploymentStatus, RunnerUp
+from modelscaler.api.v1alpha1 import (
+    CandidatePool,
+    CandidateStatus,
+    Decision,
+    DesiredPool,
+    ModelDeploymentStatus,
+    RunnerUp,
+)
 
 HEADS: Final = (
     "candidate",
@@ -125,7 +132,7 @@ def _pairs(rows: Sequence[tuple[str, str]]) -> str:
 
 
 def _table(candidates: Sequence[CandidateStatus]) -> str:
-    """Return the candidates line by line, the one taken with a star."""
+    """Return the candidates line by line, what was taken with a star."""
     rows = [HEADS, *(_row(one) for one in candidates)]
     widths = [max(len(row[column]) for row in rows) for column in range(len(HEADS))]
     return "\n".join(
@@ -135,14 +142,15 @@ def _table(candidates: Sequence[CandidateStatus]) -> str:
 
 def _row(one: CandidateStatus) -> tuple[str, ...]:
     taken = one.why_not is None
+    pools: list[CandidatePool] = [one, one.side] if one.side else [one]
     return (
-        f"{one.placement}-{one.variant}{' *' if taken else ''}",
-        str(one.needed),
-        str(one.replicas),
-        one.replica_rps,
-        one.ladder_rps or "-",
+        " + ".join(f"{pool.placement}-{pool.variant}" for pool in pools) + (" *" if taken else ""),
+        " + ".join(str(pool.needed) for pool in pools),
+        " + ".join(str(pool.replicas) for pool in pools),
+        " / ".join(pool.replica_rps for pool in pools),
+        " / ".join(pool.ladder_rps for pool in pools if pool.ladder_rps) or "-",
         one.hourly_cost,
-        f"{one.start_seconds} s",
+        " / ".join(f"{pool.start_seconds} s" for pool in pools),
         CARRIES[one.carries],
         f"bound by {one.bound_by}" if taken else f"{one.bound_by}: {one.why_not}",
     )

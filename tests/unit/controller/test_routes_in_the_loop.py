@@ -86,6 +86,10 @@ async def test_second_pool_gets_its_share_when_it_is_ready_and_no_request_when_i
         harness.source.offered = Value(240.0, START)
         await harness.tick()
         starting = backends(harness)
+        both, *alone = harness.status["lastDecision"]["candidates"]
+        assert (both["placement"], both["side"]["placement"]) == ("gpu", "cpu")
+        assert both["hourlyCost"] == harness.status["desired"]["hourlyCost"]
+        assert [(one["placement"], "whyNot" in one) for one in alone] == [("gpu", True), ("cpu", True)]
         run_all_pods(harness)
         await harness.tick()
         side = harness.status["side"]

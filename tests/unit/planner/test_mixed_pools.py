@@ -24,9 +24,10 @@ from builders import (
     rules,
     workload,
 )
-from modelscaler.api.words import Binding, DecisionReason
+from modelscaler.api.words import Binding, DecisionReason, GrantReason
 from modelscaler.domain import (
     Absent,
+    Allowance,
     Demand,
     Observation,
     Plan,
@@ -48,10 +49,13 @@ from modelscaler.planner.demand import load_from
 from modelscaler.planner.pairing import Mix, Need, cheapest, is_accurate, need_of
 from modelscaler.planner.plan import plan
 from modelscaler.planner.transition import next_step
+from modelscaler.planner.weighing import Weighed, weigh
+from modelscaler.planner.wording import loss_alone
 
 PRICY = (placement("cpu", 0.1, 20.0), placement("gpu", 0.3, 60.0, max_replicas=1))
 CPU, GPU = placement("cpu", 0.25, 20.0), placement("gpu", 1.0, 60.0, accelerator="example.com/gpu")
 ACCEPTED = RouteObservation(accepted=True)
+OUTRANKED = Allowance("gpu", 1, 2, GrantReason.OUTRANKED)
 ON_GPU = PolicyState(active=GPU_FULL, planned_generation=1)
 BESIDE = replace(ON_GPU, side=Side(CPU_FULL, NOW - timedelta(seconds=60)))
 
@@ -241,6 +245,67 @@ def test_a_dearer_base_is_replaced_only_when_the_saving_has_paid_for_the_start()
 
     assert (sizes(waits), waits.side) == ((2, None), None)
     assert sizes(planned(260.0, state, *pools)) == (1, 1)
+
+
+# --- why one pool alone lost
+
+REMEMBERED = {
+    "asked": spec(scale_down=rules(300.0)),
+    "state": replace(BESIDE, side_recommendations=((NOW - timedelta(seconds=100), 9),)),
+}
+
+
+@pytest.mark.parametrize(
+    ("pools", "case", "lost_by", "why_not"),
+    [
+        ((1, 1), {}, Binding.COST, "alone it would cost 2 per hour instead of 1.25"),
+        ((1, 7), {"latency": Value(5.0, NOW)}, Binding.OBJECTIVE, "two stay for now, held while the latency objective"),
+        ((2, 5), {"offered": SourceError("NaN")}, Binding.METRICS, "two stay for now, held while metrics are missing"),
+        ((1, 1), {"asked": spec(placements=(CPU, replace(GPU, max_replicas=1)))}, Binding.MAX_REPLICAS, "rps short"),
+        ((1, 1), {"allowances": (OUTRANKED,)}, Binding.HIGHER_PRIORITY, "1 of 2 example.com/gpu: higher priority"),
+        ((1, 6), {"offered": 450.0}, Binding.SWITCH_COST, "cheaper alone, but not for long enough to pay for a switch"),
+        ((1, 3), REMEMBERED | {"offered": 150.0}, Binding.COST, "alone it would cost 2 per hour instead of 1.75"),
+    ],
+)
+def test_the_serving_pool_says_why_it_lost_when_two_are_planned(
+    pools: tuple[int, int], case: dict[str, Any], lost_by: Binding, why_not: str
+) -> None:
+    made, told = weighed(pool(GPU_FULL, pools[0]), pool(CPU_FULL, pools[1]), **case)
+
+    assert made.side is not None
+    assert told[0].mix is not None
+    assert [one.lost_by is None for one in told] == [True, False, False]
+    (alone,) = [one for one in told[1:] if one.option.candidate.pool == GPU_FULL]
+    assert alone.lost_by == lost_by
+    assert why_not in str(alone.why_not)
+
+
+def weighed(
+    *pools: PoolObservation,
+    asked: Workload | None = None,
+    offered: Any = 260.0,
+    state: PolicyState = BESIDE,
+    **overrides: Any,
+) -> tuple[Plan, tuple[Weighed, ...]]:
+    asked, seen = asked or spec(), seen_by_gateway(offered, *pools, **overrides)
+    return plan(asked, seen, None, state, 15.0)[0], weigh(asked, seen, None, state, 15.0)
+
+
+@pytest.mark.parametrize(
+    ("accuracy", "lost_by", "why_not"),
+    [
+        (0.92, Binding.SWITCH_COST, "alone it would be hardly cheaper, and a switch has a price"),
+        (0.91, Binding.ACCURACY, "alone it would be hardly cheaper, and accuracy 0.91 instead of 0.92"),
+    ],
+)
+def test_one_pool_says_that_it_is_hardly_better_when_it_costs_nearly_as_much_as_two(
+    accuracy: float, lost_by: Binding, why_not: str
+) -> None:
+    base, side = pair(spec(), 260.0)
+    near = base._replace(hourly_cost=1.2, candidate=replace(base.candidate, accuracy=accuracy))
+    lost = loss_alone(spec(), seen_by_gateway(260.0), BESIDE, Mix(base, side, 1, 1), Binding.DEMAND, near)
+
+    assert (lost.word, lost.text) == (lost_by, why_not)
 
 
 # --- while two serve

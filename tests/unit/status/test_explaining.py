@@ -8,12 +8,21 @@ import pytest
 import yaml
 
 import builders
-from modelscaler.api.v1alpha1 import Condition, ModelDeploymentStatus
+from modelscaler.api.v1alpha1 import ActivePool, Condition, ModelDeploymentStatus
 from modelscaler.api.words import Binding, ConditionReason, GrantReason
 from modelscaler.cli import main
 from modelscaler.controller.decide import Inputs, Settings, decide
 from modelscaler.controller.summaries import Entry
-from modelscaler.domain import Allowance, PolicyState, PoolKey, PoolObservation, Value, WorkloadKey, Zero
+from modelscaler.domain import (
+    Allowance,
+    PolicyState,
+    PoolKey,
+    PoolObservation,
+    RouteObservation,
+    Value,
+    WorkloadKey,
+    Zero,
+)
 from modelscaler.explain import explain
 from modelscaler.planner.plan import plan
 from modelscaler.planner.weighing import weigh
@@ -26,16 +35,27 @@ ROOT = Path(__file__).parents[3]
 EXAMPLE = ROOT / "examples" / "01-search-ranker" / "modeldeployment.yaml"
 SETTINGS = Settings(15.0, 30.0, 30.0, RenderDefaults(server_image="server"), 60.0)
 HEALTHY = ForecastHealth(True, ConditionReason.LEARNED, "the learned model serves")
-GPU = PoolKey("gpu", "full")
+GPU, CPU = PoolKey("gpu", "full"), PoolKey("cpu", "int8")
+ON_GPU = ModelDeploymentStatus(active=ActivePool(placement="gpu", variant="full", replicas=1, ready_replicas=1))
+ACCEPTED = RouteObservation(accepted=True)
 
 
 def decided(
-    rps: float, *pools: PoolObservation, previous: ModelDeploymentStatus | None = None, seconds: float = 0.0
+    rps: float,
+    *pools: PoolObservation,
+    previous: ModelDeploymentStatus | None = None,
+    seconds: float = 0.0,
+    route: RouteObservation | None = None,
 ) -> ModelDeploymentStatus:
-    """Return the status after one decision on the example, 40 % more load being forecast."""
+    """Return the status after one decision on the example, behind a gateway if it has a route; 40 % more load is forecast."""
     now = builders.NOW + timedelta(seconds=seconds)
-    resource = parse_resource(yaml.safe_load(EXAMPLE.read_text()))
-    seen = builders.observation(Value(rps, now) if rps else Zero(now), *pools, now=now, selected=GPU if pools else None)
+    body = yaml.safe_load(EXAMPLE.read_text())
+    if route is not None:
+        body["spec"]["serving"]["gateway"] = {"parentRefs": [{"name": "edge"}]}
+    resource = parse_resource(body)
+    seen = builders.observation(
+        Value(rps, now) if rps else Zero(now), *pools, now=now, selected=GPU if pools else None, route=route
+    )
     entry = Entry(
         WorkloadKey("shop", "search-ranker"), "u", 1, 1, resource, None, previous or ModelDeploymentStatus(), False
     )
@@ -70,11 +90,93 @@ TABLE = f"""
 """
 
 
-def test_page_about_explaining_shows_what_is_told() -> None:
-    told, _, conditions = explain("shop/search-ranker", decided(40.0)).partition("\n\n  Accepted=")
+@pytest.mark.parametrize("two", [False, True])
+def test_page_about_explaining_shows_what_is_told(two: bool) -> None:
+    status = decided_for_two() if two else decided(40.0)
+    told, _, conditions = explain("shop/search-ranker", status).partition("\n\n  Accepted=")
 
     assert told in (ROOT / "docs" / "explain.md").read_text()
     assert "Paused=False" in conditions
+
+
+def decided_for_two(rps: float = 70.0) -> ModelDeploymentStatus:
+    """Return the status after the load has outgrown the one GPU that serves behind a gateway."""
+    return decided(rps, builders.pool(GPU, 1), previous=ON_GPU, route=ACCEPTED)
+
+
+TAKEN = "bound by Demand"
+CHEAPER = "MaxReplicas: alone it would answer 14.7 of 98 rps cheaper for good"
+DEARER = "Cost: alone it would cost 0.21 per hour instead of 0.19"
+TABLE_OF_TWO = f"""
+  candidate              needed  replicas  rps/replica  with ladder  per hour  starts in    carries               why
+  gpu-full + cpu-int8 *  1 + 5   1 + 5     41.6 / 15.7  -            0.19      12 s / 10 s  yes                   {TAKEN}
+  gpu-full               3       2         41.6         84.7         0.08      12 s         with cheaper answers  {CHEAPER}
+  cpu-int8               7       7         15.7         -            0.21      10 s         yes                   {DEARER}
+"""
+
+
+def test_two_pools_are_told_first_and_then_what_each_would_be_alone_when_both_are_planned() -> None:
+    assert TABLE_OF_TWO in explain("shop/search-ranker", decided_for_two())
+
+
+def test_runner_up_says_the_same_as_its_row_when_two_pools_are_planned() -> None:
+    decision = decided_for_two().last_decision
+    assert decision is not None
+    second = decision.runner_up
+    assert second is not None
+
+    (row,) = [c for c in decision.candidates[1:] if (c.placement, c.variant) == (second.placement, second.variant)]
+
+    assert (row.replicas, row.hourly_cost, row.why_not) == (second.replicas, second.hourly_cost, second.why_not)
+
+
+def test_two_pools_are_told_as_wanted_and_as_needed_when_one_bridges_the_start_of_the_other() -> None:
+    """Two CPUs do beside both GPUs, but one of these is not ready."""
+    pools = builders.pool(GPU, 2, ready=1), builders.pool(CPU, 5)
+    decision = decided(70.0, *pools, previous=decided_for_two(), seconds=30.0, route=ACCEPTED).last_decision
+    assert decision is not None
+    both, *_, cpu = decision.candidates
+
+    assert both.side is not None
+    assert (both.needed, both.replicas, both.side.needed, both.side.replicas) == (2, 2, 2, 5)
+    assert (both.hourly_cost, both.carries) == ("0.23", "Yes")
+    assert (cpu.bound_by, cpu.why_not) == (
+        Binding.COST,
+        "alone it would cost 0.21 per hour instead of the 0.14 that two shrink to",
+    )
+
+
+def test_two_pools_count_on_the_weaker_of_their_ladders_when_both_have_one() -> None:
+    capacities = (
+        builders.capacity(builders.CPU_FULL, 20.0),
+        builders.capacity(builders.CPU_INT8, 10.0, reflex_only=True),
+        builders.capacity(builders.GPU_FULL, 4.0),
+        builders.capacity(builders.GPU_INT8, 1.0, reflex_only=True),
+    )
+    workload = builders.workload(routed=True, reflex=True, capacities=capacities)
+    seen = builders.observation(1.0, builders.pool(GPU, 1), selected=GPU, route=ACCEPTED)
+    arguments = (workload, seen, builders.forecast(260.0), PolicyState(active=GPU), 15.0)
+    both, *alone = candidates_status(weigh(*arguments), plan(*arguments)[0])
+    rates = {one.placement: (float(one.replica_rps), float(one.ladder_rps or 0.0)) for one in alone}
+    speedup = rates["cpu"][1] / rates["cpu"][0]
+
+    assert both.side is not None
+    assert rates["gpu"][1] / rates["gpu"][0] > speedup > 1.5
+    assert float(both.ladder_rps or 0.0) == pytest.approx(rates["gpu"][0] * speedup, rel=0.01)
+    assert float(both.side.ladder_rps or 0.0) == rates["cpu"][1]
+
+
+def test_candidates_are_kept_when_two_pools_stand_and_the_load_flickers() -> None:
+    pools = builders.pool(GPU, 2, ready=1), builders.pool(CPU, 5)
+    route = RouteObservation(accepted=True, side=CPU, side_share=0.65)
+    status = decided(70.0, *pools, previous=decided_for_two(), seconds=30.0, route=route)
+
+    assert status.last_decision is not None
+    assert status.last_decision.candidates[0].side is not None
+    for seconds, rps in ((45.0, 71.0), (60.0, 69.0), (75.0, 70.5)):
+        later = decided(rps, *pools, previous=status, seconds=seconds, route=route)
+        assert later.last_decision == status.last_decision
+        assert settle(status, later, builders.NOW + timedelta(seconds=seconds), 30.0) is None
 
 
 def test_constraint_is_told_when_a_candidate_cannot_carry_the_demand() -> None:

@@ -128,8 +128,7 @@ def _planned(inputs: Inputs, settings: Settings, resource: ModelDeployment, work
         message = f"paused; would have: {wanted.message}"
         wanted = replace(wanted, reason=DecisionReason.PAUSED, binding=Binding.PAUSED, message=message)
     weighed: tuple[Weighed, ...] = ()
-    # The table is of pools that serve alone: with two of them none of its rows is what was taken.
-    if wanted.side is None and decides_anew(inputs.entry.status, wanted):
+    if decides_anew(inputs.entry.status, wanted):
         weighed = weigh(workload, seen, inputs.forecast, before, settings.lead_seconds)
     status = next_status(
         replace(

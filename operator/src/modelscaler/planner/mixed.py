@@ -9,27 +9,24 @@ from modelscaler.domain import Observation, Plan, PolicyState, Workload, is_unkn
 from modelscaler.planner import wording
 from modelscaler.planner.behavior import remember, scale_down_window_seconds
 from modelscaler.planner.candidates import ROUNDING
+from modelscaler.planner.choice import Option
 from modelscaler.planner.memory import fallback_holds
-from modelscaler.planner.mixing import Mixing
+from modelscaler.planner.mixing import Mixing, Scene
 from modelscaler.planner.pairing import Mix, need_of
-from modelscaler.planner.switching import Selection, demand_reason
+from modelscaler.planner.switching import demand_reason
 
 
-def mixed_plan(
-    workload: Workload, observation: Observation, state: PolicyState, selection: Selection, shared: Mixing, mix: Mix
-) -> Plan:
+def mixed_plan(scene: Scene, shared: Mixing, mix: Mix) -> Plan:
     """Return the plan for two pools.
 
     Args:
-        workload: What the user asked for.
-        observation: What is seen.
-        state: What it was decided on.
-        selection: What one pool would do; it is the runner-up.
+        scene: What it was decided from; what one pool would do is the runner-up.
         shared: The decision.
         mix: The sizes in it.
     """
-    single = selection.option
-    reason = _reason(workload, observation, state, mix)
+    workload, observation = scene.workload, scene.observation
+    single, why = alone(scene, shared, mix, scene.single)
+    reason = _reason(workload, observation, scene.state, mix)
     binding = _binding(workload, observation, shared, mix)
     share, demand = mix.side_share, mix.fast.demand
     return Plan(
@@ -40,8 +37,15 @@ def mixed_plan(
         binding=binding,
         demand=demand if mix.feasible else mix.fast.far,
         runner_up=single.choice(single.replicas),
-        why_not_runner_up=wording.why_not_alone(single, mix),
+        why_not_runner_up=why.text,
     )
+
+
+def alone(scene: Scene, shared: Mixing, mix: Mix, second: Option) -> tuple[Option, wording.Loss]:
+    """Return one pool as it would be alone, and why it lost against two; the arguments are those of `mixed_plan`."""
+    sized = scene.alone(second, mix.base, mix.side)
+    binding = _binding(scene.workload, scene.observation, shared, mix)
+    return sized, wording.loss_alone(scene.workload, scene.observation, scene.state, mix, binding, sized)
 
 
 def side_recommendations(

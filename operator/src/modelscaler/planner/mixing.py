@@ -83,10 +83,11 @@ class Scene:
         """Return the cheapest sizes of two pools for the load."""
         return cheapest(self.workload, base, side, self.need(base, side).times(growth), slow_replicas)
 
-    def single_replicas(self, base: Option, side: Option) -> int:
-        """Return how many replicas one pool would have, with what the scale-down window remembers of two."""
-        candidate, recent_rps = self.single.candidate, self._recent_rps(base, side)
-        return max(self.single.replicas, candidate.clipped(candidate.needed(recent_rps, recent_rps)))
+    def alone(self, option: Option, base: Option, side: Option) -> Option:
+        """Return one pool as it would be alone, sized also for what the scale-down window remembers of two."""
+        candidate, recent_rps = option.candidate, self._recent_rps(base, side)
+        replicas = max(option.replicas, candidate.clipped(candidate.needed(recent_rps, recent_rps)))
+        return option._replace(replicas=replicas, hourly_cost=replicas * candidate.replica_hourly_cost)
 
     def _recent_rps(self, base: Option, side: Option) -> float:
         if self.side is not side:
@@ -143,16 +144,16 @@ def _mended(scene: Scene, best: Mix) -> Mixing:
     """Decide where the two pools do not do as they are divided."""
     if math.isinf(best.shortfall_rps) or not is_accurate(scene.workload, best):
         return Mixing()
-    one = scene.single.choice(scene.single_replicas(best.base, best.side))
+    one = scene.alone(scene.single, best.base, best.side)
     dearer = not best.feasible or saves(one.hourly_cost, best.hourly_cost)
     return Mixing() if scene.single_does and dearer else _bounded(scene, best)
 
 
 def _rearranged(scene: Scene, kept: Mix, best: Mix) -> Mixing:
     """Keep the division until another, or one pool, has been cheaper for long enough."""
-    one = scene.single_replicas(kept.base, kept.side)
+    one = scene.alone(scene.single, kept.base, kept.side)
     mixed = (best.hourly_cost, _price_of_mix(scene, best), True)
-    alone = (scene.single.choice(one).hourly_cost, _price_of(scene, scene.single, one), False)
+    alone = (one.hourly_cost, _price_of(scene, one, one.replicas), False)
     rivals = [mixed] * (best.feasible and is_accurate(scene.workload, best)) + [alone] * scene.single_does
     cost, price, is_mixed = min(rivals, default=(kept.hourly_cost, 0.0, True))
     if not saves(cost, kept.hourly_cost) or not _saves_now(scene, kept, is_mixed):

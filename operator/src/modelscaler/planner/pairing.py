@@ -103,6 +103,11 @@ class Mix:
         """The other one's."""
         return self.side_replicas if self.slow is self.base else self.base_replicas
 
+    @property
+    def ladder_speedup(self) -> float:
+        """What the ladders multiply the pools' own rates by; 1 where they are not counted on."""
+        return _joint_help(self.base, self.side)
+
     def sized(self, slow: int, fast: int) -> "Mix":
         """Return the same pools with other sizes."""
         base, side = (slow, fast) if self.slow is self.base else (fast, slow)
@@ -128,7 +133,7 @@ def need_of(base: Option, side: Option, recent_rps: float) -> Need:
         recent_rps: What the scale-down window still remembers.
     """
     fast = fast_of(base, side)
-    help_by_ladder = min(_help(base.candidate), _help(side.candidate))
+    help_by_ladder = _joint_help(base, side)
     near = max(fast.demand.own_rps, fast.demand.planned_rps / help_by_ladder, recent_rps)
     far = max(fast.far.own_rps, fast.far.planned_rps / help_by_ladder)
     return Need(near, max(far, near))
@@ -184,10 +189,13 @@ def bridged(workload: Workload, mix: Mix, need: Need, ready: int) -> Mix:
         need: What to carry.
         ready: Replicas of the slower pool that are ready.
     """
-    slow, fast = mix.slow.candidate, mix.fast.candidate
-    missing = need.near_rps - min(ready, mix.slow_replicas) * slow.rps_per_replica
-    wanted = math.ceil(missing / fast.rps_per_replica - ROUNDING)
-    return grown(workload, mix, wanted)
+    return grown(workload, mix, _missing_replicas(mix, need, min(ready, mix.slow_replicas)))
+
+
+def needed(mix: Mix) -> Mix:
+    """Return the sizes that the demand asks for, whatever the limits, with the pool that takes longer to start as it is."""
+    missing = _missing_replicas(mix, need_of(mix.base, mix.side, 0.0), mix.slow_replicas)
+    return mix.sized(mix.slow_replicas, max(missing, 0))
 
 
 def grown(workload: Workload, mix: Mix, fast_replicas: int) -> Mix:
@@ -218,6 +226,16 @@ def _reach(workload: Workload, slow: Candidate, fast: Candidate, counts: Floats)
         reach = np.minimum(reach, np.floor(left / fast.replica_hourly_cost + ROUNDING))
     room: Floats = reach
     return room
+
+
+def _missing_replicas(mix: Mix, need: Need, slow_replicas: int) -> int:
+    """Return how many replicas of the fast pool carry what is near, beside so many of the slow one."""
+    missing_rps = need.near_rps - slow_replicas * mix.slow.candidate.rps_per_replica
+    return math.ceil(missing_rps / mix.fast.candidate.rps_per_replica - ROUNDING)
+
+
+def _joint_help(base: Option, side: Option) -> float:
+    return min(_help(base.candidate), _help(side.candidate))
 
 
 def _help(candidate: Candidate) -> float:

@@ -60,12 +60,11 @@ def plan(
     found = considered(workload, observation, forecast, state, lead_seconds)
     minimum = Binding.MIN_REPLICAS if found.workload is workload else Binding.SCHEDULE
     size = _size(found.workload, observation, found.selection.option, found.state, minimum)
-    shared = _mixing(observation, found)
-    if shared.mix is None:
+    if found.scene is None or found.shared.mix is None:
         made = _plan(observation, found, size)
     else:
-        made = mixed_plan(found.workload, observation, found.state, found.selection, shared, shared.mix)
-    return made, _next_state(found.workload, observation, found.state, found.listed, found.selection, shared)
+        made = mixed_plan(found.scene, found.shared, found.shared.mix)
+    return made, _next_state(found.workload, observation, found.state, found.listed, found.selection, found.shared)
 
 
 def sized_options(
@@ -101,6 +100,8 @@ class Considered:
         listed: The options.
         unlimited: The options as they would be were there accelerators for all.
         selection: Which option to take.
+        scene: What is decided from whether two pools serve; None where no route may share requests.
+        shared: Whether they do, and how large each.
     """
 
     workload: Workload
@@ -108,6 +109,8 @@ class Considered:
     listed: tuple[Option, ...]
     unlimited: tuple[Option, ...]
     selection: Selection
+    scene: Scene | None
+    shared: Mixing
 
 
 def considered(
@@ -117,7 +120,7 @@ def considered(
     state: PolicyState,
     lead_seconds: float,
 ) -> Considered:
-    """Size every candidate and select one; the arguments are those of `plan`.
+    """Size every candidate, select one, and decide whether a second serves beside it; the arguments are those of `plan`.
 
     Raises:
         NoCandidateError: The spec allows no pool at all.
@@ -128,7 +131,9 @@ def considered(
     window_seconds = scale_down_window_seconds(workload)
     selection = select(listed, state, observation.now, window_seconds, observation.load_is_known)
     unlimited = _unlimited(listed, workload, observation, forecast, state, lead_seconds)
-    return Considered(workload, state, listed, unlimited, selection)
+    scene = _scene(workload, observation, state, listed, selection)
+    shared = mixing(scene) if scene else Mixing()
+    return Considered(workload, state, listed, unlimited, selection, scene, shared)
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,23 +245,27 @@ def _trouble(workload: Workload, observation: Observation, candidate: Candidate)
     return None
 
 
-def _mixing(observation: Observation, found: Considered) -> Mixing:
-    """Decide whether a second pool runs beside the serving one; never, and at no cost, where no route may share requests."""
-    workload, state = found.workload, found.state
-    serving = option_of(found.listed, state.active)
+def _scene(
+    workload: Workload,
+    observation: Observation,
+    state: PolicyState,
+    listed: Sequence[Option],
+    selection: Selection,
+) -> Scene | None:
+    """Return what is decided from whether a second pool runs; None, at no cost, where no route may share requests."""
+    serving = option_of(listed, state.active)
     if not workload.routed or serving is None:
-        return Mixing()
-    scene = Scene(
+        return None
+    return Scene(
         workload=workload,
         observation=observation,
         state=state,
-        listed=found.listed,
-        selection=found.selection,
+        listed=listed,
+        selection=selection,
         recent_rps=serving.proven_replicas(_past(workload, observation, state)) * serving.candidate.rps_per_replica,
         at_least=_fallback_replicas(workload, state),
         trouble=_trouble(workload, observation, serving.candidate),
     )
-    return mixing(scene)
 
 
 def _plan(observation: Observation, found: Considered, size: Size) -> Plan:

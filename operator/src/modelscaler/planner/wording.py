@@ -9,9 +9,9 @@ from modelscaler.planner.allowances import WHY as WHY_NO_ACCELERATOR
 from modelscaler.planner.allowances import denied, sentence
 from modelscaler.planner.choice import NEAR_EQUAL_COST, Option
 from modelscaler.planner.demand import aim_of
-from modelscaler.planner.pairing import Mix
+from modelscaler.planner.pairing import Mix, needed
 from modelscaler.planner.savings import account_of
-from modelscaler.planner.switching import Selection
+from modelscaler.planner.switching import Selection, saves
 
 HELD = {
     Binding.STABILIZATION: "held by the stabilization window",
@@ -31,6 +31,9 @@ SHORT = {
     Binding.OBJECTIVE: "even an idle replica is slower than the objective",
     **{Binding(reason.value): f"accelerators: {text}" for reason, text in WHY_NO_ACCELERATOR.items()},
 }
+
+ALL_WISHES = (True, True, True, True, True)
+"""What two pools grant of the wishes for a candidate."""
 
 WHY = {
     DecisionReason.FIRST_PLAN: "the first plan",
@@ -99,15 +102,6 @@ def mixed_message(
     return ", ".join(parts)
 
 
-def why_not_alone(single: Option, mix: Mix) -> str:
-    """Return why one pool lost against two."""
-    if not single.feasible:
-        return f"alone it would be {rps(single.shortfall_rps)} of {rps(single.far.planned_rps)} rps short"
-    if single.degraded_rps > 0.0:
-        return f"alone it would answer {rps(single.degraded_rps)} of {rps(single.far.own_rps)} rps cheaper for good"
-    return f"alone it would cost {single.hourly_cost:.3g} per hour instead of {mix.hourly_cost:.3g}"
-
-
 @dataclass(frozen=True, slots=True)
 class Loss:
     """Why a candidate is not the one that was taken: the constraint, and a sentence."""
@@ -128,15 +122,12 @@ def loss(
         selection: What was selected.
         second: Another one, sized as if there were accelerators for all.
     """
-    placement = second.candidate.pool.placement
-    refused = next((a for a in denied(observation.allowances) if a.placement == placement), None)
-    if refused is not None:
-        return Loss(Binding(refused.reason.value), sentence(workload, refused))
+    kept_out = _kept_out(workload, observation, state, second)
+    if kept_out is not None:
+        return kept_out
     chosen = selection.option
-    if is_out(state, second.candidate.pool, observation.now) or not second.candidate.available:
-        return Loss(Binding.AVAILABILITY, _why_out(second, state, observation.now))
     if second.wishes < chosen.wishes:
-        return _missing_wish(second, chosen)
+        return _missing_wish(second, chosen.wishes)
     if second.shortfall_rps > chosen.shortfall_rps:
         short = f"it would be {rps(second.shortfall_rps)} of {rps(second.far.planned_rps)} rps short"
         return Loss(second.candidate.why_short, short)
@@ -147,6 +138,33 @@ def loss(
         lasting = f"better, but only once that has lasted {selection.patience_seconds:.0f} s does it pay for a switch"
         return Loss(Binding.SWITCH_COST, lasting)
     return _cost(second, chosen)
+
+
+def loss_alone(
+    workload: Workload, observation: Observation, state: PolicyState, mix: Mix, binding: Binding, second: Option
+) -> Loss:
+    """Return why one pool lost against two.
+
+    Args:
+        workload: What the user asked for.
+        observation: What was seen.
+        state: What it was decided on.
+        mix: The two pools.
+        binding: What bound them.
+        second: The one, as it would be alone.
+    """
+    kept_out = _kept_out(workload, observation, state, second)
+    if kept_out is not None:
+        return kept_out
+    if not all(second.wishes):
+        return _missing_wish(second, ALL_WISHES)
+    if second.shortfall_rps > mix.shortfall_rps:
+        short = f"alone it would be {rps(second.shortfall_rps)} of {rps(second.far.planned_rps)} rps short"
+        return Loss(second.candidate.why_short, short)
+    if second.degraded_rps > 0.0:
+        cheaper = f"alone it would answer {rps(second.degraded_rps)} of {rps(second.far.own_rps)} rps cheaper for good"
+        return Loss(second.candidate.why_short, cheaper)
+    return _cost_alone(second, mix, binding)
 
 
 def rps(value: float) -> str:
@@ -200,12 +218,25 @@ def _why_out(second: Option, state: PolicyState, now: datetime) -> str:
     return f"left alone for {max((outage.until - now).total_seconds(), 0.0):.0f} s more: {outage.reason}"
 
 
-def _missing_wish(second: Option, chosen: Option) -> Loss:
-    if chosen.candidate.meets_objective and not second.candidate.meets_objective:
+def _kept_out(workload: Workload, observation: Observation, state: PolicyState, second: Option) -> Loss | None:
+    """Return why a candidate cannot be had, whatever it carries and costs; None when it can."""
+    pool = second.candidate.pool
+    refused = next((a for a in denied(observation.allowances) if a.placement == pool.placement), None)
+    if refused is not None:
+        return Loss(Binding(refused.reason.value), sentence(workload, refused))
+    if is_out(state, pool, observation.now) or not second.candidate.available:
+        return Loss(Binding.AVAILABILITY, _why_out(second, state, observation.now))
+    return None
+
+
+def _missing_wish(second: Option, granted: tuple[bool, ...]) -> Loss:
+    """Return the first wish that a candidate does not grant, of those that what was taken does."""
+    _, objective, accuracy, minimum, _ = granted
+    if objective and not second.candidate.meets_objective:
         return Loss(Binding.OBJECTIVE, SHORT[Binding.OBJECTIVE])
-    if chosen.candidate.keeps_mean_accuracy and not second.candidate.keeps_mean_accuracy:
+    if accuracy and not second.candidate.keeps_mean_accuracy:
         return Loss(Binding.MEAN_ACCURACY, f"accuracy {second.candidate.accuracy:g} is below minMeanAccuracy")
-    if chosen.candidate.keeps_minimum and not second.candidate.keeps_minimum:
+    if minimum and not second.candidate.keeps_minimum:
         return Loss(Binding.MIN_REPLICAS, f"its placement allows only {second.candidate.most} replicas")
     dear = f"its fewest replicas cost more than maxHourlyCost: {second.hourly_cost:g}"
     return Loss(Binding.MAX_HOURLY_COST, dear)
@@ -221,3 +252,21 @@ def _cost(second: Option, chosen: Option) -> Loss:
         saving = chosen.hourly_cost - second.hourly_cost
         return Loss(Binding.SWITCH_COST, f"it would save only {saving:.3g} per hour, too little for a switch")
     return Loss(Binding.SWITCH_COST, "no better, and a switch has a price")
+
+
+def _cost_alone(second: Option, mix: Mix, binding: Binding) -> Loss:
+    if second.hourly_cost > mix.hourly_cost * (1.0 + NEAR_EQUAL_COST):
+        dearer = f"alone it would cost {second.hourly_cost:.3g} per hour instead of {mix.hourly_cost:.3g}"
+        return Loss(Binding.COST, dearer)
+    if binding in HELD and binding is not Binding.MIN_REPLICAS:
+        return Loss(binding, f"two stay for now, {HELD[binding]}")
+    lasting_cost = needed(mix).hourly_cost
+    if second.hourly_cost > lasting_cost * (1.0 + NEAR_EQUAL_COST):
+        later = f"alone it would cost {second.hourly_cost:.3g} per hour instead of the {lasting_cost:.3g} that two shrink to"
+        return Loss(Binding.COST, later)
+    if saves(second.hourly_cost, mix.hourly_cost):
+        return Loss(Binding.SWITCH_COST, "cheaper alone, but not for long enough to pay for a switch")
+    if second.candidate.accuracy < mix.accuracy:
+        worse = f"accuracy {second.candidate.accuracy:g} instead of {mix.accuracy:.4g}"
+        return Loss(Binding.ACCURACY, f"alone it would be hardly cheaper, and {worse}")
+    return Loss(Binding.SWITCH_COST, "alone it would be hardly cheaper, and a switch has a price")

@@ -15,6 +15,7 @@ from modelscaler.api.v1alpha1.serving import GatewayRoute, ParentRef, Serving
 from modelscaler.api.v1alpha1.spec import ModelDeploymentSpec
 from modelscaler.api.v1alpha1.status import (
     ActivePool,
+    CandidatePool,
     CandidateStatus,
     CapacityStatus,
     Condition,
@@ -39,6 +40,7 @@ from modelscaler.api.v1alpha1.status import (
 __all__ = [
     "ActivePool",
     "ApiModel",
+    "CandidatePool",
     "CandidateStatus",
     "CapacityEntry",
     "CapacityStatus",

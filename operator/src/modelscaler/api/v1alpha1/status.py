@@ -136,19 +136,32 @@ class RunnerUp(ApiModel):
     why_not: LongText = Field(description="Why it lost.")
 
 
-class CandidateStatus(ApiModel):
-    """A candidate as the last decision weighed it."""
+class CandidatePool(ApiModel):
+    """A pool as the last decision weighed it."""
 
     placement: ShortText = Field(description="Placement.")
     variant: ShortText = Field(description="Variant.")
-    needed: int = Field(ge=0, description="Replicas for the demand planned for, whatever the limits.")
+    needed: int = Field(
+        ge=0,
+        description="Replicas for the demand planned for, whatever the limits; "
+        "of two pools the one that starts sooner follows the other.",
+    )
     replicas: int = Field(ge=0, description="Replicas within the limits; of the one taken, those that are wanted.")
-    hourly_cost: ShortText = Field(description="Price of those replicas per hour.")
     replica_rps: ShortText = Field(description="Requests per second of one replica within the objective.")
     ladder_rps: ShortText | None = Field(
-        default=None, description="The same with the help of the replica's cheaper variants; absent where it has none."
+        default=None,
+        description="The same with the help of the replica's cheaper variants; absent where none is counted on.",
     )
     start_seconds: int = Field(ge=0, description="From creating a replica to ready.")
+
+
+class CandidateStatus(CandidatePool):
+    """A candidate as the last decision weighed it: a pool alone, or two at once."""
+
+    side: CandidatePool | None = Field(
+        default=None, description="The pool beside it that shares its requests; absent: a pool alone."
+    )
+    hourly_cost: ShortText = Field(description="Price of those replicas per hour, of what is beside included.")
     carries: Literal["Yes", "CheaperAnswers", "No"] = Field(
         description="Whether it carries the demand within its limits; CheaperAnswers: only with cheaper answers for good."
     )
