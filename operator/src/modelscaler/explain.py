@@ -6,6 +6,7 @@ from typing import Final
 from modelscaler.api.v1alpha1 import (
     CandidatePool,
     CandidateStatus,
+    CapacityStatus,
     Decision,
     DesiredPool,
     ModelDeploymentStatus,
@@ -93,19 +94,24 @@ def _difference(hourly_cost: str, desired: DesiredPool | None) -> str:
 
 
 def _carried(status: ModelDeploymentStatus) -> list[str]:
-    """Return what one replica of the wanted pool carries, and by whose word."""
+    """Return what one replica of the wanted pool carries, and by whose word; and how long it takes to start, if measured."""
     want = status.desired
     found = next(
         (c for c in status.capacity if want and (c.placement, c.variant) == (want.placement, want.variant)), None
     )
     if found is None:
         return []
+    seconds = found.measured_start_seconds
+    return [_speed(found), *([f"starts in {seconds} s as measured"] if seconds else [])]
+
+
+def _speed(found: CapacityStatus) -> str:
     if found.source != "Measured":
         doubt = f" (give or take {_percent(found.speed_uncertainty)})" if found.speed_uncertainty else ""
-        return [f"carries {_rps(found.sustainable_rps)} by {found.source.lower()}{doubt}"]
+        return f"carries {_rps(found.sustainable_rps)} by {found.source.lower()}{doubt}"
     certainty = f" (standard error {_percent(found.speed_uncertainty)})" if found.speed_uncertainty else ""
     speed = f"{found.speed_factor} of the stated speed{certainty}"
-    return [f"carries {_rps(found.sustainable_rps)} as measured, {_rps(found.stated_rps)} as stated; {speed}"]
+    return f"carries {_rps(found.sustainable_rps)} as measured, {_rps(found.stated_rps)} as stated; {speed}"
 
 
 def _answers(status: ModelDeploymentStatus) -> str:

@@ -155,6 +155,12 @@ def test_start_is_measured_once_when_a_pod_becomes_ready(mirror: Mirror) -> None
     assert mirror.starts_seconds(KEY, POOL) == [12.0]
 
 
+def test_start_counts_for_an_hour_when_a_pod_waited_a_day_for_something_that_was_not_there(mirror: Mirror) -> None:
+    mirror.absorb("Pod", pod(version=1))
+    mirror.absorb("Pod", pod(version=2, ready_at="2026-01-02T00:00:12Z"))
+    assert mirror.starts_seconds(KEY, POOL) == [3600.0]
+
+
 def test_start_is_not_measured_when_the_pod_restarted(mirror: Mirror) -> None:
     mirror.absorb("Pod", pod(version=1))
     mirror.absorb("Pod", pod(version=2, ready_at="2026-01-01T01:00:00Z", restarts=1))

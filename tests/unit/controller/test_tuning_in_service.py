@@ -166,8 +166,8 @@ def test_nobody_is_tuned_without_a_budget() -> None:
 
 def test_start_as_measured_counts_where_it_is_known() -> None:
     paused = replace(STANDARD, paused=True, recommend_only=True)
-    pools = (builders.pool(PoolKey("cpu", "full"), start_seconds=22.3), builders.pool(PoolKey("cpu", "fast")))
-    found = Tunable(paused, STANDARD, pools).replayed
+    starts = {PoolKey("cpu", "full"): 22.3, PoolKey("cpu", "fast"): 9.0, PoolKey("gpu", "full"): 90.0}
+    found = Tunable(paused, STANDARD, starts).replayed
 
     assert found.placements[0].start_seconds == 23.0
     assert not found.paused

@@ -76,6 +76,13 @@ def test_horizon_is_the_measured_start_plus_an_interval_when_one_was_measured() 
     assert planned(10.0).demand.horizon_seconds == 35.0, "else as the placement says"
 
 
+def test_horizon_reaches_as_far_as_before_when_only_the_status_remembers_a_start() -> None:
+    seen = observation(10.0, pool(CPU_INT8, 0), remembered_starts=((CPU_INT8, 85.0),))
+    made, _ = plan(single_pool(), seen, None, SERVING, 15.0)
+
+    assert made.demand.horizon_seconds == 100.0
+
+
 def test_peak_is_looked_up_from_now_when_the_forecast_is_older() -> None:
     rising = forecast([10.0, 20.0, 30.0, 40.0, 50.0, 60.0], step_seconds=15.0)
     late = NOW.replace(minute=1)

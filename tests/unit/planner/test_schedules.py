@@ -84,6 +84,19 @@ def test_replicas_are_there_when_the_schedule_begins() -> None:
     assert replicas(eight + timedelta(hours=9)) == (4, Binding.SCHEDULE)
 
 
+@pytest.mark.parametrize(("start_seconds", "ahead_seconds"), [(100.0, 114.0), (5.0, 34.0)])
+def test_replicas_are_asked_for_sooner_when_starts_are_slower_than_stated_but_never_later(
+    start_seconds: float, ahead_seconds: float
+) -> None:
+    def binding(ahead_seconds: float) -> Binding:
+        now = berlin(2, 8) - timedelta(seconds=ahead_seconds)
+        seen = observation(10.0, pool(CPU_INT8, 1, start_seconds=start_seconds), now=now)
+        return plan(scheduled(OFFICE), seen, None, PolicyState(active=CPU_INT8), 15.0)[0].binding
+
+    assert binding(ahead_seconds) == Binding.SCHEDULE
+    assert binding(ahead_seconds + 61.0) == Binding.DEMAND, "schedules are looked up by the minute"
+
+
 def test_replicas_fall_when_the_schedule_ends_and_load_wins_over_it() -> None:
     def made(now: datetime, rps: float) -> tuple[int, str]:
         wanted, _ = plan(scheduled(OFFICE), observation(rps, pool(CPU_INT8, 4), now=now), None, state, 15.0)

@@ -18,26 +18,26 @@ OWN = Measurement(CPU_INT8, statement(STATED), Refinement(0.83, 9.0, -0.19, 0.1)
 
 
 def test_factor_and_uncertainty_come_back_when_the_operator_starts_again() -> None:
-    written = capacity_status(carried(workload(), Measured((OWN,))))
+    written = capacity_status(carried(workload(), Measured((OWN,))), {})
     read = measured_from(written)
     assert [(m.pool, m.against, m.step, m.at) for m in read.pools] == [(CPU_INT8, OWN.against, -9, NOW)]
     assert read.pools[0].known.factor == pytest.approx(factor_of(-9), rel=0.005)
     assert read.pools[0].known.uncertainty == pytest.approx(0.03)
-    assert capacity_status(carried(workload(), read)) == written
+    assert capacity_status(carried(workload(), read), {}) == written
 
 
 @pytest.mark.parametrize("is_brief", [True, False])
 def test_what_hardly_more_than_one_window_said_is_told_from_what_a_day_said_after_a_restart(is_brief: bool) -> None:
     known = Refinement(0.83, DROPPED_WEIGHT if is_brief else 9.0, -0.19, 0.1)
-    written = capacity_status(carried(workload(), Measured((replace(OWN, known=known),))))
+    written = capacity_status(carried(workload(), Measured((replace(OWN, known=known),))), {})
     assert [entry.seen_briefly for entry in written if entry.measured_against] == [is_brief or None]
     read = measured_from(written)
     assert read.pools[0].known.is_brief == is_brief
-    assert capacity_status(carried(workload(), read)) == written
+    assert capacity_status(carried(workload(), read), {}) == written
 
 
 def test_status_says_what_is_measured_and_what_was_stated() -> None:
-    entries = {(e.placement, e.variant): e for e in capacity_status(carried(workload(), Measured((OWN,))))}
+    entries = {(e.placement, e.variant): e for e in capacity_status(carried(workload(), Measured((OWN,))), {})}
     own, sibling, other = entries["cpu", "int8"], entries["cpu", "full"], entries["gpu", "int8"]
     assert (own.source, own.speed_factor, own.speed_uncertainty) == ("Measured", "0.837", "0.03")
     assert own.stated_rps is not None
@@ -49,7 +49,7 @@ def test_status_says_what_is_measured_and_what_was_stated() -> None:
 def test_doubt_that_was_stated_is_written_until_replicas_show_their_speed() -> None:
     stated, sibling = replace(STATED, relative_error=0.0625), capacity(CPU_FULL, 20.0, relative_error=0.1)
     seen = workload(capacities=(stated, sibling))
-    before, after = (capacity_status(carried(seen, known)) for known in (Measured(), Measured((OWN,))))
+    before, after = (capacity_status(carried(seen, known), {}) for known in (Measured(), Measured((OWN,))))
     assert [(e.source, e.speed_uncertainty) for e in before] == [("Spec", "0.0625"), ("Spec", "0.1")]
     assert [(e.source, e.speed_uncertainty) for e in after] == [("Measured", "0.03"), ("Measured", None)]
     assert measured_from(before) == Measured()
@@ -57,7 +57,8 @@ def test_doubt_that_was_stated_is_written_until_replicas_show_their_speed() -> N
 
 def test_nothing_is_written_of_a_measurement_that_says_nothing_yet() -> None:
     early = Measurement(CPU_INT8, statement(STATED), Refinement(), 0, inf, NOW + timedelta(minutes=1))
-    assert capacity_status(carried(workload(), Measured((early,)))) == capacity_status(carried(workload(), Measured()))
+    nothing = capacity_status(carried(workload(), Measured()), {})
+    assert capacity_status(carried(workload(), Measured((early,))), {}) == nothing
 
 
 @pytest.mark.parametrize(
@@ -74,11 +75,11 @@ def test_nothing_is_written_of_a_measurement_that_says_nothing_yet() -> None:
     ],
 )
 def test_measurement_is_forgotten_when_a_status_was_edited_by_hand(edited: dict[str, Any]) -> None:
-    written = capacity_status(carried(workload(), Measured((OWN,))))
+    written = capacity_status(carried(workload(), Measured((OWN,))), {})
     assert measured_from([entry.model_copy(update=edited) for entry in written]) == Measured()
 
 
 def test_speed_of_another_statement_is_not_corrected_after_a_restart() -> None:
-    read = measured_from(capacity_status(carried(workload(), Measured((OWN,)))))
+    read = measured_from(capacity_status(carried(workload(), Measured((OWN,))), {}))
     changed = workload(capacities=(capacity(CPU_INT8, 9.0), capacity(CPU_FULL, 20.0)))
     assert {each.step for each in carried(changed, read)} == {None}

@@ -144,7 +144,7 @@ def _planned(inputs: Inputs, settings: Settings, resource: ModelDeployment, work
             template_digest=_digest(rendering, step),
         )
     )
-    tunable = Tunable(workload, stated, seen.pools) if resource.spec.scaling.self_tuning == "Auto" else None
+    tunable = Tunable(workload, stated, seen.starts) if resource.spec.scaling.self_tuning == "Auto" else None
     return Outcome(status, rendering, wanted, step, known.measured, savings, tunable)
 
 

@@ -24,7 +24,7 @@ from modelscaler.domain import (
 from modelscaler.forecast.service import Forecasting
 from modelscaler.metrics.source import FleetMetrics, MetricsSource
 from modelscaler.render import beside_name
-from modelscaler.status import ForecastHealth
+from modelscaler.status import ForecastHealth, starts_from
 from modelscaler.workload import forecast_settings
 
 log = logging.getLogger(__name__)
@@ -120,6 +120,7 @@ class Fleet:
         assert self._metrics is not None  # noqa: S101 - the loop reads first
         percentile = entry.resource.spec.slo.latency.percentile if entry.resource else 99
         pods, beside = self._mirror.pods(entry.key), self._mirror.beside(entry.key)
+        remembered = starts_from(entry.status.capacity)
         return Observation(
             now=now,
             offered=self._offered(entry.key),
@@ -131,7 +132,7 @@ class Fleet:
                 observe_pool(
                     deployment,
                     pods,
-                    self._mirror.starts_seconds(entry.key, deployment.pool),
+                    self._starts_seconds(entry.key, deployment.pool, remembered),
                     now,
                     self._metrics.budgets(entry.key, str(deployment.pool)),
                 )
@@ -142,6 +143,7 @@ class Fleet:
             served=self._served(entry, self._selected(entry.key)),
             served_beside=self._served(entry, beside.selected_pool) if beside else (),
             route=observe_route(self._mirror.route(entry.key), beside, beside_name(entry.key.name)),
+            remembered_starts=tuple(remembered.items()),
         )
 
     def forecast(self, key: WorkloadKey) -> tuple[QuantileForecast | None, ForecastHealth]:
@@ -161,11 +163,17 @@ class Fleet:
         missing = expected - round(least(reporting))
         return AtLeast(least(offered), missing) if missing > 0 else offered
 
+    def _starts_seconds(self, key: WorkloadKey, pool: PoolKey, remembered: Mapping[PoolKey, int]) -> list[float]:
+        """Return the measured starts of a pool's pods; before this process saw one, what the status remembers of them."""
+        seen = self._mirror.starts_seconds(key, pool)
+        return [float(remembered[pool])] if not seen and pool in remembered else seen
+
     def _horizon_seconds(self, entry: Entry) -> float:
         assert entry.resource is not None  # noqa: S101 - the caller checked
         longest = max(float(p.start_seconds) for p in entry.resource.spec.placements)
         measured = [s for pool in self._pools(entry) for s in self._mirror.starts_seconds(entry.key, pool)]
-        seconds = max([longest, *measured]) + self._lead_seconds
+        remembered = starts_from(entry.status.capacity).values()
+        seconds = max([longest, *measured, *remembered]) + self._lead_seconds
         return math.ceil(seconds / self._step_seconds) * self._step_seconds
 
     def _served(self, entry: Entry, pool: PoolKey | None) -> tuple[tuple[str, float], ...]:

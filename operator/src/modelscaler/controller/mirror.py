@@ -20,7 +20,7 @@ from modelscaler.controller.summaries import (
     entry_from,
     version_of,
 )
-from modelscaler.domain import PoolKey, WorkloadKey
+from modelscaler.domain import LONGEST_START_SECONDS, PoolKey, WorkloadKey
 from modelscaler.render import beside_name
 
 MirroredKind: TypeAlias = Literal["ModelDeployment", "Deployment", "Service", "Pod", "HTTPRoute"]
@@ -147,7 +147,7 @@ class Mirror:
 
     def _note_start(self, old: PodSummary | None, new: PodSummary) -> None:
         if new.start_seconds is not None and (old is None or old.start_seconds is None):
-            self._starts[new.owner, new.pool].append(new.start_seconds)
+            self._starts[new.owner, new.pool].append(min(new.start_seconds, LONGEST_START_SECONDS))
 
     def _forget(self, kind: MirroredKind, name: ObjectName) -> None:
         if kind == "ModelDeployment":

@@ -5,8 +5,8 @@ What is found goes into status with the next decision, and counts from then on. 
 
 import logging
 import math
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Final, TypeAlias
 
@@ -14,7 +14,8 @@ from modelscaler.api.v1alpha1 import TuningStatus
 from modelscaler.api.words import TuningReason
 from modelscaler.background import ChildProcess, Work, Worker
 from modelscaler.backtest.trace import DAY_SECONDS
-from modelscaler.domain import LoadWindow, PoolObservation, Workload, WorkloadKey
+from modelscaler.domain import LoadWindow, PoolKey, Workload, WorkloadKey
+from modelscaler.planner.starts import slowest_start
 from modelscaler.replay.selftuning.jobs import (
     Outcome,
     Recommendation,
@@ -45,20 +46,20 @@ class Tunable:
     Attributes:
         workload: As it is planned for, the settings in use among it.
         stated: As spec and profile state it.
-        pools: As they were seen, for how long replicas take to start.
+        starts: How many seconds replicas took to start, of the pools that were measured.
     """
 
     workload: Workload
     stated: Workload
-    pools: tuple[PoolObservation, ...] = ()
+    starts: Mapping[PoolKey, float] = field(default_factory=dict)
 
     @property
     def replayed(self) -> Workload:
         """The workload as it is replayed: scaled by the plan, its placements starting as fast as was measured."""
         placements = []
         for placement in self.workload.placements:
-            measured = [p.start_seconds for p in self.pools if p.pool.placement == placement.name and p.start_seconds]
-            seconds = float(math.ceil(max(measured))) if measured else placement.start_seconds
+            measured = slowest_start(self.starts, placement.name)
+            seconds = float(math.ceil(measured)) if measured else placement.start_seconds
             placements.append(replace(placement, start_seconds=seconds))
         return replace(self.workload, placements=tuple(placements), paused=False, recommend_only=False)
 

@@ -8,7 +8,14 @@ from modelscaler.domain.decision import Choice, Demand, Plan, PoolTarget, RouteT
 from modelscaler.domain.keys import Floats, PoolKey, WorkloadKey
 from modelscaler.domain.load import LoadWindow, QuantileForecast
 from modelscaler.domain.memory import Outage, PolicyState, Savings, Side, Switch, backoff, is_out
-from modelscaler.domain.observation import Allowance, Observation, PoolObservation, Rollout, RouteObservation
+from modelscaler.domain.observation import (
+    LONGEST_START_SECONDS,
+    Allowance,
+    Observation,
+    PoolObservation,
+    Rollout,
+    RouteObservation,
+)
 from modelscaler.domain.readings import (
     Absent,
     AtLeast,
@@ -36,6 +43,7 @@ from modelscaler.domain.workload import (
 )
 
 __all__ = [
+    "LONGEST_START_SECONDS",
     "Absent",
     "Allowance",
     "AtLeast",

@@ -8,6 +8,9 @@ from modelscaler.api.words import GrantReason
 from modelscaler.domain.keys import PoolKey
 from modelscaler.domain.readings import Reading, known
 
+LONGEST_START_SECONDS = 3600.0
+"""A start counts for no more, as a spec may state no more: who waited longer waited for something that was not there."""
+
 
 class Rollout(Enum):
     """How far a changed template has got: `FAILED` when its pods did not get ready within the start deadline."""
@@ -23,11 +26,11 @@ class PoolObservation:
 
     `unschedulable` pods are those the scheduler could not place; `failing` those that crash, cannot be pulled or exit;
     `refused` is how many cannot even be made (a quota, admission), for `refused_seconds` now. `failure` is the reason of the
-    first of these, None when there is none. `start_seconds` is the measured 90th percentile of pod created → ready, None
-    before one was seen. `unready_seconds` is how long the oldest pod that is not ready has existed, 0 when all are ready.
-    `budgets` is how full the budgets of accuracy of its replicas are, added up (2.5: two full ones and a half, overdrawn ones
-    below 0), None when that is not known; `overdraft` by what share they may be overdrawn, None before any says so.
-    `template_digest` is of the template that was applied last.
+    first of these, None when there is none. `start_seconds` is the measured 90th percentile of pod created → ready, as the
+    status has it before this process saw one, None where nobody did. `unready_seconds` is how long the oldest pod that is not
+    ready has existed, 0 when all are ready. `budgets` is how full the budgets of accuracy of its replicas are, added up (2.5:
+    two full ones and a half, overdrawn ones below 0), None when that is not known; `overdraft` by what share they may be
+    overdrawn, None before any says so. `template_digest` is of the template that was applied last.
     """
 
     pool: PoolKey
@@ -96,7 +99,7 @@ class Observation:
     readings again. `served` is (variant, answers per second) for the variants that answer in that pool, and `served_beside`
     likewise for the pool beside it; both are empty when that is not known. `allowances` are of placements with shared
     accelerators; one that is missing is not limited. `unmakeable` are pools that the API server does not let be made at all.
-    `route` None: there is no route.
+    `route` None: there is no route. `remembered_starts` is (pool, seconds) as the status has them, also of pools that are gone.
     """
 
     now: datetime
@@ -113,6 +116,13 @@ class Observation:
     served_beside: tuple[tuple[str, float], ...] = ()
     unmakeable: tuple[PoolKey, ...] = ()
     route: RouteObservation | None = None
+    remembered_starts: tuple[tuple[PoolKey, float], ...] = ()
+
+    @property
+    def starts(self) -> dict[PoolKey, float]:
+        """How many seconds replicas of each pool took to start, as measured; pools that never did are left out."""
+        seen = {pool.pool: pool.start_seconds for pool in self.pools if pool.start_seconds is not None}
+        return dict(self.remembered_starts) | seen
 
     @property
     def load_is_known(self) -> bool:

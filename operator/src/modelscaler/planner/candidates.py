@@ -1,6 +1,7 @@
 """The pools a spec allows: what a replica of each costs and carries, and how many there may be. Pure."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import lru_cache
@@ -22,6 +23,7 @@ from modelscaler.domain import (
 from modelscaler.planner.health import stuck_replicas
 from modelscaler.planner.ladder import ladder_of
 from modelscaler.planner.recourse import Rung, allowed_share
+from modelscaler.planner.starts import measured_start
 
 STABLE_SHARE = 0.8
 """Where no replica meets the objective, not even idle, replicas are sized to be this busy: late answers, but no pile-up."""
@@ -47,7 +49,8 @@ class Candidate:
         objective: What users are promised.
         accuracy: Of the variant, in [0, 1].
         replica_hourly_cost: Price of one replica.
-        start_seconds: From creating a replica to ready: measured if ever seen, else as the spec says.
+        start_seconds: From creating a replica to ready: measured if ever seen, else as other variants of the placement were,
+            else as the spec says.
         rps_per_replica: Load that one replica carries within the objective; where it cannot, even idle, what it carries
             without a pile-up.
         rung_rps_per_replica: Load that one replica carries with the help of its ladder; without one, what it carries anyway.
@@ -168,9 +171,11 @@ def candidates(workload: Workload, observation: Observation, state: PolicyState)
     seen = {pool.pool: pool for pool in observation.pools}
     noticed = {state.active, *seen, *(outage.pool for outage in state.outages)}
     now = observation.now
-    return tuple(
-        [_as_seen(workload, now, state, c, seen.get(c.pool)) if c.pool in noticed else c for c in _offered(workload)]
-    )
+    found = [
+        _as_seen(workload, now, state, c, seen.get(c.pool)) if c.pool in noticed else c for c in _offered(workload)
+    ]
+    starts = observation.starts
+    return tuple([_as_started(c, starts) for c in found] if starts else found)
 
 
 def candidate_of(workload: Workload, observation: Observation, state: PolicyState, pool: PoolKey) -> Candidate | None:
@@ -179,14 +184,13 @@ def candidate_of(workload: Workload, observation: Observation, state: PolicyStat
     if offered is None:
         return None
     seen = next((p for p in observation.pools if p.pool == pool), None)
-    return _as_seen(workload, observation.now, state, offered, seen)
+    return _as_started(_as_seen(workload, observation.now, state, offered, seen), observation.starts)
 
 
 def _as_seen(
     workload: Workload, now: datetime, state: PolicyState, offered: Candidate, seen: PoolObservation | None
 ) -> Candidate:
     """Return what is offered, with what is known of it now."""
-    start_seconds = offered.start_seconds if seen is None or seen.start_seconds is None else seen.start_seconds
     running = None
     if offered.pool == state.active:
         running = _running(workload, seen)
@@ -196,9 +200,17 @@ def _as_seen(
         available = running != 0 and not is_out(state, offered.pool, now)
     else:
         available = not is_out(state, offered.pool, now)
-    if running is None and available and start_seconds == offered.start_seconds:
+    if running is None and available:
         return offered
-    return replace(offered, start_seconds=start_seconds, running=running, available=available)
+    return replace(offered, running=running, available=available)
+
+
+def _as_started(candidate: Candidate, starts: Mapping[PoolKey, float]) -> Candidate:
+    """Return a candidate that starts as was measured, where it was."""
+    seconds = measured_start(starts, candidate.pool)
+    if seconds is None or seconds == candidate.start_seconds:
+        return candidate
+    return replace(candidate, start_seconds=seconds)
 
 
 @lru_cache(maxsize=MOST_WORKLOADS)

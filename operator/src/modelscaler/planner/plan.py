@@ -31,6 +31,7 @@ from modelscaler.planner.mixed import mixed_plan, side_recommendations
 from modelscaler.planner.mixing import Mixing, Scene, mixing
 from modelscaler.planner.recourse import degraded_share
 from modelscaler.planner.schedules import least_replicas
+from modelscaler.planner.starts import slowest_start
 from modelscaler.planner.switching import Selection, demand_reason, option_of, select, why_leave
 
 
@@ -150,10 +151,16 @@ class Size:
 
 
 def _scheduled(workload: Workload, observation: Observation, lead_seconds: float) -> Workload:
-    """Return the workload with the minimum that schedules ask for, in time for the slowest placement; else itself."""
+    """Return the workload with the minimum that schedules ask for, in time for the slowest placement; else itself.
+
+    What was measured counts where it is slower than stated. A faster one does not: what was begun as the spec says would no
+    longer be asked for as soon as it was seen to start.
+    """
     if not workload.schedules:
         return workload
-    ahead_seconds = max(placement.start_seconds for placement in workload.placements) + lead_seconds
+    starts = observation.starts
+    slowest = max(max(p.start_seconds, slowest_start(starts, p.name) or 0.0) for p in workload.placements)
+    ahead_seconds = slowest + lead_seconds
     least = least_replicas(workload, observation.now, ahead_seconds)
     return workload if least == workload.min_replicas else replace(workload, min_replicas=least)
 

@@ -5,6 +5,7 @@ from modelscaler.status.following import decides_anew, next_status
 from modelscaler.status.inputs import ForecastHealth, StatusInputs, slo_verdict
 from modelscaler.status.memory import policy_state, savings_from
 from modelscaler.status.settling import settle
+from modelscaler.status.starts import starts_from
 from modelscaler.status.wording import status_body
 
 __all__ = [
@@ -17,5 +18,6 @@ __all__ = [
     "savings_from",
     "settle",
     "slo_verdict",
+    "starts_from",
     "status_body",
 ]

@@ -1,7 +1,7 @@
 """What a replica carries, written down for people, and what was measured of it, read back after a restart."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from modelscaler.api.v1alpha1 import CapacityStatus
 from modelscaler.capacity.measured import Carried, Measured, Measurement, factor_of, step_of
@@ -10,9 +10,9 @@ from modelscaler.domain import PoolKey
 from modelscaler.status.wording import decimal, moment, optional_share, to_the_second
 
 
-def capacity_status(counted_on: Sequence[Carried]) -> list[CapacityStatus]:
-    """Write down what a plan counts on."""
-    return [_written(each) for each in counted_on]
+def capacity_status(counted_on: Sequence[Carried], starts: Mapping[PoolKey, int]) -> list[CapacityStatus]:
+    """Write down what a plan counts on, and how many seconds replicas took to start where that was measured."""
+    return [_written(each, starts.get(each.capacity.pool)) for each in counted_on]
 
 
 def measured_from(entries: Sequence[CapacityStatus]) -> Measured:
@@ -20,7 +20,7 @@ def measured_from(entries: Sequence[CapacityStatus]) -> Measured:
     return Measured(tuple(found for entry in entries if (found := _read(entry))))
 
 
-def _written(each: Carried) -> CapacityStatus:
+def _written(each: Carried, start_seconds: int | None) -> CapacityStatus:
     capacity, own = each.capacity, each.measurement
     corrected = each.step is not None
     return CapacityStatus(
@@ -35,6 +35,7 @@ def _written(each: Carried) -> CapacityStatus:
         measured_time=to_the_second(own.at) if own and corrected else None,
         seen_briefly=True if own and corrected and own.known.is_brief else None,
         measured_against=own.against if own and corrected else None,
+        measured_start_seconds=start_seconds,
     )
 
 

@@ -24,6 +24,7 @@ from modelscaler.status.inputs import StatusInputs
 from modelscaler.status.memory import policy_status, transition_status, unavailable_status
 from modelscaler.status.reflex import served_accuracy
 from modelscaler.status.settling import EXCEPTIONAL
+from modelscaler.status.starts import starts_status
 from modelscaler.status.wording import clipped, decimal, exact, optional_decimal, optional_share, to_the_second
 
 LOWER_QUANTILE: Final = 0.1
@@ -65,7 +66,9 @@ def _decided(inputs: StatusInputs, workload: Workload, plan: Plan, step: Step) -
         forecast=_forecast(inputs.forecast, plan, workload.policy.quantile or workload.forecast.quantile),
         served_accuracy=optional_share(served_accuracy(workload, seen)) if seen else None,
         degraded_share=optional_share(degraded_share(workload, seen, state.active)) if seen else None,
-        capacity=capacity_status(inputs.capacities),
+        capacity=capacity_status(
+            inputs.capacities, starts_status(inputs.previous.capacity, seen.starts if seen else {})
+        ),
         last_decision=_decision(inputs, plan),
         tuning=inputs.tuning,
         policy=policy_status(state, workload.fallback.failure_threshold if workload.fallback else 1, inputs.savings),

@@ -124,6 +124,11 @@ class CapacityStatus(ApiModel):
     measured_against: ShortText | None = Field(
         default=None, description="The stated speed that the factor corrects; another one starts anew. Absent likewise."
     )
+    measured_start_seconds: int | None = Field(
+        default=None,
+        ge=0,
+        description="90th percentile of the last starts, from creating a replica to ready; absent where none was seen.",
+    )
 
 
 class RunnerUp(ApiModel):
