@@ -8,6 +8,7 @@ from modelscaler.planner.ladder import ladder_of
 from modelscaler.replay.batching import Speed
 from modelscaler.replay.incidents import StockOut
 from modelscaler.replay.load import Load
+from modelscaler.replay.nodes import NodePool
 from modelscaler.replay.pool import PoolSettings, Rung
 
 
@@ -20,12 +21,18 @@ class Cluster:
         queue_seconds: Longest queue of a replica, in seconds of work.
         start_spread: Start times vary by up to this share, uniformly, either way.
         stock_outs: When what cannot be had.
+        nodes: Of which placements nodes come when they are needed; those of others are always there.
     """
 
     lag_seconds: float = 5.0
     queue_seconds: float = 5.0
     start_spread: float = 0.1
     stock_outs: tuple[StockOut, ...] = ()
+    nodes: tuple[NodePool, ...] = ()
+
+    def node_start_seconds(self, placement: str) -> float:
+        """Return how long a new node of a placement takes; 0 where nodes are always there."""
+        return next((pool.start_seconds for pool in self.nodes if pool.placement == placement), 0.0)
 
 
 @dataclass(frozen=True, slots=True)

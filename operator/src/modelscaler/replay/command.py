@@ -21,6 +21,7 @@ from modelscaler.replay.case import Cluster, NoPoolError, capacity_of, usual_poo
 from modelscaler.replay.comparison import Comparison, Setting, choices
 from modelscaler.replay.incidents import FlashCrowd, StockOut, shown
 from modelscaler.replay.load import Arrivals, Part
+from modelscaler.replay.nodes import NodePool
 from modelscaler.replay.offered import UnknownPolicyError, chosen_names, grids_for
 from modelscaler.replay.options import DEFAULT_DAYS, DEFAULT_MOST_SETTINGS, DEFAULT_STARTS, MOST_SETTINGS
 from modelscaler.replay.report.figures import figures
@@ -92,8 +93,10 @@ def tune(arguments: argparse.Namespace, recorded: Callable[[WorkloadKey], Trace]
     """Print what the days recommend, and write it as JSON where that is wanted.
 
     Raises:
-        ReplayError: Something else is to be written.
+        ReplayError: Something else is to be written, or nodes are to start, which self-tuning does not know of.
     """
+    if arguments.node_start:
+        raise ReplayError(f"--node-start with --tune: got {arguments.node_start[0]}, expected none, as in the operator")
     for name in ("timeline", "plot", "html"):
         if getattr(arguments, name):
             raise ReplayError(f"--{name} with --tune: got {getattr(arguments, name)}, expected --json alone")
@@ -178,7 +181,8 @@ def _setting(
     arrivals = arrivals_for(workload, pool, arguments)
     stock_outs, crowds = tuple(arguments.stock_out), tuple(arguments.flash_crowd)
     _check(stock_outs, crowds, workload, test)
-    return Setting(trace, workload, pool, tuning, test, arrivals, arguments.seeds, Cluster(), stock_outs, crowds)
+    cluster = Cluster(nodes=_node_pools(arguments.node_start, workload))
+    return Setting(trace, workload, pool, tuning, test, arrivals, arguments.seeds, cluster, stock_outs, crowds)
 
 
 def arrivals_for(workload: Workload, pool: PoolKey, arguments: argparse.Namespace) -> Arrivals:
@@ -194,14 +198,31 @@ def _check(stock_outs: Sequence[StockOut], crowds: Sequence[FlashCrowd], workloa
     Raises:
         ReplayError: There is no such placement, or it begins after the newer part is over.
     """
-    names = [placement.name for placement in workload.placements]
     for out in stock_outs:
-        if out.placement not in names:
-            raise ReplayError(f"stock-out: got placement {out.placement!r}, expected one of {', '.join(names)}")
+        _check_placement("stock-out", out.placement, workload)
     seconds = test.days * DAY_SECONDS
     for begins in [*(out.from_seconds for out in stock_outs), *(crowd.at_seconds for crowd in crowds)]:
         if begins >= seconds:
             raise ReplayError(f"got {shown(begins)}, expected a time within the newer part's {shown(seconds)}")
+
+
+def _node_pools(pools: Sequence[NodePool], workload: Workload) -> tuple[NodePool, ...]:
+    """Return nodes as they were given.
+
+    Raises:
+        ReplayError: There is no such placement, or one was given twice.
+    """
+    for place, pool in enumerate(pools):
+        _check_placement("node-start", pool.placement, workload)
+        if pool.placement in [before.placement for before in pools[:place]]:
+            raise ReplayError(f"node-start: got placement {pool.placement!r} again, expected each once at most")
+    return tuple(pools)
+
+
+def _check_placement(option: str, placement: str, workload: Workload) -> None:
+    names = [each.name for each in workload.placements]
+    if placement not in names:
+        raise ReplayError(f"{option}: got placement {placement!r}, expected one of {', '.join(names)}")
 
 
 def compared(setting: Setting, names: Sequence[str], arguments: argparse.Namespace) -> Comparison:

@@ -7,6 +7,7 @@ from modelscaler.backtest.champion import Tuner
 from modelscaler.forecast.network import Network
 from modelscaler.replay.comparison import Grids, PartName, Setting
 from modelscaler.replay.foresight import Foresight, foresee, history_of, learned
+from modelscaler.replay.load import Load
 from modelscaler.replay.policies.grids import GRIDS, static_sizes
 from modelscaler.replay.policies.grids_more import GRIDS_MORE
 from modelscaler.replay.policies.oracle import Oracle, fewest_replicas
@@ -77,10 +78,15 @@ def _of_part(
         elif name == STATIC:
             found[name] = static_sizes(fewest_replicas(setting.case("tuning", 0).load, setting.workload, setting.pool))
         elif name == ORACLE:
-            found[name] = (Oracle(load, setting.cluster.start_spread),)
+            found[name] = (_oracle(setting, load),)
         else:
             found[name] = tuple(thinned({**GRIDS, **GRIDS_MORE}[name], most_settings))
     return found
+
+
+def _oracle(setting: Setting, load: Load) -> Oracle:
+    node_seconds = setting.cluster.node_start_seconds(setting.pool.placement)
+    return Oracle(load, setting.cluster.start_spread, node_seconds)
 
 
 def thinned(grid: Sequence[Settings], most: int) -> list[Settings]:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from modelscaler.replay.incidents import IncidentError, flash_crowd, stock_out
+from modelscaler.replay.nodes import node_pool
 
 Incident = TypeVar("Incident")
 
@@ -46,6 +47,14 @@ def _add_what(parser: argparse.ArgumentParser) -> None:
         default=[],
         metavar="SECONDS",
         help="how long a replica takes to start, again for more (60; a ModelDeployment's own)",
+    )
+    parser.add_argument(
+        "--node-start",
+        type=_incident(node_pool),
+        action="append",
+        default=[],
+        metavar="PLACEMENT:SECONDS:REPLICAS_PER_NODE",
+        help="new nodes of it take so long before replicas start on them: gpu:180:4; again for more (always there)",
     )
     parser.add_argument("--one-variant", action="store_true", help="replicas of the standard workload hold no rung")
     parser.add_argument(

@@ -25,7 +25,7 @@ class Outcome:
         scale_events: Changes of the number of replicas asked for, all pools together.
         direction_changes: How often that went down after it had gone up, or up after down.
         flips: Changes of the pool that serves.
-        recovery_seconds: Longest stretch without a step free of violations, give or take a step.
+        recovery_seconds: Longest stretch of steps in each of which more than 1 % of arrivals were violating.
         days: Length of the run.
     """
 

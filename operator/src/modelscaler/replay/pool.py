@@ -165,21 +165,27 @@ class Pool:
         while self._told and self._told[0][0] <= seconds:
             self.overdrawable = self._told.popleft()[1] * self.serving * self.settings.most_saved
 
-    def resize(self, replicas: int, seconds: float, startable: bool, start_seconds: float) -> None:
+    def resize(self, replicas: int, seconds: float, startable: int, start_seconds: float) -> None:
         """Ask for so many replicas. Those that are not ready yet go first, as a ReplicaSet has it.
 
         Args:
             replicas: How many shall be.
             seconds: The time.
-            startable: Whether a new one finds a node.
+            startable: How many new ones find a node.
             start_seconds: How long a new one takes.
         """
         while len(self.ready_at) > replicas:
             self.ready_at.pop()
         if self.ready(seconds) == len(self.ready_at):
             self.unready_since = seconds
-        at = seconds + start_seconds if startable else float("inf")
-        self.ready_at.extend([at] * (replicas - len(self.ready_at)))
+        new = replicas - len(self.ready_at)
+        self.ready_at.extend([float("inf")] * new)
+        self.start(min(new, startable), seconds + start_seconds)
+
+    def start(self, replicas: int, ready_at: float) -> None:
+        """Start so many of the replicas that could not start; they are ready then."""
+        first = len(self.ready_at) - self.unschedulable()
+        self.ready_at[first : first + replicas] = [ready_at] * replicas
         self.ready_at.sort()
 
     def advance(self, arriving: Arriving, ready: int, slot_seconds: float) -> Tally:

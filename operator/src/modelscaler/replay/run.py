@@ -10,6 +10,7 @@ from modelscaler.domain import PoolKey, RouteTarget
 from modelscaler.planner.savings import carried_on, covered_share, settled
 from modelscaler.replay.case import Case
 from modelscaler.replay.metering import Metering
+from modelscaler.replay.nodes import Nodes
 from modelscaler.replay.pool import Arriving, Pool, Tally, refused
 from modelscaler.replay.sight import Policy, PolicyKind, PoolSight, Sight, Targets
 from modelscaler.replay.timeline import Timeline
@@ -46,6 +47,9 @@ class _Run:
         self._steps = len(case.load.counts) // self._slots
         self._random = np.random.default_rng(case.seed)
         self._pools = {case.pool: Pool(case.settings(case.pool), [0.0] * first_replicas)}
+        self._nodes = {pool.placement: Nodes(pool) for pool in case.cluster.nodes}
+        if (first := self._nodes.get(case.pool.placement)) is not None:
+            first.there_at = [0.0] * first.pool.nodes_for(first_replicas)
         self._saved = 0.0
         self._serving: PoolKey | None = case.pool
         self._route: RouteTarget | None = None
@@ -63,6 +67,7 @@ class _Run:
             if seconds >= next_decision - 1e-9:
                 self._apply(self._policy.decide(self._sight(seconds)), seconds)
                 next_decision += self._policy.interval_seconds
+            self._provide(seconds)
             self._advance(step, seconds, Arriving(counts[step].tolist(), totals[step], largest[step]))
         return self._log.timeline(self._step_seconds)
 
@@ -107,7 +112,7 @@ class _Run:
             if pool is None:
                 pool = self._pools[key] = Pool(self._case.settings(key))
             if replicas != len(pool.ready_at):
-                pool.resize(replicas, seconds, self._startable(key, seconds), self._start_seconds(pool))
+                pool.resize(replicas, seconds, self._startable(key, replicas, seconds), self._start_seconds(pool))
         self._serving, self._route = targets.serving, targets.route
         self._remove([key for key in self._pools if key not in targets.replicas])
         self._tell_overdrafts(seconds)
@@ -131,13 +136,31 @@ class _Run:
     def _retry(self, seconds: float) -> None:
         """Start what could not be started, as soon as there is a node."""
         for key, pool in self._pools.items():
-            if pool.unschedulable() and self._startable(key, seconds):
-                at = seconds + self._start_seconds(pool)
-                pool.ready_at = sorted(min(ready, at) for ready in pool.ready_at)
+            if (waiting := pool.unschedulable()) and (startable := self._startable(key, waiting, seconds)):
+                pool.start(startable, seconds + self._start_seconds(pool))
 
-    def _startable(self, key: PoolKey, seconds: float) -> bool:
+    def _provide(self, seconds: float) -> None:
+        """Let nodes come and go as replicas need them."""
+        for placement, nodes in self._nodes.items():
+            asked = sum(len(pool.ready_at) for pool in self._on(placement))
+            nodes.adapt(asked, seconds, self._obtainable(placement, seconds))
+
+    def _startable(self, key: PoolKey, most: int, seconds: float) -> int:
+        """Return how many new replicas of a pool find a node, up to so many."""
+        if not self._obtainable(key.placement, seconds):
+            return 0
+        nodes = self._nodes.get(key.placement)
+        if nodes is None:
+            return most
+        placed = sum(len(pool.ready_at) - pool.unschedulable() for pool in self._on(key.placement))
+        return min(most, nodes.room(placed, seconds))
+
+    def _on(self, placement: str) -> list[Pool]:
+        return [pool for key, pool in self._pools.items() if key.placement == placement]
+
+    def _obtainable(self, placement: str, seconds: float) -> bool:
         outs = self._case.cluster.stock_outs
-        return not any(o.placement == key.placement and o.from_seconds <= seconds < o.to_seconds for o in outs)
+        return not any(o.placement == placement and o.from_seconds <= seconds < o.to_seconds for o in outs)
 
     def _start_seconds(self, pool: Pool) -> float:
         spread = self._case.cluster.start_spread

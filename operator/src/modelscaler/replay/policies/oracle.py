@@ -63,10 +63,12 @@ class Oracle:
     Attributes:
         load: What will arrive.
         spread: Start times are longer than the placement's by up to this share.
+        node_seconds: What a new node takes before them.
     """
 
     load: Load
     spread: float = 0.1
+    node_seconds: float = 0.0
     name: str = "oracle"
 
     @property
@@ -76,7 +78,7 @@ class Oracle:
 
     def start(self, workload: Workload, pool: PoolKey) -> Policy:
         """Return the policy for a run."""
-        longest = workload.placement(pool.placement).start_seconds * (1.0 + self.spread)
+        longest = self.node_seconds + workload.placement(pool.placement).start_seconds * (1.0 + self.spread)
         needed = fewest_replicas(self.load, workload, pool)
         return _Told(pool, asked_ahead(needed, math.ceil(longest / TICK_SECONDS) + 1))
 

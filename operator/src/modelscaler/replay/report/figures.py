@@ -47,6 +47,7 @@ def _setting(setting: Setting) -> dict[str, Any]:
         "burstiness": setting.arrivals.burstiness,
         "lagSeconds": cluster.lag_seconds,
         "queueSeconds": cluster.queue_seconds,
+        "nodePools": [asdict(pool) for pool in cluster.nodes],
         "stockOuts": [asdict(out) for out in setting.stock_outs],
         "flashCrowds": [asdict(crowd) for crowd in setting.crowds],
         "objective": {

@@ -39,12 +39,12 @@ def title(found: Comparison) -> str:
         f"{setting.trace.name}, {setting.start_seconds:g} s to start, "
         f"{'with' if setting.variants == 'rung' else 'without'} a rung; days {setting.test.first_day:g} to "
         f"{setting.test.last_day:g}, settings chosen on days {setting.tuning.first_day:g} to {setting.tuning.last_day:g}; "
-        f"seeds: {setting.seeds}{_incidents(setting)}. Cost: multiples of the fewest replicas that carry the load."
+        f"seeds: {setting.seeds}{_beside(setting)}. Cost: multiples of the fewest replicas that carry the load."
     )
 
 
-def _incidents(setting: Setting) -> str:
-    return "".join(f"; {incident}" for incident in (*setting.stock_outs, *setting.crowds))
+def _beside(setting: Setting) -> str:
+    return "".join(f"; {each}" for each in (*setting.cluster.nodes, *setting.stock_outs, *setting.crowds))
 
 
 def ordered(found: Comparison) -> list[Judged]:
