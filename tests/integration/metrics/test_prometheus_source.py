@@ -24,10 +24,11 @@ Read = TypeVar("Read")
 RATE_WINDOW_SECONDS = 8 * SCRAPE_SECONDS
 STALE_AFTER_SECONDS = 4 * SCRAPE_SECONDS
 PATIENCE_SECONDS = 20.0
-BUSY, IDLE, BROKEN, SILENT, MORTAL = (
-    WorkloadKey("shop", name) for name in ("busy", "idle", "broken", "silent", "mortal")
+BUSY, IDLE, BROKEN, SILENT, MORTAL, RESTARTED = (
+    WorkloadKey("shop", name) for name in ("busy", "idle", "broken", "silent", "mortal", "restarted")
 )
 BUSY_RPS = 40.0
+RESTARTED_EVERY_SECONDS = 3.0
 STORMY, PATIENT, CALMED, ORPHANED = (WorkloadKey("shop", name) for name in ("stormy", "patient", "calmed", "orphaned"))
 
 
@@ -74,6 +75,7 @@ def fleet(seconds: float) -> str:
             counter(BUSY, BUSY_RPS * seconds),
             f"modelserver_queue_depth{labels(BUSY)} 3\n",
             histogram(BUSY, BUSY_RPS * seconds),
+            counter(RESTARTED, BUSY_RPS * (seconds % RESTARTED_EVERY_SECONDS)),
             counter(IDLE, 5.0),
             f"modelserver_queue_depth{labels(IDLE)} 0\n",
             histogram(IDLE, 5.0),
@@ -138,6 +140,34 @@ def test_demand_leaves_out_retries_as_far_as_replicas_turned_requests_away(
     assert as_wanted(eventually(in_the_past, as_wanted))
 
 
+def test_demand_is_neither_negative_nor_far_off_when_a_counter_falls_back_to_zero(url: str) -> None:
+    def plausible(
+        rps: float,
+    ) -> bool:  # a restart hides what was counted since the last scrape, maybe since the one before
+        return 0.5 * BUSY_RPS < rps < 1.25 * BUSY_RPS
+
+    eventually(lambda: source(url).read(now()).offered(RESTARTED), lambda r: plausible(known(r) or 0.0))
+    readings, until = [], time.monotonic() + 2 * RESTARTED_EVERY_SECONDS
+    while time.monotonic() < until:
+        readings.append(source(url).read(now()).offered(RESTARTED))
+        time.sleep(SCRAPE_SECONDS)
+    end = now().replace(microsecond=0)
+    past = source(url).history(end - timedelta(seconds=4), end, 1.0, [RESTARTED]).windows[RESTARTED]
+
+    assert resets(url, RESTARTED, 2 * RESTARTED_EVERY_SECONDS) >= 1
+    fresh = [reading for reading in readings if not isinstance(reading, Stale)]
+    assert len(fresh) > 4
+    assert all(isinstance(reading, Value) and plausible(reading.value) for reading in fresh), readings
+    assert all(plausible(rps) for rps in past.rps[-4:]), past.rps
+
+
+def resets(url: str, key: WorkloadKey, seconds: float) -> float:
+    """Return how often Prometheus has seen the counter of offered requests fall lately."""
+    promql = f'resets(modelserver_requests_offered_total{{modeldeployment="{key.name}"}}[{seconds:g}s])'
+    answer = requests.get(f"{url}/api/v1/query", params={"query": promql}, timeout=5).json()
+    return float(answer["data"]["result"][0]["value"][1])
+
+
 def test_who_answers_is_read_per_variant(url: str) -> None:
     eventually(lambda: source(url).read(now()).offered(BUSY), lambda r: abs((known(r) or 0) - 80) < 8)
     served = source(url).read(now()).served(BUSY, "cpu-full")
@@ -196,7 +226,7 @@ def test_latency_is_what_prometheus_would_say_when_asked_for_any_percentile(
     assert known(reading) == pytest.approx(float(answer["data"]["result"][0]["value"][1]), rel=0.01)
 
 
-def test_seven_queries_are_sent_when_the_fleet_is_read(url: str) -> None:
+def test_eight_queries_are_sent_when_the_fleet_is_read(url: str) -> None:
     sent: list[None] = []
     settings = PrometheusSettings(url, RATE_WINDOW_SECONDS, STALE_AFTER_SECONDS)
     PrometheusSource(settings, on_query=lambda: sent.append(None)).read(now())

@@ -21,6 +21,8 @@ from loads import (
 )
 from modelscaler.api.words import ConditionReason
 from modelscaler.domain import WorkloadKey
+from modelscaler.forecast.network import load_network
+from modelscaler.forecast.networks import features
 from modelscaler.forecast.pipeline import MEMBERS, TUNED
 from modelscaler.forecast.service import Forecasting, ForecastingSettings
 from modelscaler.forecast.tuition import Lessons
@@ -84,6 +86,27 @@ def test_the_tuned_network_serves_when_the_operator_restarts(folder: Path) -> No
 
     assert answer is not None
     assert "tuned" in dict(answer.shares)
+
+
+def test_the_shipped_network_serves_and_is_tuned_anew_when_the_tuned_file_is_corrupt(
+    folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    load, kept = seasonal_load(HISTORY + 20), folder / "state" / "tuned.safetensors"
+    kept.parent.mkdir()
+    kept.write_bytes(b"not weights")
+    forecasting = warmed(folder, load, InstantTrainer())
+    assert "cannot be read as weights" in caplog.text
+
+    answer = tick(forecasting, HISTORY, load[HISTORY])
+    assert answer is not None
+    assert "tuned" not in dict(answer.shares)
+    assert forecasting.healthy(KEY)[:2] == (True, ConditionReason.LEARNED)
+    for i in range(1, 3):
+        answer = tick(forecasting, HISTORY + i, load[HISTORY + i])
+
+    assert answer is not None
+    assert "tuned" in dict(answer.shares)
+    load_network(kept, features())
 
 
 def test_baselines_serve_alone_when_the_user_asks_for_them(folder: Path) -> None:

@@ -8,12 +8,14 @@ from safetensors.numpy import save_file
 
 from forecast_rig import HISTORY, service, tick, warmed
 from loads import KEY, InstantTrainer, network, random_walk, seasonal_load
-from modelscaler.domain import WorkloadKey
+from modelscaler.backtest.champion import served_from
+from modelscaler.domain import Floats, WorkloadKey
 from modelscaler.forecast.anchor import judge_stride, judged
 from modelscaler.forecast.calendar import Calendar
 from modelscaler.forecast.frames import Frame, frame
 from modelscaler.forecast.grove import Grove, load_grove
 from modelscaler.forecast.jobs import GROWN, NETWORK, Grown, Outcome, TrainingJob
+from modelscaler.forecast.learning.own import own_trees
 from modelscaler.forecast.network import WeightsError
 from modelscaler.forecast.networks import own_width
 from modelscaler.forecast.own import own_features
@@ -64,6 +66,49 @@ def test_a_forecast_is_never_below_zero() -> None:
     record = judged(panel, AHEAD, np.arange(0, panel.columns, judge_stride(60.0)), None)
     heard = said(panel, ORIGINS, AHEAD, record, Calendar.utc(2), {}, [(0, saying(-1e6))])
     assert (heard.quantiles[MEMBERS.index(OWN), :, 0] == 0.0).all()
+
+
+def ragged(steps: int, known_share: float) -> Floats:
+    """Return a load of which only so much is known, here and there; all of the last hour."""
+    load = seasonal_load(steps, season=1_440)
+    load[: steps - 60][np.random.default_rng(2).random(steps - 60) > known_share] = np.nan
+    return load
+
+
+ODD = {
+    "constant": np.full(1_500, 7.0),
+    "all zero": np.zeros(1_500),
+    "sparse": np.where(np.random.default_rng(1).random(1_500) < 0.02, 3.0, 0.0),
+    "a fifth unknown": ragged(1_500, 0.8),
+    "a day missing": np.concatenate([seasonal_load(1_000), np.full(1_440, np.nan), seasonal_load(1_000)]),
+    "huge after tiny": np.concatenate([np.full(1_200, 1e-6), np.full(300, 1e6)]),
+}
+"""Minutes of which trees are grown; the last hour is known of all."""
+
+
+@pytest.mark.parametrize("load", ODD.values(), ids=ODD)
+def test_trees_grow_and_tell_when_a_series_is_odd(load: Floats) -> None:
+    panel, clock = Panel.of(load[None], 60.0, 30_000_000), Calendar.utc(1)
+    trees = own_trees(panel, clock, AHEAD, seed=0, most_rows=1_000)
+    assert trees is not None
+    record = judged(panel, AHEAD, np.arange(0, panel.columns, judge_stride(60.0)), None)
+    lately = np.arange(panel.columns - 60, panel.columns)
+
+    own = said(panel, lately, AHEAD, record, clock, {}, [(0, trees)]).quantiles[MEMBERS.index(OWN)]
+    served = served_from(panel, lately[0], AHEAD, [(0.0, {PRETRAINED: network()})], [[(0, trees)]])
+
+    for quantiles in (own, served):
+        assert np.isfinite(quantiles).all()
+        assert (quantiles >= 0.0).all()
+        assert quantiles.max() <= 5.0 * np.nanmax(load) + 1e-6
+    assert (np.diff(served, axis=-1) >= 0.0).all()
+
+
+@pytest.mark.parametrize("known_share", [0.0, 0.3])
+def test_none_grow_and_rules_still_tell_when_hardly_anything_is_known(known_share: float) -> None:
+    panel, clock = Panel.of(ragged(1_500, known_share)[None], 60.0, 30_000_000), Calendar.utc(1)
+    assert own_trees(panel, clock, AHEAD, seed=0) is None
+    assert np.isfinite(served_from(panel, panel.columns - 30, AHEAD, [(0.0, {})], [[]])).all()
 
 
 def test_trees_are_those_of_a_series_and_a_horizon() -> None:

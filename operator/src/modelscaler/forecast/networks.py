@@ -32,7 +32,7 @@ class Networks:
 
         Args:
             shipped: A file of weights in the place of those that ship with the package. None: those.
-            state: The folder where a tuned network is kept over restarts. None: it is not kept.
+            state: The folder where a tuned network is kept; it lasts as long as that does. None: it is not kept.
         """
         self.trouble: str | None = None
         self._state = state

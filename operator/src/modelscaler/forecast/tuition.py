@@ -1,4 +1,4 @@
-"""The models that learn from this fleet: trained in turns in the background, adopted when ready, kept over restarts."""
+"""The models that learn from this fleet: trained in turns in the background, adopted when ready, kept in a folder."""
 
 import logging
 from collections.abc import Mapping

@@ -33,7 +33,7 @@ def pretrain(
 
     Args:
         minutes: About how much work, on two usual cores.
-        seed: What everything random follows from: the same seed and versions make the same network.
+        seed: What everything random follows from: the same seed, code and versions make the same network.
         out: Where it is written. None: into the package.
         examples: Keeps what is generated. None: it is not kept.
         recorded: Load to learn from besides.
