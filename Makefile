@@ -95,10 +95,10 @@ bench-fuzz: setup ## At least 50,000 malformed requests (JSON=FILE)
 
 bench-forecast: setup ## Our forecasts of the CSV files in TRACES=DIR beside rivals (JSON=FILE FORECASTS=FILE; ONLY=NAMES or all)
 	@test -n "$(TRACES)" || { echo "bench-forecast: give TRACES=DIR, a directory of .csv or .csv.gz files of timestamp,requests_per_second; JSON=FILE and FORECASTS=FILE for every figure and forecast" >&2; exit 2; }
-	@$(BENCH).forecast $(TRACES) $(WITH_JSON) $(if $(FORECASTS),--forecasts $(FORECASTS)) $(if $(ONLY),--only $(ONLY))
+	@$(BENCH).forecast $(TRACES) $(WITH_JSON) $(if $(FORECASTS),--forecasts $(FORECASTS)) $(if $(ONLY),--only "$(ONLY)")
 
-bench-forecast-cost: setup ## What forecasts of 5,000 series cost, in time and memory (2 minutes; JSON=FILE)
-	@$(BENCH).forecast_cost $(WITH_JSON)
+bench-forecast-cost: setup ## What forecasts of 5,000 series and a retuning on 200 cost, into docs/benchmarks.md (7 minutes; JSON=FILE)
+	@$(BENCH).forecast_cost --retuning --write $(WITH_JSON)
 
 bench-planning: setup ## What plans for 5,000 ModelDeployments and two replayed weeks cost, into docs/benchmarks.md (4 minutes; JSON=FILE)
 	@$(BENCH).planning --write $(WITH_JSON)

@@ -118,9 +118,9 @@ def test_section_has_a_row_for_each_trace_and_target_and_a_column_for_each_metho
     case = case_of(trace_of(daily_load(step_seconds=FINE_STEP_SECONDS), FINE_STEP_SECONDS), [600.0])
     found = run([case], [Constant(tuple(5.0 + i for i in range(len(QUANTILES))))], silent)
 
-    written = section(found, {"constant": 1.0}, "A machine.", missing=2)
+    written = section(found, [600.0], {"constant": 1.0}, "A machine.", ["autoets", "mstl"])
 
     rows = [line for line in written.splitlines() if line.startswith("| load ")]
-    assert [row.split(" | ")[0] for row in rows] == ["| load value", "| load peak"]
+    assert [row.split(" | ")[0] for row in rows] == 2 * ["| load value", "| load peak"]
     assert "constant 1 s" in written
-    assert "2 rivals were not run" in written
+    assert "Not run: autoets, mstl." in written

@@ -39,7 +39,9 @@ def test_section_is_refused_when_its_markers_are_not_one_pair(document: str) -> 
         replace_section(document, "one", "new")
 
 
-@pytest.mark.parametrize("name", ["server", "soak", "cold-start", "reflex", "split", "fuzz"])
+@pytest.mark.parametrize(
+    "name", ["server", "soak", "cold-start", "reflex", "split", "fuzz", "forecast", "forecast-cost"]
+)
 def test_document_has_a_place_when_a_benchmark_writes_its_section(name: str) -> None:
     replace_section(DOCUMENT.read_text(encoding="utf-8"), name, "new")
 

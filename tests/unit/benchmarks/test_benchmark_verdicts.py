@@ -17,8 +17,9 @@ from modelscaler_benchmarks.server.results import (
     tail_ratio,
 )
 from modelscaler_benchmarks.server.tables import section
-from modelscaler_benchmarks.server.targets import RATIO_TARGETS, TAIL_KEYS, Verdict, lines, verdicts
+from modelscaler_benchmarks.server.targets import RATIO_TARGETS, TAIL_KEYS, lines, verdicts
 from modelscaler_benchmarks.server.termination import TerminationFigures, is_lost
+from modelscaler_benchmarks.verdicts import Verdict
 
 OURS, LITSERVE, RAW = Key("mlp", "modelserver", "json"), Key("mlp", "litserve", "json"), Key("mlp", "raw", "1 thread")
 

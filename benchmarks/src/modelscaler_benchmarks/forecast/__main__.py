@@ -9,7 +9,7 @@ from time import monotonic
 
 from modelscaler.backtest import rivals
 from modelscaler.backtest.cases import Case, case_of
-from modelscaler.backtest.champion import ZERO_SHOT, champions
+from modelscaler.backtest.champion import ZERO_SHOT
 from modelscaler.backtest.command import Outputs, nominal_horizons, scored, write
 from modelscaler.backtest.method import CHAMPION, Method, Progress, Quantiles
 from modelscaler.backtest.options import DEFAULT_MOST_ORIGINS
@@ -23,6 +23,7 @@ from modelscaler_benchmarks.forecast import coarse, lightgbm_rivals, statistical
 from modelscaler_benchmarks.forecast.cached import Cached, code_version
 from modelscaler_benchmarks.forecast.document import section
 from modelscaler_benchmarks.forecast.lightgbm_rivals import LIGHTGBM_ANCHOR, LIGHTGBM_DIFFERENCE
+from modelscaler_benchmarks.forecast.ours import WITHOUT_TREES, our_methods
 from modelscaler_benchmarks.forecast.own_errors import OwnErrors
 from modelscaler_benchmarks.forecast.statistical import AUTOETS, MSTL_ETS
 from modelscaler_benchmarks.forecast.warming import warm
@@ -32,7 +33,7 @@ from modelscaler_benchmarks.report import DOCUMENT, IMAGES, write_section
 EVERYTHING = "all"
 # One strong rival of each kind: boosted trees for each trace, exponential smoothing, decomposition by seasons. The rest
 # takes hours.
-USUAL = (CHAMPION, ZERO_SHOT, HGB_DIFFERENCE.name, f"{AUTOETS.name}+errors", f"{MSTL_ETS.name}+errors")
+USUAL = (CHAMPION, WITHOUT_TREES, ZERO_SHOT, HGB_DIFFERENCE.name, f"{AUTOETS.name}+errors", f"{MSTL_ETS.name}+errors")
 PACKAGES = ("numpy", "scikit-learn", "lightgbm", "statsforecast")
 
 
@@ -66,7 +67,7 @@ def main() -> int:
         return 1
     machine, seconds = quiet_machine(PACKAGES), dict[str, float]()
     cases = [case_of(trace, given.horizon, given.most_origins) for trace in traces]
-    known = [*champions(), *all_rivals(cache_directory() / "forecast")]
+    known = [*our_methods(), *all_rivals(cache_directory() / "forecast")]
     wanted = [method for method in known if _asked_for(method.name, given.only)]
     fill_cache(wanted, cases, given.jobs)
     found = scored(cases, [Timed(method, seconds) for method in wanted], seed=0)
@@ -82,7 +83,9 @@ def main() -> int:
     )
     if not given.no_document:
         (IMAGES / "bench-forecast.png").write_bytes(pictures.png(pictures.overview(found)))
-        write_section(DOCUMENT, "forecast", section(found, seconds, machine.sentence(), len(known) - len(wanted)))
+        not_run = [method.name for method in known if not _asked_for(method.name, given.only)]
+        content = section(found, horizons_seconds, seconds, machine.sentence(), not_run)
+        write_section(DOCUMENT, "forecast", content)
     return 0
 
 

@@ -1,25 +1,33 @@
 """`python -m modelscaler_benchmarks.forecast_cost`: what it costs to forecast a fleet, features included."""
 
 import argparse
+import dataclasses
 import resource
-import statistics
 import sys
 import time
-from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import psutil
 from tqdm import tqdm
 
+from modelscaler_benchmarks.forecast_cost.document import (
+    MOST_MEBIBYTES,
+    MOST_RETUNING_SECONDS,
+    MOST_SECONDS,
+    Cost,
+    report,
+    section,
+)
 from modelscaler_benchmarks.forecast_cost.fleet import HISTORY_STEPS, STEP_SECONDS, Measured, fleet
 from modelscaler_benchmarks.forecast_cost.parts import by_part
+from modelscaler_benchmarks.forecast_cost.retuning import retuned
 from modelscaler_benchmarks.machine import quiet_machine
-from modelscaler_benchmarks.report import markdown_table, write_json
+from modelscaler_benchmarks.report import DOCUMENT, write_json, write_section
 
-PACKAGES = ("modelscaler", "numpy", "scipy", "safetensors")
-MOST_SECONDS = 1.5
-MOST_MEBIBYTES = 500.0
+PACKAGES = ("modelscaler", "numpy", "scipy", "safetensors", "torch")
+RETUNED_SERIES = 200
 MEBIBYTE = 2**20
 
 
@@ -35,20 +43,29 @@ def main() -> int:
         parts = by_part(measured)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / MEBIBYTE
     memory = {"loaded": loaded, "restarted": restarted, "after": resident_mebibytes(), "peak": peak}
-    print(report(seconds, warming, rows, parts, memory))
+    retuning = retuned(RETUNED_SERIES, given.steps * STEP_SECONDS, given.seed) if given.retuning else None
+    cost = Cost(given.series, given.steps, seconds, warming, rows, parts, memory, retuning)
+    print(report(cost))
+    if given.write:
+        write_section(DOCUMENT, "forecast-cost", section(cost, machine.sentence()))
     if given.json:
-        settings = {name: value for name, value in vars(given).items() if name != "json"}
-        settings |= {"stepSeconds": STEP_SECONDS, "historySteps": HISTORY_STEPS}
-        bounds = {"seconds": MOST_SECONDS, "mebibytes": MOST_MEBIBYTES}
-        figures = {
-            "tickSeconds": seconds,
-            "warmingSeconds": warming,
-            "warmed": rows,
-            "partSeconds": parts,
-            "mebibytes": memory,
-        }
-        write_json(given.json, {"machine": machine.as_json(), "settings": settings, "bounds": bounds, **figures})
+        write_json(given.json, {"machine": machine.as_json(), **figures(cost, given)})
     return 0
+
+
+def figures(cost: Cost, given: argparse.Namespace) -> dict[str, Any]:
+    """Return every figure with its settings and bounds."""
+    settings = {name: value for name, value in vars(given).items() if name not in {"json", "write"}}
+    return {
+        "settings": settings | {"stepSeconds": STEP_SECONDS, "historySteps": HISTORY_STEPS},
+        "bounds": {"seconds": MOST_SECONDS, "mebibytes": MOST_MEBIBYTES, "retuningSeconds": MOST_RETUNING_SECONDS},
+        "tickSeconds": cost.seconds,
+        "warmingSeconds": cost.warming,
+        "warmed": cost.warmed,
+        "partSeconds": cost.parts,
+        "mebibytes": cost.mebibytes,
+        "retuning": dataclasses.asdict(cost.retuning) if cost.retuning else None,
+    }
 
 
 def warmed(measured: Measured, given: argparse.Namespace) -> tuple[list[float], int]:
@@ -88,28 +105,6 @@ def resident_mebibytes() -> float:
     return float(psutil.Process().memory_info().rss / MEBIBYTE)
 
 
-def report(
-    seconds: Sequence[float], warming: Sequence[float], rows: int, parts: dict[str, float], memory: dict[str, float]
-) -> str:
-    """Return the figures as text."""
-    took = [[name, f"{value:.2f}"] for name, value in parts.items()]
-    lines = [
-        f"a tick: median {statistics.median(seconds):.2f} s, longest {max(seconds):.2f} s of {len(seconds)} "
-        f"(bound {MOST_SECONDS:g} s)",
-        f"memory: {memory['loaded']:.0f} MiB with the history, {memory['after']:.0f} MiB at the end, "
-        f"{memory['peak']:.0f} MiB at most (bound {MOST_MEBIBYTES:g} MiB)",
-        *([_after_restart(warming, rows)] if warming else []),
-        "",
-        markdown_table(["part, on one core", "s"], took),
-    ]
-    return "\n".join(lines)
-
-
-def _after_restart(warming: Sequence[float], rows: int) -> str:
-    median, each = statistics.median(warming), rows / len(warming)
-    return f"a tick after a restart: median {median:.2f} s, in which the state of {each:.0f} series is made anew"
-
-
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="modelscaler_benchmarks.forecast_cost", description=__doc__)
     parser.add_argument("--series", type=int, default=5_000, help="(default: %(default)s)")
@@ -118,6 +113,10 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--warmed", type=int, default=64, help="series that are warmed at once (default: %(default)s)")
     parser.add_argument("--warming-ticks", type=int, default=3, help="before those that count (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="of the load (default: %(default)s)")
+    parser.add_argument(
+        "--retuning", action="store_true", help=f"tune the network on {RETUNED_SERIES} series too (5 minutes)"
+    )
+    parser.add_argument("--write", action="store_true", help="write the figures into docs/benchmarks.md")
     parser.add_argument("--json", type=Path, help="write every figure with its settings to this file")
     return parser.parse_args()
 

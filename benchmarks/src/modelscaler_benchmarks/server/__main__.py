@@ -17,6 +17,7 @@ from modelscaler_benchmarks.server.measuring import CONNECTIONS
 from modelscaler_benchmarks.server.results import Results
 from modelscaler_benchmarks.server.running import Plan, Run, chosen
 from modelscaler_benchmarks.server.served.networks import MAX_BATCH
+from modelscaler_benchmarks.verdicts import Verdict
 
 PACKAGES = ("modelserver", "torch", "onnxruntime", "numpy", "uvicorn", "uvloop", "orjson")
 
@@ -87,7 +88,7 @@ def facts(run: Run, machine: str) -> str:
     )
 
 
-def figures(run: Run, results: Results, verdicts: list[targets.Verdict], machine: dict[str, Any]) -> dict[str, Any]:
+def figures(run: Run, results: Results, verdicts: list[Verdict], machine: dict[str, Any]) -> dict[str, Any]:
     """Return everything that was measured, with its settings."""
     return {
         "machine": machine,

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from modelscaler_benchmarks.report import markdown_table
 from modelscaler_benchmarks.server.contenders import OURS
 from modelscaler_benchmarks.server.results import Behaviour, Key, Results, Spread, of, ratio
-from modelscaler_benchmarks.server.targets import Verdict
+from modelscaler_benchmarks.verdicts import Verdict, verdict_table
 
 TITLES = {
     "mlp": "MLP 256 → 1024 → 1024 → 10, fp32",
@@ -25,13 +25,6 @@ def throughput_table(results: Results, network: str) -> str:
     )
     header = ["server", "requests/s", "p50 ms", "p99 ms", "÷ torch, 1 thread", "ours, JSON ÷ it", "start s", "RSS MiB"]
     return markdown_table(header, [_row(results, key) for key in keys])
-
-
-def verdict_table(verdicts: Sequence[Verdict]) -> str:
-    """Return the table of targets."""
-    return markdown_table(
-        ["target", "measured", ""], [[each.target, each.measured or "–", each.word()] for each in verdicts]
-    )
 
 
 def behaviour_table(behaviours: Mapping[str, Behaviour]) -> str:

@@ -1,31 +1,12 @@
 """The targets, and whether a run met them. Pure."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from modelscaler_benchmarks.server.contenders import OURS
 from modelscaler_benchmarks.server.int8 import MAX_BATCH_DIFFERENCE
 from modelscaler_benchmarks.server.measuring import MIN_COSINE
 from modelscaler_benchmarks.server.results import Key, Results, Spread, ratio, tail_ratio
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """One target and what was measured.
-
-    Attributes:
-        target: In words, with its bound.
-        measured: In words; empty when it was not measured.
-        met: Whether it is met; None when it was not measured.
-    """
-
-    target: str
-    measured: str
-    met: bool | None
-
-    def word(self) -> str:
-        """Return the verdict in words."""
-        return {True: "met", False: "**not met**", None: "not measured"}[self.met]
+from modelscaler_benchmarks.verdicts import Verdict
 
 
 def key(network: str, server: str, kind: str = "json") -> Key:

@@ -22,7 +22,7 @@ from modelscaler.backtest.reading import TraceError, read_traces
 from modelscaler.backtest.report import pictures
 from modelscaler.backtest.report.figures import figures
 from modelscaler.backtest.report.page import page
-from modelscaler.backtest.report.rows import write_forecasts
+from modelscaler.backtest.report.rows import write_forecasts, written_methods
 from modelscaler.backtest.report.table import text
 from modelscaler.backtest.rivals.choice import UnknownRivalError, chosen_rivals
 from modelscaler.backtest.running import Backtest, run
@@ -87,7 +87,7 @@ def write(found: Backtest, horizons_seconds: Sequence[float], outputs: Outputs, 
         told = json.dumps(figures(found, horizons_seconds, settings), indent=1, allow_nan=False)
         outputs.json.write_text(told + "\n", encoding="utf-8")
     if outputs.forecasts:
-        write_forecasts(outputs.forecasts, found, found.methods[:1] or ["last/add"])
+        write_forecasts(outputs.forecasts, found, written_methods(found))
     if outputs.plot:
         outputs.plot.parent.mkdir(parents=True, exist_ok=True)
         outputs.plot.write_bytes(pictures.png(pictures.overview(found)))

@@ -46,6 +46,11 @@ class Method(Protocol):
         ...
 
 
+def is_ours(name: str) -> bool:
+    """Return whether a method is ours, in one form or another."""
+    return name.startswith(CHAMPION)
+
+
 def answered(
     name: str, cases: Sequence[Case], progress: Progress, answer: Callable[[Case], Quantiles]
 ) -> list[Quantiles]:

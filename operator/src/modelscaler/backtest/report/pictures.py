@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from modelscaler.backtest.report.summary import compared_names, main_cells
+from modelscaler.backtest.report.summary import compared_names, is_news, main_cells
 from modelscaler.backtest.running import Backtest
 from modelscaler.backtest.scoring import BEST_NAIVE, CellScore
 from modelscaler.backtest.targets import targets
@@ -86,7 +86,7 @@ def draw_fan(axes: Any, found: Backtest, trace: str, column: int) -> None:
 
 def draw_ratios(axes: Any, found: Backtest) -> None:
     """Draw the ratio to the best naive forecast of each trace, with its interval, at quantile 0.9."""
-    cells = [cell for cell in main_cells(found) if cell.methods and (cell.target == "value" or cell.ahead > 1)]
+    cells = [cell for cell in main_cells(found) if cell.methods and is_news(cell)]
     names = [name for name in compared_names(found) if name != BEST_NAIVE]
     for place, name in enumerate(names):
         _draw_method_ratios(axes, cells, name, COLOURS[place % len(COLOURS)], place / max(len(names), 1) * 0.6 - 0.25)
@@ -102,7 +102,7 @@ def draw_ratios(axes: Any, found: Backtest) -> None:
 def draw_coverage(axes: Any, found: Backtest) -> None:
     """Draw how often what came stayed at or below the 0.9 quantile of the first method: each day a dot, the whole a bar."""
     name = found.methods[0] if found.methods else BEST_NAIVE
-    cells = [cell for cell in main_cells(found) if name in cell.methods and (cell.target == "value" or cell.ahead > 1)]
+    cells = [cell for cell in main_cells(found) if name in cell.methods and is_news(cell)]
     for row, cell in enumerate(cells):
         method = cell.methods[name]
         whole = method.by_day.whole

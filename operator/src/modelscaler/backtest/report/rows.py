@@ -8,7 +8,8 @@ from typing import IO, Final
 import numpy as np
 
 from modelscaler.backtest.cases import Case
-from modelscaler.backtest.method import Quantiles
+from modelscaler.backtest.method import Quantiles, is_ours
+from modelscaler.backtest.naive import NAIVES
 from modelscaler.backtest.running import Backtest
 from modelscaler.backtest.targets import targets
 from modelscaler.domain import Floats
@@ -34,6 +35,12 @@ def write_forecasts(path: Path, found: Backtest, methods: Sequence[str]) -> int:
                     file.write(row)
                     count += 1
     return count
+
+
+def written_methods(found: Backtest) -> list[str]:
+    """Return whose forecasts are written: ours in every form; the first method, or a naive one, where none of them was run."""
+    ours = [name for name in found.methods if is_ours(name)]
+    return ours or [*found.methods[:1]] or [NAIVES[0].name]
 
 
 def forecast_rows(case: Case, method: str, said: Quantiles) -> Iterator[str]:

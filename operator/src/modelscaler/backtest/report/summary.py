@@ -51,6 +51,11 @@ def long_enough(case: Case) -> bool:
     return case.trace.days >= LEAST_DAYS - case.trace.step_seconds / 86_400.0
 
 
+def is_news(cell: CellScore) -> bool:
+    """Return whether a score is not told already: a peak over a single step is its value."""
+    return cell.target == "value" or cell.ahead > 1
+
+
 def mean_ratios(found: Backtest, horizons_seconds: Iterable[float]) -> list[MeanRatio]:
     """Return the means of every method at each of these horizons, over traces of whole minutes and over finer ones."""
     means: list[MeanRatio] = []
@@ -65,8 +70,7 @@ def mean_ratios(found: Backtest, horizons_seconds: Iterable[float]) -> list[Mean
 def _counts(cell: CellScore, case: Case, fine: bool, horizon_seconds: float) -> bool:
     step_seconds = case.trace.step_seconds
     within = step_seconds <= horizon_seconds or horizon_seconds == MAIN_HORIZON_SECONDS
-    new = cell.target == "value" or cell.ahead > 1
-    return within and new and long_enough(case) and (step_seconds < FINE_STEP_SECONDS) == fine
+    return within and is_news(cell) and long_enough(case) and (step_seconds < FINE_STEP_SECONDS) == fine
 
 
 def compared_names(found: Backtest) -> list[str]:
