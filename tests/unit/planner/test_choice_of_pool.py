@@ -266,6 +266,18 @@ def test_what_runs_is_kept_when_more_does_not_fit_and_there_is_no_other_pool() -
     assert (made.target.replicas, made.reason, made.binding) == (4, DecisionReason.INFEASIBLE, Binding.AVAILABILITY)
 
 
+@pytest.mark.parametrize(
+    ("seen_to_take", "waited", "is_waited_for"), [(None, 15.0, False), (90.0, 60.0, True), (90.0, 95.0, False)]
+)
+def test_replica_that_no_node_has_room_for_is_waited_for_as_long_as_replicas_were_seen_to_take(
+    seen_to_take: float | None, waited: float, is_waited_for: bool
+) -> None:
+    wanting = pool(CPU_INT8, 4, ready=2, unschedulable=2, unready_seconds=waited, start_seconds=seen_to_take)
+    made, _ = plan(TWO, observation(300.0, wanting), None, PolicyState(active=CPU_INT8), 15.0)
+
+    assert (made.target.pool == CPU_INT8) == is_waited_for
+
+
 def test_serving_pool_stays_when_everything_else_is_out() -> None:
     state = PolicyState(active=CPU_INT8, outages=(outage(GPU_INT8, NOW + timedelta(seconds=20)),))
     dead = pool(CPU_INT8, 2, ready=0, unschedulable=2, unready_seconds=60.0)

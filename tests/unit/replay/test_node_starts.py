@@ -139,6 +139,19 @@ def test_policies_see_a_replica_without_a_node_as_unschedulable() -> None:
     assert (seen[735.0].unschedulable, seen[735.0].starting) == (0, 3)
 
 
+def test_starts_are_seen_to_take_as_long_as_they_did_with_the_wait_for_a_node() -> None:
+    policy = sizes({0.0: 2, 600.0: 4, 1200.0: 5})
+    replay(case(PAIRS), policy, first_replicas=2)
+    seen = {sight.seconds: sight.pool(POOL).start_seconds for sight in policy.seen}
+    assert seen[600.0] is None
+    assert seen[735.0] == seen[1200.0] == pytest.approx(NODE_SECONDS + POD_SECONDS, abs=15.0)
+
+    replay(case(), alone := sizes({0.0: 2, 600.0: 4}), first_replicas=2)
+    assert {sight.pool(POOL).start_seconds for sight in alone.seen} == {None}, (
+        "without nodes its own start is all there is"
+    )
+
+
 def test_node_is_asked_for_once_the_placement_is_in_stock_again() -> None:
     out = StockOut("cpu", 300.0, 1200.0)
     run = replay(case(PAIRS, stock_outs=(out,)), sizes({0.0: 3, 600.0: 5}), first_replicas=3)

@@ -3,7 +3,11 @@
 from modelscaler.domain import PoolObservation
 
 UNSCHEDULABLE_GRACE_SECONDS = 10.0
-"""A pod is unschedulable, or refused by a quota, for a moment while another leaves; after this it is believed."""
+"""A pod is unschedulable, or refused by a quota, for a moment while another leaves; after this it is believed.
+
+Where replicas were seen to take longer from created to ready, an unschedulable one is waited for as long: nodes that come when
+they are asked for, as a cluster autoscaler has it, are part of that time.
+"""
 
 FAILING_GRACE_SECONDS = 30.0
 """One crash or refused pull may be bad luck; a pod that still fails this long after its creation is believed."""
@@ -21,12 +25,16 @@ def stuck_replicas(pool: PoolObservation, deadline_seconds: float) -> int:
     """
     if _is_dark(pool, deadline_seconds):
         return pool.replicas
-    unplaced = pool.unschedulable if pool.unready_seconds >= UNSCHEDULABLE_GRACE_SECONDS else 0
+    unplaced = pool.unschedulable if pool.unready_seconds >= _node_grace_seconds(pool) else 0
     refused = pool.refused if pool.refused_seconds >= UNSCHEDULABLE_GRACE_SECONDS else 0
     # While others run, a replica that fails is a replica's trouble; when none runs, it is the pool's.
     failing = pool.failing if not pool.ready and pool.unready_seconds >= FAILING_GRACE_SECONDS else 0
     # A rollout adds a pod before it takes one away: only what is missing counts.
     return min(unplaced + refused + failing, max(pool.replicas - pool.ready, 0))
+
+
+def _node_grace_seconds(pool: PoolObservation) -> float:
+    return max(pool.start_seconds or 0.0, UNSCHEDULABLE_GRACE_SECONDS)
 
 
 def _is_dark(pool: PoolObservation, deadline_seconds: float) -> bool:

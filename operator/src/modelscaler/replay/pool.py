@@ -19,6 +19,9 @@ from modelscaler.domain import Floats, PoolKey
 from modelscaler.planner.savings import most_of
 from modelscaler.replay.batching import SELDOM, Speed, Stay, calm_rps
 
+STARTS_KEPT = 20
+"""So many of the last starts are remembered, as in the operator."""
+
 LADDER_SECONDS = 60.0
 """So long it takes until servers that run read a changed ladder: kubelet looks about once a minute."""
 
@@ -128,6 +131,7 @@ class Pool:
         unready_since: When it last had no replica that is yet to serve, and then got one.
         overdraft: By what share a replica that is ready from now on may overdraw its budget; None: nobody has said so.
         overdrawable: How far all of them together may, as far as they have heard of it.
+        took_seconds: How long replicas took from asked for to ready, the last ones, waiting for a node included.
     """
 
     settings: PoolSettings
@@ -138,6 +142,7 @@ class Pool:
     unready_since: float = 0.0
     overdraft: float | None = None
     overdrawable: float = 0.0
+    took_seconds: deque[float] = field(default_factory=lambda: deque(maxlen=STARTS_KEPT))
     _told: deque[tuple[float, float]] = field(default_factory=deque)
 
     def ready(self, seconds: float) -> int:
@@ -152,6 +157,11 @@ class Pool:
     def unschedulable(self) -> int:
         """Return how many replicas no node has room for."""
         return len(self.ready_at) - bisect_left(self.ready_at, float("inf"))
+
+    def usual_start_seconds(self) -> float | None:
+        """Return the 90th percentile of how long replicas took, as the operator measures it; None: none has started yet."""
+        took = sorted(self.took_seconds)
+        return took[-(-len(took) * 9 // 10) - 1] if took else None
 
     def unready_seconds(self, seconds: float) -> float:
         """Return for how long some replica or other has not been ready at a time; 0 when all are."""
@@ -180,10 +190,11 @@ class Pool:
             self.unready_since = seconds
         new = replicas - len(self.ready_at)
         self.ready_at.extend([float("inf")] * new)
-        self.start(min(new, startable), seconds + start_seconds)
+        self.start(min(new, startable), seconds + start_seconds, start_seconds)
 
-    def start(self, replicas: int, ready_at: float) -> None:
-        """Start so many of the replicas that could not start; they are ready then."""
+    def start(self, replicas: int, ready_at: float, took_seconds: float) -> None:
+        """Start so many of the replicas that could not start; they are ready then, and will have taken so long."""
+        self.took_seconds.extend([took_seconds] * replicas)
         first = len(self.ready_at) - self.unschedulable()
         self.ready_at[first : first + replicas] = [ready_at] * replicas
         self.ready_at.sort()

@@ -101,6 +101,7 @@ class _Run:
                 unready_seconds=pool.unready_seconds(seconds),
                 budgets=pool.budgets,
                 overdraft=pool.overdraft,
+                start_seconds=pool.usual_start_seconds() if key.placement in self._nodes else None,
             )
             for key, pool in self._pools.items()
         )
@@ -137,7 +138,8 @@ class _Run:
         """Start what could not be started, as soon as there is a node."""
         for key, pool in self._pools.items():
             if (waiting := pool.unschedulable()) and (startable := self._startable(key, waiting, seconds)):
-                pool.start(startable, seconds + self._start_seconds(pool))
+                at = seconds + self._start_seconds(pool)
+                pool.start(startable, at, at - pool.unready_since)
 
     def _provide(self, seconds: float) -> None:
         """Let nodes come and go as replicas need them."""

@@ -20,6 +20,7 @@ class PoolSight:
         unready_seconds: For how long some of them have been yet to serve.
         budgets: How full the budgets of accuracy of all of them are, added up; None: they have none.
         overdraft: By what share they may be overdrawn; None: nobody has said so.
+        start_seconds: How long they were seen to take, where that is more than their own start: a node may come first.
     """
 
     pool: PoolKey
@@ -30,6 +31,7 @@ class PoolSight:
     unready_seconds: float = 0.0
     budgets: float | None = None
     overdraft: float | None = None
+    start_seconds: float | None = None
 
 
 class Meter(Protocol):

@@ -118,4 +118,5 @@ def _pool(sight: PoolSight) -> PoolObservation:
         unready_seconds=sight.unready_seconds,
         budgets=sight.budgets,
         overdraft=sight.overdraft,
+        start_seconds=sight.start_seconds,
     )
