@@ -216,3 +216,35 @@ def test_no_other_assignment_is_worth_more_when_all_are_tried(each_use: list[Use
         if sum(one.units_per_replica * size for one, size in chosen) <= units:
             best = max(best, sum((0.0, *one.worth)[size] for one, size in chosen))
     assert sum(value(claims, arbitrate(claims, Supply({GPU: units}), 60.0))) == pytest.approx(best)
+
+
+@given(st.floats(1.0, 1.8), st.lists(st.floats(60.0, 3600.0), min_size=100, max_size=100))
+@settings(max_examples=40, deadline=None)
+def test_neither_of_two_waits_longer_than_it_ages_when_their_worths_are_close(
+    ratio: float, pauses: list[float]
+) -> None:
+    """Between MOST_AGEING / KEEPING times and as much: at the first decision after that it has its turn."""
+    worths = {"less": 1.0, "more": ratio}
+    wanted_since, held_since = dict.fromkeys(worths, 0.0), dict[str, float]()
+    now = 0.0
+    for pause in pauses:
+        claims = [
+            _in_turn(name, worth, now, wanted_since[name], held_since.get(name)) for name, worth in worths.items()
+        ]
+        assert all(each.waiting_seconds < AGEING_SECONDS + max(pauses) for each in claims)
+        had = replicas(arbitrate(claims, Supply({GPU: 1}), 60.0))
+        assert sum(had.values()) == 1
+        for name, count in had.items():
+            if count:
+                held_since.setdefault(name, now)
+            elif held_since.pop(name, None) is not None:
+                wanted_since[name] = now
+        now += pause
+
+
+def _in_turn(name: str, worth: float, now: float, wanted_since: float, held_since: float | None) -> Claim:
+    """Return the claim of one that has wanted a unit, and maybe held it, since then; as `claims.py` makes it."""
+    if held_since is None:
+        return claim(name, use(worth), waiting_seconds=now - wanted_since)
+    waited = held_since - wanted_since if now - held_since < AGEING_SECONDS else 0.0
+    return replace(claim(name, use(worth, held=1)), waited_seconds=waited)

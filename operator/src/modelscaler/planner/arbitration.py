@@ -6,8 +6,8 @@ exact only for steps of one unit and falling marginal values (Fox, Operations Re
 accelerators are not; so it is what is done only when the time is up.
 
 Free of starvation means here: a claim that holds nothing counts for more the longer it waits, up to `MOST_AGEING` times as
-much. So it waits for ever only while a higher class takes the units, or claims of its own class to which they are worth more
-than `MOST_AGEING / KEEPING` times as much.
+much. So neither of two waits for ever unless a higher class takes the units, or they are worth more than
+`MOST_AGEING / KEEPING` times as much to the other. Of more some may: all that have waited that long count for as much.
 
 Units are counted over all nodes together: whether one node has all the units of a replica is for the scheduler to say.
 """

@@ -12,7 +12,7 @@ from modelscaler.planner.candidates import ROUNDING
 from modelscaler.planner.choice import Option
 from modelscaler.planner.memory import fallback_holds
 from modelscaler.planner.mixing import Mixing, Scene
-from modelscaler.planner.pairing import Mix, need_of
+from modelscaler.planner.pairing import Mix, largest, need_of
 from modelscaler.planner.switching import demand_reason
 
 
@@ -92,9 +92,13 @@ def _binding(workload: Workload, observation: Observation, shared: Mixing, mix: 
 
 
 def _why_short(workload: Workload, mix: Mix) -> Binding:
-    """Return what keeps two pools from carrying all: a pool that finds no node, the budget, or the limits on replicas."""
+    """Return what keeps two pools from carrying all at their largest: a pool that finds no node, limits, or the budget."""
     if mix.base.candidate.stuck or mix.side.candidate.stuck:
         return Binding.AVAILABILITY
-    dearest = max(mix.base.candidate.replica_hourly_cost, mix.side.candidate.replica_hourly_cost)
-    budget = workload.max_hourly_cost
-    return Binding.MAX_REPLICAS if budget is None or mix.hourly_cost + dearest <= budget else Binding.MAX_HOURLY_COST
+    most = largest(workload, mix)
+    if most.base_replicas + most.side_replicas >= workload.max_replicas:
+        return Binding.MAX_REPLICAS
+    base, side = most.base.candidate, most.side.candidate
+    if most.base_replicas < base.most or most.side_replicas < side.most:
+        return Binding.MAX_HOURLY_COST
+    return side.most_because if base.most_because is Binding.MAX_REPLICAS else base.most_because

@@ -16,7 +16,17 @@ from modelscaler.api.words import Binding
 from modelscaler.domain import Observation, PolicyState, Workload, is_unknown
 from modelscaler.planner.behavior import limit_change, scale_down_window_seconds, since
 from modelscaler.planner.choice import TOLERANCE, Option
-from modelscaler.planner.pairing import Mix, Need, bridged, cheapest, fast_of, grown, is_accurate, need_of
+from modelscaler.planner.pairing import (
+    Mix,
+    Need,
+    bridged,
+    cheapest,
+    fast_of,
+    grown,
+    is_accurate,
+    is_within_limits,
+    need_of,
+)
 from modelscaler.planner.switching import WORTHWHILE_RELIEF, Selection, option_of, saves
 
 
@@ -207,14 +217,18 @@ def _bounded(scene: Scene, mix: Mix) -> Mixing:
 
 
 def _limited(scene: Scene, mix: Mix, as_is: Mix) -> Mixing:
-    """Keep the change of all replicas together within the rate policies; the pool that starts sooner gives way first."""
+    """Keep the change of all replicas together within the rate policies; the pool that starts sooner gives way first.
+
+    Limits come before rates, as for one pool: what is beyond them, since they were lowered, goes at once.
+    """
     now, before = as_is.base_replicas + as_is.side_replicas, mix.base_replicas + mix.side_replicas
     state = scene.state
     allowed, held_by = limit_change(scene.workload, now, before, (), state.changes, scene.observation.now)
     allowed = min(allowed, max(scene.workload.max_replicas, before))
     slow, fast, excess = mix.slow_replicas, mix.fast_replicas, before - allowed
     spared = _towards(fast, as_is.fast_replicas, excess)
-    return Mixing(mix.sized(_towards(slow, as_is.slow_replicas, excess - (fast - spared)), spared), held_by=held_by)
+    limited = mix.sized(_towards(slow, as_is.slow_replicas, excess - (fast - spared)), spared)
+    return Mixing(limited, held_by=held_by) if is_within_limits(scene.workload, limited) else Mixing(mix)
 
 
 def _towards(wanted: int, present: int, excess: int) -> int:

@@ -19,7 +19,7 @@ from modelscaler.planner.candidates import ROUNDING, Candidate
 from modelscaler.planner.choice import Option
 
 UNLIMITED = 1e12
-"""Of a budget that is not set."""
+"""A budget that is not set, and a load that nothing carries."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +167,11 @@ def cheapest(workload: Workload, base: Option, side: Option, need: Need, slow_re
     return _best(workload, Mix(base, side, 1, 0), counts, sizes, short)
 
 
+def largest(workload: Workload, mix: Mix) -> Mix:
+    """Return the sizes of the same pools that carry most within the limits, needed or not."""
+    return cheapest(workload, mix.base, mix.side, Need(UNLIMITED, UNLIMITED))
+
+
 def _best(workload: Workload, pair: Mix, slow: Floats, fast: Floats, short: Floats) -> Mix:
     """Return the preferred one of so many sizes of two pools, by what is short, accuracy where one is asked for, and cost."""
     first, second = pair.slow.candidate, pair.fast.candidate
@@ -215,6 +220,13 @@ def is_accurate(workload: Workload, mix: Mix) -> bool:
     if workload.reflex:
         return mix.base.candidate.keeps_mean_accuracy and mix.side.candidate.keeps_mean_accuracy
     return mix.accuracy >= floor - ROUNDING
+
+
+def is_within_limits(workload: Workload, mix: Mix) -> bool:
+    """Tell whether both pools are within what each may have, and together within the budget."""
+    budget = UNLIMITED if workload.max_hourly_cost is None else workload.max_hourly_cost
+    sizes_fit = mix.base_replicas <= mix.base.candidate.most and mix.side_replicas <= mix.side.candidate.most
+    return sizes_fit and mix.hourly_cost <= budget + ROUNDING
 
 
 def _reach(workload: Workload, slow: Candidate, fast: Candidate, counts: Floats) -> Floats:
