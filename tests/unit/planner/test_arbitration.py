@@ -1,16 +1,17 @@
 """Who gets shared accelerators: exactly, by priority, never more than there are, and nothing on what nobody counted."""
 
 from dataclasses import replace
-from itertools import pairwise, product
+from itertools import cycle, pairwise, product
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from modelscaler.api.words import GrantReason
 from modelscaler.domain import WorkloadKey
 from modelscaler.planner.arbitration import (
     AGEING_SECONDS,
+    KEEPING,
     Arbitration,
     Claim,
     Supply,
@@ -102,9 +103,17 @@ def test_waiting_claim_has_its_turn_when_it_is_worth_nearly_as_much() -> None:
     assert turns == [0, 0, 1]
 
 
-def test_waiting_does_not_help_when_it_is_worth_far_less_or_ranks_lower() -> None:
+def test_waiting_helps_the_later_the_less_a_unit_is_worth() -> None:
+    holder = claim("holder", use(1.0, held=1))
+    turns = [
+        replicas(arbitrate([holder, claim("waiting", use(0.1), waiting_seconds=waited)], Supply({GPU: 1})))["waiting"]
+        for waited in (AGEING_SECONDS, 9.0 * AGEING_SECONDS, 11.0 * AGEING_SECONDS)
+    ]
+    assert turns == [0, 0, 1]
+
+
+def test_waiting_does_not_help_when_it_ranks_lower() -> None:
     waiting = claim("waiting", use(0.5), waiting_seconds=100 * AGEING_SECONDS)
-    assert replicas(arbitrate([claim("holder", use(1.0, held=1)), waiting], Supply({GPU: 1})))["waiting"] == 0
     urgent = claim("urgent", use(0.1), priority=1)
     assert replicas(arbitrate([urgent, waiting], Supply({GPU: 1})))["waiting"] == 0
 
@@ -218,20 +227,23 @@ def test_no_other_assignment_is_worth_more_when_all_are_tried(each_use: list[Use
     assert sum(value(claims, arbitrate(claims, Supply({GPU: units}), 60.0))) == pytest.approx(best)
 
 
-@given(st.floats(1.0, 1.8), st.lists(st.floats(60.0, 3600.0), min_size=100, max_size=100))
-@settings(max_examples=40, deadline=None)
-def test_neither_of_two_waits_longer_than_it_ages_when_their_worths_are_close(
-    ratio: float, pauses: list[float]
+@given(
+    st.lists(st.floats(1.0, 8.0), min_size=2, max_size=5), st.lists(st.floats(60.0, 3600.0), min_size=20, max_size=20)
+)
+@example([1.0, 1.5, 1.5], [1800.0])
+@example([1.0, 1.0, 1.0, 1.0], [3600.0])
+@settings(max_examples=15, deadline=None)
+def test_nobody_of_a_class_waits_for_ever_and_the_less_the_more_a_unit_is_worth(
+    worths: list[float], pauses: list[float]
 ) -> None:
-    """Between MOST_AGEING / KEEPING times and as much: at the first decision after that it has its turn."""
-    worths = {"less": 1.0, "more": ratio}
-    wanted_since, held_since = dict.fromkeys(worths, 0.0), dict[str, float]()
-    now = 0.0
-    for pause in pauses:
-        claims = [
-            _in_turn(name, worth, now, wanted_since[name], held_since.get(name)) for name, worth in worths.items()
-        ]
-        assert all(each.waiting_seconds < AGEING_SECONDS + max(pauses) for each in claims)
+    """One unit: the longest wait is the sum of all worths over one's own, in units of ageing, and a tenth more."""
+    names = {f"m{place}": worth for place, worth in enumerate(worths)}
+    wanted_since, held_since = dict.fromkeys(names, 0.0), dict[str, float]()
+    longest = {name: AGEING_SECONDS * KEEPING * sum(worths) / worth + max(pauses) for name, worth in names.items()}
+    now, turn = 0.0, cycle(pauses)
+    while now < 2.0 * max(longest.values()):
+        claims = [_in_turn(name, worth, now, wanted_since[name], held_since.get(name)) for name, worth in names.items()]
+        assert all(each.waiting_seconds <= longest[each.key.name] for each in claims)
         had = replicas(arbitrate(claims, Supply({GPU: 1}), 60.0))
         assert sum(had.values()) == 1
         for name, count in had.items():
@@ -239,7 +251,7 @@ def test_neither_of_two_waits_longer_than_it_ages_when_their_worths_are_close(
                 held_since.setdefault(name, now)
             elif held_since.pop(name, None) is not None:
                 wanted_since[name] = now
-        now += pause
+        now += next(turn)
 
 
 def _in_turn(name: str, worth: float, now: float, wanted_since: float, held_since: float | None) -> Claim:

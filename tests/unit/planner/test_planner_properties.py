@@ -270,7 +270,7 @@ def improved(spec: Workload, key: PoolKey, how: str) -> Workload:
         variants = [replace(v, accuracy=v.accuracy + 0.008) if v.name == key.variant else v for v in spec.variants]
         return replace(spec, variants=tuple(variants))
     chosen_place = spec.placement(key.placement)
-    change: dict[str, float] = {"hourly_cost": 0.05} if how == "cheaper" else {"start_seconds": 10.0}
+    change: dict[str, Any] = {"hourly_cost": 0.05} if how == "cheaper" else {"start_seconds": 10.0}
     places = [replace(p, **change) if p is chosen_place else p for p in spec.placements]
     return replace(spec, placements=tuple(places))
 
@@ -282,7 +282,7 @@ def test_same_plan_is_made_when_the_same_is_listed_in_another_order(case: Situat
         return tuple(random.sample(items, len(items)))
 
     spec, seen, state = case.spec, case.seen, case.state
-    listed = {name: shuffled(getattr(spec, name)) for name in ("capacities", "placements", "variants")}
+    listed: dict[str, Any] = {name: shuffled(getattr(spec, name)) for name in ("capacities", "placements", "variants")}
     other = Situation(
         replace(spec, **listed),
         replace(seen, pools=shuffled(seen.pools), allowances=shuffled(seen.allowances)),

@@ -440,7 +440,7 @@ def test_whoever_serves_from_an_accelerator_keeps_serving(case: tuple[list[Bidde
 
 @pytest.mark.parametrize("rates", [(300.0, 300.0), (220.0, 300.0), (300.0, 300.0, 300.0)])
 def test_nobody_waits_for_ever_when_one_accelerator_is_shared_by_equals(rates: tuple[float, ...]) -> None:
-    """Savings differ by less than MOST_AGEING / KEEPING times, so each gets its turn, and not every hour."""
+    """Each gets its turn, and not every hour."""
     made = [spec(f"m{index}") for index in range(len(rates))]
     states = [PolicyState(active=CPU_INT8) for _ in rates]
     turns: list[int] = []
