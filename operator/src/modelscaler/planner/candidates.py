@@ -1,7 +1,6 @@
 """The pools a spec allows: what a replica of each costs and carries, and how many there may be. Pure."""
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import lru_cache
@@ -171,20 +170,21 @@ def candidates(workload: Workload, observation: Observation, state: PolicyState)
     seen = {pool.pool: pool for pool in observation.pools}
     noticed = {state.active, *seen, *(outage.pool for outage in state.outages)}
     now = observation.now
-    found = [
-        _as_seen(workload, now, state, c, seen.get(c.pool)) if c.pool in noticed else c for c in _offered(workload)
-    ]
-    starts = observation.starts
-    return tuple([_as_started(c, starts) for c in found] if starts else found)
+    return tuple(
+        [
+            _as_seen(workload, now, state, c, seen.get(c.pool)) if c.pool in noticed else c
+            for c in _startable(workload, observation)
+        ]
+    )
 
 
 def candidate_of(workload: Workload, observation: Observation, state: PolicyState, pool: PoolKey) -> Candidate | None:
     """Return the candidate for a pool, None when the spec does not allow it."""
-    offered = next((c for c in _offered(workload) if c.pool == pool), None)
+    offered = next((c for c in _startable(workload, observation) if c.pool == pool), None)
     if offered is None:
         return None
     seen = next((p for p in observation.pools if p.pool == pool), None)
-    return _as_started(_as_seen(workload, observation.now, state, offered, seen), observation.starts)
+    return _as_seen(workload, observation.now, state, offered, seen)
 
 
 def _as_seen(
@@ -205,12 +205,19 @@ def _as_seen(
     return replace(offered, running=running, available=available)
 
 
-def _as_started(candidate: Candidate, starts: Mapping[PoolKey, float]) -> Candidate:
-    """Return a candidate that starts as was measured, where it was."""
-    seconds = measured_start(starts, candidate.pool)
-    if seconds is None or seconds == candidate.start_seconds:
-        return candidate
-    return replace(candidate, start_seconds=seconds)
+def _startable(workload: Workload, observation: Observation) -> tuple[Candidate, ...]:
+    """Return what a spec offers, with starts as they were measured, where they were."""
+    starts = observation.starts
+    return _started(workload, tuple(starts.items())) if starts else _offered(workload)
+
+
+@lru_cache(maxsize=MOST_WORKLOADS)
+def _started(workload: Workload, starts: tuple[tuple[PoolKey, float], ...]) -> tuple[Candidate, ...]:
+    known = dict(starts)
+    return tuple(
+        replace(c, start_seconds=seconds) if (seconds := measured_start(known, c.pool)) is not None else c
+        for c in _offered(workload)
+    )
 
 
 @lru_cache(maxsize=MOST_WORKLOADS)
