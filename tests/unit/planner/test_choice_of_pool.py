@@ -267,7 +267,8 @@ def test_what_runs_is_kept_when_more_does_not_fit_and_there_is_no_other_pool() -
 
 
 @pytest.mark.parametrize(
-    ("seen_to_take", "waited", "is_waited_for"), [(None, 15.0, False), (90.0, 60.0, True), (90.0, 95.0, False)]
+    ("seen_to_take", "waited", "is_waited_for"),
+    [(None, 15.0, False), (90.0, 60.0, True), (90.0, 95.0, False), (2000.0, 310.0, False)],
 )
 def test_replica_that_no_node_has_room_for_is_waited_for_as_long_as_replicas_were_seen_to_take(
     seen_to_take: float | None, waited: float, is_waited_for: bool

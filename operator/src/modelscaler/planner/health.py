@@ -9,6 +9,9 @@ Where replicas were seen to take longer from created to ready, an unschedulable 
 they are asked for, as a cluster autoscaler has it, are part of that time.
 """
 
+LONGEST_NODE_GRACE_SECONDS = 300.0
+"""No node takes longer; who was seen to take longer had waited for a node that was not to be had."""
+
 FAILING_GRACE_SECONDS = 30.0
 """One crash or refused pull may be bad luck; a pod that still fails this long after its creation is believed."""
 
@@ -34,7 +37,7 @@ def stuck_replicas(pool: PoolObservation, deadline_seconds: float) -> int:
 
 
 def _node_grace_seconds(pool: PoolObservation) -> float:
-    return max(pool.start_seconds or 0.0, UNSCHEDULABLE_GRACE_SECONDS)
+    return min(max(pool.start_seconds or 0.0, UNSCHEDULABLE_GRACE_SECONDS), LONGEST_NODE_GRACE_SECONDS)
 
 
 def _is_dark(pool: PoolObservation, deadline_seconds: float) -> bool:
