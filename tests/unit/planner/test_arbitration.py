@@ -112,6 +112,17 @@ def test_waiting_helps_the_later_the_less_a_unit_is_worth() -> None:
     assert turns == [0, 0, 1]
 
 
+def test_saving_never_takes_what_carries_load_however_long_it_waits() -> None:
+    carrying = replace(claim("carrying", use(100.0, 120.0, held=2)), carries=True)
+    for waited in (AGEING_SECONDS, 1000.0 * AGEING_SECONDS):
+        saving = claim("saving", use(5.0), waiting_seconds=waited)
+        assert replicas(arbitrate([carrying, saving], Supply({GPU: 2}))) == {"carrying": 2, "saving": 0}
+    rival = replace(claim("rival", use(5.0), waiting_seconds=5.0 * AGEING_SECONDS), carries=True)
+    assert replicas(arbitrate([carrying, rival], Supply({GPU: 2})))["rival"] == 1, (
+        "who must carry load too has its turn"
+    )
+
+
 def test_waiting_does_not_help_when_it_ranks_lower() -> None:
     waiting = claim("waiting", use(0.5), waiting_seconds=100 * AGEING_SECONDS)
     urgent = claim("urgent", use(0.1), priority=1)

@@ -7,7 +7,9 @@ accelerators are not; so it is what is done only when the time is up.
 
 Free of starvation means here: a claim that holds nothing counts for more the longer it waits, without end, and what it waited
 for counts as much more for a while. So within a class everyone has its turn, the sooner the more it is worth, and the shares of
-time come out about as the worths: of worths 1, 2, 4 and 8 for one unit 5, 12, 24 and 58 %, with five handovers a day.
+time come out about as the worths: of worths 1, 2, 4 and 8 for one unit 5, 12, 24 and 58 %, with five handovers a day. But no
+saving, however long it waited, takes what carries load that nothing else does: in a class with such a claim the waiting of
+those that only save counts for no more than `AGEING_SECONDS`.
 
 Units are counted over all nodes together: whether one node has all the units of a replica is for the scheduler to say.
 """
@@ -16,7 +18,7 @@ import math
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import groupby
 
 import numpy as np
@@ -96,7 +98,8 @@ class Claim:
     """What one ModelDeployment would do with accelerators: one of `uses`, since one pool serves at a time.
 
     `waiting_seconds` is how long it has wanted a unit and held none; 0 when it holds one. `waited_seconds` is how long it had
-    waited for what it holds, as long as that counts: else who waited less would take it back at once.
+    waited for what it holds, as long as that counts: else who waited less would take it back at once. `carries` says that there
+    is load which nothing else carries; else it only saves.
     """
 
     key: WorkloadKey
@@ -104,6 +107,7 @@ class Claim:
     priority: int = 0
     waiting_seconds: float = 0.0
     waited_seconds: float = 0.0
+    carries: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,7 +187,7 @@ def arbitrate(
     for _, members in groupby(
         sorted(claims, key=lambda claim: (-claim.priority, claim.key)), lambda claim: claim.priority
     ):
-        ranks = tuple(members)
+        ranks = _patient(tuple(members))
         choices = tuple(pick for claim in ranks for pick in _choices(claim, supply, left))
         best = _solved(choices, left, ends_at - monotonic())
         exact = exact and best is not None
@@ -191,6 +195,21 @@ def arbitrate(
         grants |= {claim.key: _grant(claim, picks.get(claim.key), supply, left) for claim in ranks}
         left = _after(left, picks.values())
     return Arbitration(grants, exact)
+
+
+def _patient(claims: tuple[Claim, ...]) -> tuple[Claim, ...]:
+    """Return a class with bounded waits of those that only save, where others need units to carry their load."""
+    if not any(claim.carries for claim in claims):
+        return claims
+    return tuple(claim if claim.carries else _bounded(claim) for claim in claims)
+
+
+def _bounded(claim: Claim) -> Claim:
+    return replace(
+        claim,
+        waiting_seconds=min(claim.waiting_seconds, AGEING_SECONDS),
+        waited_seconds=min(claim.waited_seconds, AGEING_SECONDS),
+    )
 
 
 def _check_one_each(claims: Iterable[Claim]) -> None:

@@ -191,7 +191,17 @@ def _claim(bidder: Bidder, floors: Mapping[Share, int]) -> Claim:
     if held_since is not None and (now - held_since).total_seconds() < AGEING_SECONDS:
         waited = (held_since - wanted_since).total_seconds()
     uses = (_use(bidder, placement, floors.get((bidder.key, placement.name), 0)) for placement in bidder.placements)
-    return Claim(bidder.key, tuple(use for use in uses if use), bidder.workload.priority, waiting, waited)
+    return Claim(
+        bidder.key, tuple(use for use in uses if use), bidder.workload.priority, waiting, waited, _carries(bidder)
+    )
+
+
+def _carries(bidder: Bidder) -> bool:
+    """Tell whether there is load that only an accelerator carries, and not just a saving."""
+    without = _without(bidder)
+    base, incumbent = (best(without) if without else None), in_use(bidder.listed, bidder.state)
+    wanted = (o for placement in bidder.placements for o in _wanted(bidder, placement, incumbent, without))
+    return any(_relieves(option, base) for option in wanted)
 
 
 def _use(bidder: Bidder, placement: PlacementOption, floor: int) -> Use | None:
@@ -251,10 +261,17 @@ def _worth(option: Option, base: Option | None, replicas: int) -> float:
         min(option.far.planned_rps, replicas * candidate.rung_rps_per_replica), min(replicas, candidate.fewest)
     )
     base_rps = base.carried_rps if base and base.wishes >= option.wishes else 0.0
-    if base is not None and base_rps >= option.carried_rps * (1.0 - ROUNDING) and base.wishes >= option.wishes:
+    if not _relieves(option, base):
         return whole
     relief = max(carried_rps - base_rps, 0.0) * CARRYING_WORTH
     return max(relief + saved, whole) if relief else whole
+
+
+def _relieves(option: Option, base: Option | None) -> bool:
+    """Tell whether an option carries what the best choice without an accelerator does not."""
+    if base is None or base.wishes < option.wishes:
+        return True
+    return base.carried_rps < option.carried_rps * (1.0 - ROUNDING)
 
 
 def _preference(option: Option) -> float:

@@ -228,7 +228,8 @@ def _limited(scene: Scene, mix: Mix, as_is: Mix) -> Mixing:
     slow, fast, excess = mix.slow_replicas, mix.fast_replicas, before - allowed
     spared = _towards(fast, as_is.fast_replicas, excess)
     limited = mix.sized(_towards(slow, as_is.slow_replicas, excess - (fast - spared)), spared)
-    return Mixing(limited, held_by=held_by) if is_within_limits(scene.workload, limited) else Mixing(mix)
+    obeys = is_within_limits(scene.workload, limited) or not is_within_limits(scene.workload, mix)
+    return Mixing(limited, held_by=held_by) if obeys else Mixing(mix)
 
 
 def _towards(wanted: int, present: int, excess: int) -> int:
