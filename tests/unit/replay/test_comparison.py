@@ -113,6 +113,14 @@ def test_safest_is_chosen_when_several_cost_nearly_the_same_and_the_calmest_of_e
     assert best_of(tried, Goal(), near_equal=0.0).settings == "late"
 
 
+def test_fewer_late_answers_count_for_more_than_accuracy_that_servers_keep_themselves() -> None:
+    tried = [
+        Tried("late", outcome(1.0, 0.00009, accuracy=0.9495, lost_accuracy=0.0005)),
+        Tried("less accurate", outcome(1.0, 0.0, accuracy=0.9494, lost_accuracy=0.0006)),
+    ]
+    assert best_of(tried, Goal(0.949)).settings == "less accurate"
+
+
 def test_least_violating_is_chosen_when_none_keeps_the_objective() -> None:
     tried = [Tried("late", outcome(1.0, 0.2)), Tried("less", outcome(5.0, 0.01))]
 

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -142,14 +142,33 @@ def test_policies_see_a_replica_without_a_node_as_unschedulable() -> None:
 def test_starts_are_seen_to_take_as_long_as_they_did_with_the_wait_for_a_node() -> None:
     policy = sizes({0.0: 2, 600.0: 4, 1200.0: 5})
     replay(case(PAIRS), policy, first_replicas=2)
-    seen = {sight.seconds: sight.pool(POOL).start_seconds for sight in policy.seen}
-    assert seen[600.0] is None
-    assert seen[735.0] == seen[1200.0] == pytest.approx(NODE_SECONDS + POD_SECONDS, abs=15.0)
+    seen = {sight.seconds: sight.starts for sight in policy.seen}
+    assert seen[600.0] == seen[615.0] == {}, "what is not ready yet has not taken any time"
+    assert seen[1200.0] == {POOL: NODE_SECONDS + POD_SECONDS}
 
     replay(case(), alone := sizes({0.0: 2, 600.0: 4}), first_replicas=2)
-    assert {sight.pool(POOL).start_seconds for sight in alone.seen} == {None}, (
-        "without nodes its own start is all there is"
-    )
+    assert not any(sight.starts for sight in alone.seen), "without nodes its own start is all there is"
+
+
+def test_each_replica_takes_its_own_time_when_more_are_added_before_the_last_are_ready() -> None:
+    ramp = {0.0: 2} | {600.0 + 150.0 * step: 3 + step for step in range(10)}
+    policy = sizes(ramp)
+    replay(case(replace(PAIRS, replicas_per_node=1)), policy, first_replicas=2)
+    longest = NODE_SECONDS + POD_SECONDS
+    assert {round(took) for sight in policy.seen for took in sight.starts.values()} == {round(longest)}
+    assert max(sight.pool(POOL).unready_seconds for sight in policy.seen) <= longest
+
+
+def test_replica_that_was_withdrawn_before_it_was_ready_took_no_time() -> None:
+    policy = sizes({0.0: 2, 600.0: 4, 615.0: 2})
+    replay(case(PAIRS), policy, first_replicas=2)
+    assert not any(sight.starts for sight in policy.seen)
+
+
+def test_start_of_a_pool_that_is_gone_is_remembered() -> None:
+    both = Planned({0.0: {POOL: 2, FAST: 1}, 900.0: {POOL: 2}})
+    replay(case(PAIRS), both, first_replicas=2)
+    assert {FAST} == set(both.seen[-1].starts)
 
 
 def test_node_is_asked_for_once_the_placement_is_in_stock_again() -> None:

@@ -22,6 +22,9 @@ from modelscaler.replay.batching import SELDOM, Speed, Stay, calm_rps
 STARTS_KEPT = 20
 """So many of the last starts are remembered, as in the operator."""
 
+START_PERCENTILE = 0.9
+"""Of them this one counts, as there."""
+
 LADDER_SECONDS = 60.0
 """So long it takes until servers that run read a changed ladder: kubelet looks about once a minute."""
 
@@ -128,10 +131,10 @@ class Pool:
         queued: Requests that wait, at all replicas together, at the moments when batches start.
         saved: What better answers than the floor have saved for worse ones, at all replicas together; below 0: overdrawn.
         serving: Replicas that served when it was last advanced: what those have saved that are gone is gone.
-        unready_since: When it last had no replica that is yet to serve, and then got one.
+        asked_at: When each was asked for, in the same order.
         overdraft: By what share a replica that is ready from now on may overdraw its budget; None: nobody has said so.
         overdrawable: How far all of them together may, as far as they have heard of it.
-        took_seconds: How long replicas took from asked for to ready, the last ones, waiting for a node included.
+        took_seconds: How long the last ones took from asked for to ready, waiting for a node included, up to `noted_at`.
     """
 
     settings: PoolSettings
@@ -139,11 +142,16 @@ class Pool:
     queued: float = 0.0
     saved: float = 0.0
     serving: int = 0
-    unready_since: float = 0.0
+    asked_at: list[float] = field(default_factory=list)
     overdraft: float | None = None
     overdrawable: float = 0.0
     took_seconds: deque[float] = field(default_factory=lambda: deque(maxlen=STARTS_KEPT))
+    noted_at: float = 0.0
     _told: deque[tuple[float, float]] = field(default_factory=deque)
+
+    def __post_init__(self) -> None:
+        """Take the first replicas as asked for when they are ready."""
+        self.asked_at = self.asked_at or list(self.ready_at)
 
     def ready(self, seconds: float) -> int:
         """Return how many replicas serve at a time."""
@@ -158,14 +166,17 @@ class Pool:
         """Return how many replicas no node has room for."""
         return len(self.ready_at) - bisect_left(self.ready_at, float("inf"))
 
-    def usual_start_seconds(self) -> float | None:
+    def usual_start_seconds(self, seconds: float) -> float | None:
         """Return the 90th percentile of how long replicas took, as the operator measures it; None: none has started yet."""
+        new = slice(bisect_right(self.ready_at, self.noted_at), bisect_right(self.ready_at, seconds))
+        self.took_seconds.extend(at - asked for at, asked in zip(self.ready_at[new], self.asked_at[new], strict=True))
+        self.noted_at = seconds
         took = sorted(self.took_seconds)
-        return took[-(-len(took) * 9 // 10) - 1] if took else None
+        return took[min(int(START_PERCENTILE * len(took)), len(took) - 1)] if took else None
 
     def unready_seconds(self, seconds: float) -> float:
-        """Return for how long some replica or other has not been ready at a time; 0 when all are."""
-        return 0.0 if self.ready(seconds) == len(self.ready_at) else seconds - self.unready_since
+        """Return for how long the oldest replica that is not ready has been asked for at a time; 0 when all are ready."""
+        return seconds - min(self.asked_at[self.ready(seconds) :], default=seconds)
 
     def tell(self, overdraft: float, seconds: float) -> None:
         """Say how far replicas may overdraw their budgets: those that run hear of it LADDER_SECONDS later."""
@@ -184,20 +195,18 @@ class Pool:
             startable: How many new ones find a node.
             start_seconds: How long a new one takes.
         """
-        while len(self.ready_at) > replicas:
-            self.ready_at.pop()
-        if self.ready(seconds) == len(self.ready_at):
-            self.unready_since = seconds
+        del self.ready_at[replicas:], self.asked_at[replicas:]
         new = replicas - len(self.ready_at)
         self.ready_at.extend([float("inf")] * new)
-        self.start(min(new, startable), seconds + start_seconds, start_seconds)
+        self.asked_at.extend([seconds] * new)
+        self.start(min(new, startable), seconds + start_seconds)
 
-    def start(self, replicas: int, ready_at: float, took_seconds: float) -> None:
-        """Start so many of the replicas that could not start; they are ready then, and will have taken so long."""
-        self.took_seconds.extend([took_seconds] * replicas)
+    def start(self, replicas: int, ready_at: float) -> None:
+        """Start so many of the replicas that could not start, the oldest first; they are ready then."""
         first = len(self.ready_at) - self.unschedulable()
         self.ready_at[first : first + replicas] = [ready_at] * replicas
-        self.ready_at.sort()
+        pairs = sorted(zip(self.ready_at, self.asked_at, strict=True))
+        self.ready_at, self.asked_at = [at for at, _ in pairs], [asked for _, asked in pairs]
 
     def advance(self, arriving: Arriving, ready: int, slot_seconds: float) -> Tally:
         """Let requests arrive, slot by slot, while the replicas stay as they are.

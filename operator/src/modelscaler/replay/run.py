@@ -50,6 +50,7 @@ class _Run:
         self._nodes = {pool.placement: Nodes(pool) for pool in case.cluster.nodes}
         if (first := self._nodes.get(case.pool.placement)) is not None:
             first.there_at = [0.0] * first.pool.nodes_for(first_replicas)
+        self._starts: dict[PoolKey, float] = {}
         self._saved = 0.0
         self._serving: PoolKey | None = case.pool
         self._route: RouteTarget | None = None
@@ -101,11 +102,18 @@ class _Run:
                 unready_seconds=pool.unready_seconds(seconds),
                 budgets=pool.budgets,
                 overdraft=pool.overdraft,
-                start_seconds=pool.usual_start_seconds() if key.placement in self._nodes else None,
             )
             for key, pool in self._pools.items()
         )
-        return Sight(seconds, pools, self._serving, self._metering, self._route)
+        return Sight(seconds, pools, self._serving, self._metering, self._route, self._usual_starts(seconds))
+
+    def _usual_starts(self, seconds: float) -> dict[PoolKey, float]:
+        """Return how long replicas were seen to take, also of pools that are gone; without nodes their own start is all."""
+        for key, pool in self._pools.items():
+            took = pool.usual_start_seconds(seconds) if key.placement in self._nodes else None
+            if took is not None:
+                self._starts[key] = took
+        return dict(self._starts)
 
     def _apply(self, targets: Targets, seconds: float) -> None:
         for key, replicas in targets.replicas.items():
@@ -138,8 +146,7 @@ class _Run:
         """Start what could not be started, as soon as there is a node."""
         for key, pool in self._pools.items():
             if (waiting := pool.unschedulable()) and (startable := self._startable(key, waiting, seconds)):
-                at = seconds + self._start_seconds(pool)
-                pool.start(startable, at, at - pool.unready_since)
+                pool.start(startable, seconds + self._start_seconds(pool))
 
     def _provide(self, seconds: float) -> None:
         """Let nodes come and go as replicas need them."""

@@ -1,7 +1,7 @@
 """What a policy sees, and what it answers."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from modelscaler.domain import PoolKey, RouteTarget, Workload
@@ -20,7 +20,6 @@ class PoolSight:
         unready_seconds: For how long some of them have been yet to serve.
         budgets: How full the budgets of accuracy of all of them are, added up; None: they have none.
         overdraft: By what share they may be overdrawn; None: nobody has said so.
-        start_seconds: How long they were seen to take, where that is more than their own start: a node may come first.
     """
 
     pool: PoolKey
@@ -31,7 +30,6 @@ class PoolSight:
     unready_seconds: float = 0.0
     budgets: float | None = None
     overdraft: float | None = None
-    start_seconds: float | None = None
 
 
 class Meter(Protocol):
@@ -68,6 +66,7 @@ class Sight:
         serving: Which pool the Service selects; None: all of them, by their capacity.
         meter: The metrics.
         route: How a gateway shares requests between the serving pool and another; None: it does not.
+        starts: How many seconds replicas of pools were seen to take, where a node may come first.
     """
 
     seconds: float
@@ -75,6 +74,7 @@ class Sight:
     serving: PoolKey | None
     meter: Meter
     route: RouteTarget | None = None
+    starts: Mapping[PoolKey, float] = field(default_factory=dict)
 
     def pool(self, key: PoolKey) -> PoolSight:
         """Return what is seen of a pool; an empty pool when it does not exist."""

@@ -31,8 +31,8 @@ CHOOSING_ACCURACY_SHARE: Final = 0.9
 """So much of the accuracy that may be lost: servers keep the floor of the mean themselves, and what does not fit in is late."""
 
 NEAR_EQUAL_COST: Final = 0.01
-"""Of settings whose costs are this close the one is taken that used up least of what is allowed, then the one with the fewest
-turns: replicas that come and go are a burden too."""
+"""Of settings whose costs are this close the one is taken that used up least of what may be late, then of the accuracy that may
+be lost, then the one with the fewest turns: replicas that come and go are a burden too."""
 
 LEAST_GAIN: Final = 0.03
 """Settings that save less are no reason to change."""
@@ -104,12 +104,14 @@ def best_of(
     if kept:
         enough = min(one.outcome.mean_hourly_cost for one in kept) * (1.0 + near_equal)
         cheap = [one for one in kept if one.outcome.mean_hourly_cost <= enough]
-        return min(cheap, key=lambda one: (_rounded(used_share(one.outcome, goal)), one.outcome.direction_changes))
+        return min(cheap, key=lambda one: _risk(one.outcome, goal))
     return min(tried, key=lambda one: (not keeps(one.outcome, goal.floor), used_share(one.outcome, goal)))
 
 
-def _rounded(share: float) -> float:
-    return round(share, 2)
+def _risk(outcome: Outcome, goal: Goal) -> tuple[float, float, int, float]:
+    """Sort by what was used up of what may be late, then of the accuracy that may be lost, then by turns and by cost."""
+    late, lost = round(late_share(outcome, goal), 2), round(lost_share(outcome, goal.floor), 2)
+    return late, lost, outcome.direction_changes, outcome.mean_hourly_cost
 
 
 def used_share(outcome: Outcome, goal: Goal) -> float:

@@ -98,7 +98,8 @@ def observation_of(sight: Sight, now: datetime, target_seconds: float, percentil
         latency=Value(target_seconds * (2.0 if missed else 0.5), now),
         answered=Absent(),
         waited=Absent(),
-        pools=tuple(_pool(pool) for pool in sight.pools),
+        pools=tuple(_pool(pool, sight.starts.get(pool.pool)) for pool in sight.pools),
+        remembered_starts=tuple(sight.starts.items()),
         selected=sight.serving,
     )
 
@@ -107,7 +108,7 @@ def _reading(value: float, now: datetime) -> Reading:
     return Value(value, now) if value > 0.0 else Zero(now)
 
 
-def _pool(sight: PoolSight) -> PoolObservation:
+def _pool(sight: PoolSight, start_seconds: float | None) -> PoolObservation:
     return PoolObservation(
         pool=sight.pool,
         replicas=sight.replicas,
@@ -118,5 +119,5 @@ def _pool(sight: PoolSight) -> PoolObservation:
         unready_seconds=sight.unready_seconds,
         budgets=sight.budgets,
         overdraft=sight.overdraft,
-        start_seconds=sight.start_seconds,
+        start_seconds=start_seconds,
     )
