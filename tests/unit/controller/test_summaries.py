@@ -10,10 +10,10 @@ from modelscaler.controller.summaries import (
     PodSummary,
     deployment_from,
     observe_pool,
-    percentile,
     pod_from,
 )
 from modelscaler.domain import PoolKey, Rollout, WorkloadKey
+from modelscaler.planner.starts import percentile
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 OWNER = WorkloadKey("shop", "ranker")

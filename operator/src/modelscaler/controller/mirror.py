@@ -21,11 +21,11 @@ from modelscaler.controller.summaries import (
     version_of,
 )
 from modelscaler.domain import LONGEST_START_SECONDS, PoolKey, WorkloadKey
+from modelscaler.planner.starts import STARTS_KEPT
 from modelscaler.render import beside_name
 
 MirroredKind: TypeAlias = Literal["ModelDeployment", "Deployment", "Service", "Pod", "HTTPRoute"]
 ObjectName: TypeAlias = tuple[str, str]
-STARTS_KEPT = 20
 TOMBSTONES_KEPT = 10_000
 
 

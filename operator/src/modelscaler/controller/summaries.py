@@ -14,6 +14,7 @@ from typing import Any, Final, TypeAlias
 from modelscaler.api import DEPLOYMENT_LABEL, POOL_LABEL
 from modelscaler.api.v1alpha1 import ModelDeployment, ModelDeploymentStatus
 from modelscaler.domain import PoolKey, PoolObservation, Rollout, RouteObservation, WorkloadKey
+from modelscaler.planner.starts import usual_start
 from modelscaler.render import OVERDRAFT_ANNOTATION, TEMPLATE_DIGEST_ANNOTATION, TEMPLATE_MANAGER
 from modelscaler.workload import InvalidSpec, parse_resource, parse_status
 
@@ -30,7 +31,6 @@ FAILING_WAITS = frozenset(
         "RunContainerError",
     }
 )
-START_PERCENTILE = 0.9
 PROBE_SLACK_SECONDS = 30.0
 """After the start-up probe's last try the readiness probe has its turn, and kubelet writes times down by the second."""
 
@@ -363,7 +363,7 @@ def observe_pool(
         refused=refused,
         refused_seconds=(now - since).total_seconds() if since else 0.0,
         failure=_failure(stuck, refused, failing),
-        start_seconds=percentile(list(starts_seconds), START_PERCENTILE),
+        start_seconds=usual_start(starts_seconds),
         terminating=len(mine) - len(alive),
         unready_seconds=max(((now - pod.unready_since).total_seconds() for pod in unready), default=0.0),
         budgets=budgets,
@@ -379,12 +379,6 @@ def _failure(stuck: list[PodSummary], refused: int, failing: list[PodSummary]) -
     if refused:
         return "FailedCreate"
     return failing[0].waiting or "Restarting" if failing else None
-
-
-def percentile(values: list[float], share: float) -> float | None:
-    """Return the nearest-rank percentile; None of nothing."""
-    ordered = sorted(values)
-    return ordered[min(int(share * len(ordered)), len(ordered) - 1)] if ordered else None
 
 
 def pool_of(meta: Body) -> PoolKey | None:

@@ -182,6 +182,12 @@ def _without(bidder: Bidder) -> list[Option]:
     return [o for o in bidder.listed if o.candidate.available and o.candidate.pool.placement not in on_accelerators]
 
 
+def _base(bidder: Bidder) -> Option | None:
+    """Return the best choice without any accelerator, None when there is none."""
+    without = _without(bidder)
+    return best(without) if without else None
+
+
 def _claim(bidder: Bidder, floors: Mapping[Share, int]) -> Claim:
     state, now = bidder.state, bidder.observation.now
     wanted_since = state.accelerator_wanted_since or now
@@ -198,10 +204,8 @@ def _claim(bidder: Bidder, floors: Mapping[Share, int]) -> Claim:
 
 def _carries(bidder: Bidder) -> bool:
     """Tell whether there is load that only an accelerator carries, and not just a saving."""
-    without = _without(bidder)
-    base, incumbent = (best(without) if without else None), in_use(bidder.listed, bidder.state)
-    wanted = (o for placement in bidder.placements for o in _wanted(bidder, placement, incumbent, without))
-    return any(_relieves(option, base) for option in wanted)
+    base = _base(bidder)
+    return any(_relieves(o, base) for placement in bidder.placements for o in _wanted(bidder, placement))
 
 
 def _use(bidder: Bidder, placement: PlacementOption, floor: int) -> Use | None:
@@ -220,12 +224,10 @@ def _worths(bidder: Bidder, placement: PlacementOption) -> tuple[float, ...]:
 
     Another variant than the one that is there is started beside it, so its replicas come on top until then.
     """
-    without = _without(bidder)
-    base = best(without) if without else None
-    incumbent = in_use(bidder.listed, bidder.state)
+    base, incumbent = _base(bidder), in_use(bidder.listed, bidder.state)
     held = bidder.held(placement.name)
     worths: list[float] = []
-    for option in _wanted(bidder, placement, incumbent, without):
+    for option in _wanted(bidder, placement):
         pool = option.candidate.pool
         beside = held - bidder.observation.pool(pool).replicas
         change = _preference(option) if beside and option is not incumbent else 0.0
@@ -234,10 +236,9 @@ def _worths(bidder: Bidder, placement: PlacementOption) -> tuple[float, ...]:
     return tuple(worths)
 
 
-def _wanted(
-    bidder: Bidder, placement: PlacementOption, incumbent: Option | None, without: Sequence[Option]
-) -> Iterator[Option]:
+def _wanted(bidder: Bidder, placement: PlacementOption) -> Iterator[Option]:
     """Return the options on a placement that the plan would keep, or take."""
+    without, incumbent = _without(bidder), in_use(bidder.listed, bidder.state)
     on_it = (o for o in bidder.listed if o.candidate.available and o.candidate.pool.placement == placement.name)
     return (o for o in on_it if o is incumbent or _would_take(bidder, o, incumbent, without))
 

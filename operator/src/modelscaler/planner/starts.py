@@ -1,8 +1,25 @@
 """How long replicas take to start, by what was measured. Pure."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from modelscaler.domain import PoolKey
+
+STARTS_KEPT = 20
+"""So many of the last starts of a pool count."""
+
+START_PERCENTILE = 0.9
+"""Of them this one is planned for."""
+
+
+def usual_start(took_seconds: Iterable[float]) -> float | None:
+    """Return how long a start usually takes, of those that were seen; None where there were none."""
+    return percentile(took_seconds, START_PERCENTILE)
+
+
+def percentile(values: Iterable[float], share: float) -> float | None:
+    """Return the nearest-rank percentile; None of nothing."""
+    ordered = sorted(values)
+    return ordered[min(int(share * len(ordered)), len(ordered) - 1)] if ordered else None
 
 
 def measured_start(starts: Mapping[PoolKey, float], pool: PoolKey) -> float | None:

@@ -17,13 +17,8 @@ import numpy as np
 from modelscaler.backtest.trace import Ints
 from modelscaler.domain import Floats, PoolKey
 from modelscaler.planner.savings import most_of
+from modelscaler.planner.starts import STARTS_KEPT, usual_start
 from modelscaler.replay.batching import SELDOM, Speed, Stay, calm_rps
-
-STARTS_KEPT = 20
-"""So many of the last starts are remembered, as in the operator."""
-
-START_PERCENTILE = 0.9
-"""Of them this one counts, as there."""
 
 LADDER_SECONDS = 60.0
 """So long it takes until servers that run read a changed ladder: kubelet looks about once a minute."""
@@ -167,12 +162,11 @@ class Pool:
         return len(self.ready_at) - bisect_left(self.ready_at, float("inf"))
 
     def usual_start_seconds(self, seconds: float) -> float | None:
-        """Return the 90th percentile of how long replicas took, as the operator measures it; None: none has started yet."""
+        """Return how long replicas usually took by now, as the operator measures it; None: none has started yet."""
         new = slice(bisect_right(self.ready_at, self.noted_at), bisect_right(self.ready_at, seconds))
         self.took_seconds.extend(at - asked for at, asked in zip(self.ready_at[new], self.asked_at[new], strict=True))
         self.noted_at = seconds
-        took = sorted(self.took_seconds)
-        return took[min(int(START_PERCENTILE * len(took)), len(took) - 1)] if took else None
+        return usual_start(self.took_seconds)
 
     def unready_seconds(self, seconds: float) -> float:
         """Return for how long the oldest replica that is not ready has been asked for at a time; 0 when all are ready."""
