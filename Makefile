@@ -103,8 +103,8 @@ bench-forecast-cost: setup ## What forecasts of 5,000 series and a retuning on 2
 bench-planning: setup ## What plans for 5,000 ModelDeployments and two replayed weeks cost, into docs/benchmarks.md (4 minutes; JSON=FILE)
 	@$(BENCH).planning --write $(WITH_JSON)
 
-bench-capacity: setup ## The capacity model beside the real server, into docs/benchmarks.md (4 minutes; JSON=FILE; DEVICE=cuda:0 VARIANT=half)
-	@$(BENCH).capacity --write $(WITH_JSON) $(if $(DEVICE),--device $(DEVICE) --network large-encoder --variant $(or $(VARIANT),full))
+bench-capacity: setup ## The capacity model beside the real server, into docs/benchmarks.md (4 minutes; JSON=FILE; NETWORK=medium-encoder LOAD_SECONDS=20; DEVICE=cuda:0 VARIANT=half)
+	@$(BENCH).capacity --write $(WITH_JSON) $(if $(NETWORK),--network $(NETWORK)) $(if $(LOAD_SECONDS),--seconds $(LOAD_SECONDS)) $(if $(DEVICE),--device $(DEVICE) --network large-encoder --variant $(or $(VARIANT),full))
 
 bench-accelerator: setup ## A GPU beside the CPU, into docs/benchmarks.md (4 minutes; DEVICE=cuda:0; JSON=FILE; MEASURED=FILE to write down another machine's JSON)
 	@$(BENCH).accelerator --device $(or $(DEVICE),cuda:0) --write $(WITH_JSON) $(if $(MEASURED),--measured $(MEASURED))

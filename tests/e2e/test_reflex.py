@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from modelscaler.planner.savings import MOST_OVERDRAFT
 from stage import NAMESPACE, Stage, capacity, cpu, model_deployment, scaling
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
@@ -44,7 +45,7 @@ def test_burst_is_answered_by_the_cheaper_variant_and_status_says_so(stage: Stag
     assert summary["versions"]["int8"] > 0, "the burst was answered by the rung"
     assert float(stage.status(name)["policy"]["savings"]["answers"]) != 0.0, "what answers saved and spent is counted"
     ladder = stage.get("cm", f"{name}-cpu-full-ladder")["data"]["ladder.json"]
-    assert 0.0 <= float(json.loads(ladder)["overdraft"]) <= 1.0
+    assert 0.0 <= float(json.loads(ladder)["overdraft"]) <= MOST_OVERDRAFT
     stage.apply(bursty(minAccuracy="0.92"))
     stage.until(lambda: held(stage, pod) == "full", "the rung below the new floor goes, at run time", 60)
     assert only_pod(stage) == pod, "no pod is restarted for another ladder"

@@ -125,13 +125,13 @@ async def test_servers_are_told_how_far_to_overdraw_as_answers_save_and_spend(mo
         await harness.tick()
         assert overdraft(harness) == "0"
         harness.source.offered = Value(60.0, START)
-        harness.source.served = {("cpu-full", "full"): 60.0}
+        harness.source.served = {("cpu-full", "full"): 240.0}
         harness.source.budgets = {("cpu-full",): 1.0}
         for _ in range(200):
             await harness.tick(seconds=60.0)
-        assert overdraft(harness) == "1"
+        assert overdraft(harness) == "8"
         applied = [name for manager, name in harness.cluster.writes if manager == "modelscaler"]
-        assert applied.count("ranker-cpu-full-ladder") <= 6, "it rises by steps"
+        assert applied.count("ranker-cpu-full-ladder") <= 42, "it rises by steps"
         for _ in range(200):
             await harness.tick(seconds=60.0)
         later = [name for manager, name in harness.cluster.writes if manager == "modelscaler"]
@@ -143,7 +143,7 @@ async def test_servers_are_told_how_far_to_overdraw_as_answers_save_and_spend(mo
         restarted = harness.status["policy"]["savings"]
         assert float(restarted["answers"]) > 0.0
         harness.source.served = {("cpu-full", "int8"): 600.0}
-        for _ in range(10):
+        for _ in range(40):
             await harness.tick(seconds=60.0)
         assert overdraft(harness) == "0", "what was spent is lent to nobody"
 

@@ -72,7 +72,7 @@ def test_the_hash_differs_when_a_setting_differs(change: dict[str, Any]) -> None
         ({**DOCUMENT, "accuracies": {"int8": "90"}}, "accuracies.int8"),
         ({**DOCUMENT, "accuracies": [1]}, "variant to accuracy"),
         ({**DOCUMENT, "minMeanAccuracy": "1e-900000"}, "'1e-900000', expected 0 or at least 1E-18"),
-        ({**DOCUMENT, "overdraft": "2"}, "field 'overdraft': '2', expected a decimal number from 0 to 1"),
+        ({**DOCUMENT, "overdraft": "101"}, "field 'overdraft': '101', expected a decimal number from 0 to 100"),
     ],
 )
 def test_settings_are_refused_when_a_field_is_wrong(document: object, message: str) -> None:

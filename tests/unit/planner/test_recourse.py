@@ -24,6 +24,7 @@ from builders import (
 from modelscaler.api.words import Binding, DecisionReason
 from modelscaler.domain import Plan, PolicySettings, PolicyState, PoolObservation, QuantileForecast, Value, Workload
 from modelscaler.planner.candidates import candidates
+from modelscaler.planner.demand import load_from
 from modelscaler.planner.plan import plan, sized_options
 from modelscaler.planner.recourse import (
     BUDGET_SECONDS,
@@ -187,6 +188,41 @@ def test_less_is_left_to_cheaper_variants_the_less_is_saved_beyond_what_is_for_b
         assert planned(unbounded, 100.0, None, running).demand.planned_rps == pytest.approx(90.0)
 
 
+@pytest.mark.parametrize(
+    ("budgets", "overdraft", "own_rps"),
+    [
+        (2.0, 0.5, 100.0),
+        (2.0, 8.0, 100.0),
+        (1.5, 0.0, 125.0),
+        (0.0, 0.0, 150.0),
+        (-8.0, 2.0, 150.0),
+        (None, 8.0, 150.0),
+    ],
+)
+def test_more_is_carried_by_the_planned_variant_the_sooner_savings_end(
+    budgets: float | None, overdraft: float, own_rps: float
+) -> None:
+    """Two replicas with a budget and a half each have enough for one and a half starts of a minute."""
+    spec = laddered(policy=PolicySettings(quantile=0.95, recourse_quantile=0.5), objective=floored(0.918))
+    seen = observation(10.0, replace(pool(CPU_FULL, 2), budgets=budgets, overdraft=overdraft))
+    ahead = forecast(100.0, spread=0.5)
+    assert load_from(spec, seen, ahead, 0.0).within(60.0).own_rps == pytest.approx(own_rps, abs=1.0)
+
+
+def test_savings_that_last_for_a_short_start_do_not_last_for_a_long_one() -> None:
+    spec = laddered(policy=PolicySettings(quantile=0.95, recourse_quantile=0.5), objective=floored(0.918))
+    seen = observation(10.0, replace(pool(CPU_FULL, 2), budgets=2.0, overdraft=0.5))
+    load = load_from(spec, seen, forecast(100.0, spread=0.5), 0.0)
+    assert [round(load.within(seconds).own_rps) for seconds in (30.0, 60.0, 120.0, 600.0)] == [100, 100, 125, 145]
+
+
+def test_planned_variant_carries_no_more_than_is_planned_for() -> None:
+    spec = laddered(policy=PolicySettings(quantile=0.5, recourse_quantile=0.95), objective=floored(0.918))
+    for budgets in (0.0, 1.0, 9.0):
+        seen = observation(10.0, pool(CPU_FULL, 1, budgets=budgets))
+        assert load_from(spec, seen, forecast(100.0, spread=0.5), 0.0).within(60.0).own_rps == pytest.approx(100.0)
+
+
 def test_nothing_is_left_to_cheaper_variants_by_a_pool_that_holds_none() -> None:
     running = replace(pool(CPU_FULL, 20), budgets=20.0, overdraft=1.0)
     gpu = placement("gpu", 0.1)  # so cheap that it is taken, with the planned variant alone
@@ -344,7 +380,7 @@ def test_improbable_burst_is_left_to_what_servers_have_saved_and_not_to_what_the
     replicas = [each.target.replicas for each in needed]
     assert replicas == sorted(replicas)
     assert replicas[0] == 5
-    assert replicas[-1] == replicas[-2] == 8, "as many as cheaper answers may be expected of for good"
+    assert replicas[-1] == replicas[-2] == 10, "all of what is planned for"
 
 
 def test_nothing_is_added_when_the_tail_of_the_forecast_is_little_above_what_the_ladder_carries() -> None:

@@ -1,5 +1,6 @@
 """What answers save for less accurate ones, and how far servers may overdraw their budgets for it."""
 
+import math
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -13,9 +14,11 @@ from modelscaler.domain import PoolObservation, PoolTarget, Savings, Workload
 from modelscaler.planner.savings import (
     FORGOTTEN_SECONDS,
     LONGEST_READING_SECONDS,
+    MOST_OVERDRAFT,
     account_of,
     carried_on,
     covered_share,
+    lent_to,
     most_saved,
     saved,
     settled,
@@ -92,8 +95,24 @@ def test_replicas_share_what_none_of_them_holds() -> None:
     assert overdrafts(2.0 * MOST, up) == {"full": 0.0}, "those that run hold all of it"
     assert overdrafts(4.0 * MOST, up) == {"full": 0.5}
     assert overdrafts(4.0 * MOST, up, full=10) == {"full": 0.2}, "those that are asked for have a share in it"
-    assert overdrafts(9.0 * MOST, up) == {"full": 1.0}
+    assert overdrafts(9.0 * MOST, up) == {"full": 1.7}
+    assert overdrafts(99.0 * MOST, up) == {"full": MOST_OVERDRAFT}
     assert overdrafts(-3.0 * MOST, up) == {"full": 0.0}
+
+
+@pytest.mark.parametrize(("start_seconds", "sharing"), [(300.0, 4), (299.0, 5), (101.0, 5), (100.0, 6), (90.0, 10)])
+def test_replicas_that_are_long_from_ready_have_no_share_yet(start_seconds: float, sharing: int) -> None:
+    ages = (209.0, 10.0)
+    up = pool(CPU_FULL, 6, 4, budgets=0.0, overdraft=0.0, start_seconds=start_seconds, starting_ages=ages)
+    assert overdrafts(3.0 * MOST, up, full=10) == {"full": math.floor(30.0 / sharing + 1e-9) / 10.0}
+    assert lent_to(4, (*ages, 0.0, 0.0, 0.0, 0.0), start_seconds) == sharing
+
+
+def test_how_long_a_start_takes_is_as_stated_until_one_was_seen() -> None:
+    up = pool(CPU_FULL, 4, budgets=0.0, overdraft=0.0)
+    slow = laddered(placements=(placement("cpu", start_seconds=600.0),))
+    found = with_overdrafts(slow, observation(10.0, up), Savings(4.0 * MOST, NOW), [PoolTarget(CPU_FULL, 10)])
+    assert [target.overdraft for target in found] == [1.0]
 
 
 def test_replicas_that_are_to_go_have_their_share_until_they_are_gone() -> None:
@@ -120,8 +139,8 @@ def test_overdraft_is_lowered_at_once_and_raised_seldom() -> None:
     assert settled(0.5, 0.4) == 0.4
     assert settled(0.5, 0.6) == 0.5
     assert settled(0.5, 0.7) == 0.7
-    assert settled(0.9, 1.0) == 1.0
-    assert settled(1.0, 1.0) == 1.0
+    assert settled(1.0, 1.0) == settled(1.0, 1.1) == 1.0
+    assert settled(7.9, MOST_OVERDRAFT) == settled(MOST_OVERDRAFT, MOST_OVERDRAFT) == MOST_OVERDRAFT
 
 
 def test_what_is_saved_beyond_full_budgets_may_be_lent() -> None:
@@ -129,7 +148,7 @@ def test_what_is_saved_beyond_full_budgets_may_be_lent() -> None:
         return account_of(laddered(), pools).lendable_share
 
     rich, poor = replace(pool(CPU_FULL, 3), budgets=3.0, overdraft=1.0), replace(pool(CPU_FULL, 1), budgets=0.2)
-    assert lendable(rich) == 1.0
+    assert lendable(rich) == lendable(replace(rich, overdraft=MOST_OVERDRAFT)) == 1.0
     assert lendable(replace(rich, overdraft=0.4)) == pytest.approx(0.4)
     assert lendable(replace(rich, overdraft=None)) == lendable(poor) == 0.0
     assert lendable(rich, poor) == pytest.approx(0.5), "2.2 of 4, in tenths"
@@ -149,6 +168,17 @@ def test_budgets_are_as_full_as_servers_say_and_overdrafts_count_with_them() -> 
     assert full(pool(CPU_FULL, 4)) == 0.0, "nobody says what is left"
     assert full() == full(pool(GPU_FULL, 3, budgets=0.0)) == 1.0, "nothing is to be saved"
     assert full(pool(CPU_FULL, 4), spec=laddered(objective=objective())) == 1.0, "any may be cheaper"
+
+
+def test_savings_last_a_minute_for_each_full_budget_of_those_that_serve() -> None:
+    def seconds(*pools: PoolObservation, spec: Workload | None = None) -> float:
+        return account_of(spec or laddered(), pools).seconds
+
+    assert seconds(pool(CPU_FULL, 4, budgets=4.0, overdraft=3.0)) == pytest.approx(240.0)
+    assert seconds(pool(CPU_FULL, 4, budgets=-2.0, overdraft=1.0)) == pytest.approx(30.0)
+    assert seconds(pool(CPU_FULL, 4, budgets=-4.0, overdraft=1.0)) == seconds(pool(CPU_FULL, 4, overdraft=3.0)) == 0.0
+    assert seconds() == seconds(pool(GPU_FULL, 3, budgets=0.0)) == math.inf, "nothing is to be saved"
+    assert seconds(pool(CPU_FULL, 4), spec=laddered(objective=objective())) == math.inf, "any may be cheaper"
 
 
 def test_pool_without_a_ladder_has_no_budget() -> None:
@@ -173,5 +203,5 @@ def test_pool_that_goes_away_takes_no_part() -> None:
 @given(st.floats(-1e9, 1e9), st.floats(0.0, 1e9), st.floats(0.0, 1e9))
 def test_no_more_is_allowed_than_is_free(balance: float, held: float, size: float) -> None:
     share = covered_share(balance - held, size)
-    assert 0.0 <= share <= 1.0
+    assert 0.0 <= share <= MOST_OVERDRAFT
     assert share * size <= max(balance - held, 0.0) + 1e-6 * size

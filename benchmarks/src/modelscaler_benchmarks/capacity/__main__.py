@@ -47,8 +47,8 @@ class Asked:
 
     Attributes:
         device: `cpu` or `cuda:N`.
-        network: `encoder` or `large-encoder`.
-        variant: Of it: `full`, or the larger one's `half`.
+        network: One of the encoders.
+        variant: Of it: `full`, or the largest one's `half`.
     """
 
     device: str
@@ -63,7 +63,9 @@ class Asked:
     @property
     def section(self) -> str:
         """Return the section of the document that it belongs in."""
-        return "capacity" if self.device == "cpu" else f"capacity-accelerator-{self.variant}"
+        if self.device == "cpu":
+            return "capacity" if self.network == "encoder" else f"capacity-{self.network}"
+        return f"capacity-accelerator-{self.variant}"
 
 
 @dataclass(frozen=True)

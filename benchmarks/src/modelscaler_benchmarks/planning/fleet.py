@@ -25,6 +25,7 @@ from modelscaler.domain import (
     Zero,
 )
 from modelscaler.planner.plan import plan
+from modelscaler.planner.savings import MOST_OVERDRAFT
 
 NOW = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 LEAD_SECONDS = 45.0
@@ -73,7 +74,14 @@ def _member(number: int, rng: Random, *, reflex: bool) -> Member:
     empty = Observation(NOW, Value(load, NOW), Value(1.0, NOW), Value(0.2, NOW), Value(load, NOW), Zero(NOW))
     first, _ = plan(workload, empty, ahead, PolicyState(), LEAD_SECONDS)
     pool, replicas = first.target.pool, first.target.replicas
-    serving = PoolObservation(pool, replicas, replicas, start_seconds=PLACEMENTS[pool.placement][1] * 1.1)
+    serving = PoolObservation(
+        pool,
+        replicas,
+        replicas,
+        start_seconds=PLACEMENTS[pool.placement][1] * 1.1,
+        budgets=float(replicas),
+        overdraft=MOST_OVERDRAFT,
+    )
     seen = replace(empty, pools=(serving,), selected=pool, served=((pool.variant, load),))
     history = tuple((NOW - timedelta(seconds=15.0 * ago), replicas - ago % 2) for ago in range(20, 0, -1))
     return Member(workload, seen, ahead, PolicyState(active=pool, recommendations=history, planned_generation=1))

@@ -11,7 +11,16 @@ from time import monotonic
 
 from modelscaler.backtest.reading import TraceError, read_traces
 from modelscaler.backtest.report.pictures import png
-from modelscaler.replay.command import Outputs, ReplayError, compared, given, settings_for, timelines, write
+from modelscaler.replay.command import (
+    Outputs,
+    ReplayError,
+    compared,
+    foresights,
+    given,
+    settings_for,
+    timelines,
+    write,
+)
 from modelscaler.replay.comparison import Comparison
 from modelscaler.replay.offered import chosen_names
 from modelscaler.replay.options import add_arguments
@@ -37,11 +46,14 @@ def main() -> int:
     found = list[Comparison]()
     for trace in traces:
         try:
-            settings = [setting for each in modes(arguments) for setting in settings_for(trace, each)]
+            by_mode = [settings_for(trace, each) for each in modes(arguments)]
         except ReplayError as error:
             print(f"left out: {error}", file=sys.stderr)
             continue
-        mine = [compared(setting, names, arguments) for setting in settings]
+        mine = list[Comparison]()
+        for same_start in zip(*by_mode, strict=True):
+            foreseen = foresights(same_start[0], names, arguments)  # the same for one variant: the load is
+            mine += [compared(setting, names, foreseen, arguments) for setting in same_start]
         found += mine
         if arguments.timeline_directory:
             write_timelines(arguments.timeline_directory / f"{trace.name}.csv.gz", timelines(mine))

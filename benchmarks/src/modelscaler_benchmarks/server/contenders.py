@@ -13,7 +13,12 @@ from modelscaler_benchmarks.serving_process import HOST, Command, free_ports
 
 SERVED = "modelscaler_benchmarks.server.served"
 OURS = "modelserver"
-OUR_CLASSES = {"mlp": "Perceptron", "encoder": "Encoder", "large-encoder": "LargeEncoder"}
+OUR_CLASSES = {
+    "mlp": "Perceptron",
+    "encoder": "Encoder",
+    "medium-encoder": "MediumEncoder",
+    "large-encoder": "LargeEncoder",
+}
 PEER_NAMES = ("litserve", "mlserver", "bentoml")
 
 Setting = str | int | float | bool
@@ -25,7 +30,7 @@ class Setup:
 
     Attributes:
         server: `modelserver`, `litserve`, `mlserver` or `bentoml`.
-        network: `mlp`, `encoder` or `large-encoder`.
+        network: `mlp`, or an encoder.
         settings: What is not its default, by name.
         dialects: How it is spoken to, one measurement each.
     """

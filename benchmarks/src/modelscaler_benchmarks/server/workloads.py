@@ -21,7 +21,7 @@ class Workload:
     """A network with rows to ask and their answers.
 
     Attributes:
-        network: `mlp`, `encoder` or `large-encoder`.
+        network: `mlp`, or an encoder.
         weights: Its safetensors file.
         rows: Inputs, [64, size].
         expected: Outputs in plain torch, fp32, [64, width].

@@ -10,6 +10,9 @@ from typing import Any
 from modelserver.errors import InvalidRequestError
 
 _FIELDS = ("variants", "minMeanAccuracy", "latencyMilliseconds", "accuracies", "overdraft")
+MOST_OVERDRAFT = 100
+"""More than who keeps the account of all servers ever allows."""
+
 _LEAST = Decimal("1e-18")
 """A number with a million zeros is short in scientific notation; written out, as it is reported, it is not."""
 
@@ -24,8 +27,9 @@ class Ladder:
         latency_milliseconds: Objective for requests that state no timeout: within it the reflex tries to answer them, they
             do not expire. None for none: they get the first variant.
         accuracies: Variant -> accuracy, 0 to 1, where the model's own figure is to be overruled or is missing.
-        overdraft: By what share of its size the budget of accuracy may be overdrawn, 0 to 1: what others have saved. None: not
-            at all, so that the server's own answers alone keep the floor. Ladders that differ in it alone have one hash.
+        overdraft: By how many times its size the budget of accuracy may be overdrawn, up to MOST_OVERDRAFT: what others have
+            saved. None: not at all, so that the server's own answers alone keep the floor. Ladders that differ in it alone
+            have one hash.
     """
 
     variants: tuple[str, ...]
@@ -91,7 +95,7 @@ def parse_ladder(document: object) -> Ladder:
         _share("minMeanAccuracy", document.get("minMeanAccuracy")),
         _parse_latency(document.get("latencyMilliseconds")),
         _parse_accuracies(document.get("accuracies"), variants),
-        _share("overdraft", document.get("overdraft")),
+        _share("overdraft", document.get("overdraft"), MOST_OVERDRAFT),
     )
 
 
@@ -118,15 +122,15 @@ def _parse_latency(value: object) -> int | None:
     return value
 
 
-def _share(name: str, value: object) -> Decimal | None:
+def _share(name: str, value: object, most: int = 1) -> Decimal | None:
     if value is None:
         return None
     try:
         accuracy = Decimal(str(value)) if isinstance(value, str | int | float) else Decimal("NaN")
     except InvalidOperation:
         accuracy = Decimal("NaN")
-    if not accuracy.is_finite() or not 0 <= accuracy <= 1:
-        raise InvalidRequestError(f"field {name!r}: {_shown(value)}, expected a decimal number from 0 to 1")
+    if not accuracy.is_finite() or not 0 <= accuracy <= most:
+        raise InvalidRequestError(f"field {name!r}: {_shown(value)}, expected a decimal number from 0 to {most}")
     if 0 < accuracy < _LEAST:
         raise InvalidRequestError(f"field {name!r}: {_shown(value)}, expected 0 or at least {_LEAST}")
     return accuracy

@@ -19,7 +19,7 @@ class ServeSettings:
         min_mean_accuracy: What answers keep on average, 0 to 1; None for whatever the ladder gives.
         latency_objective_milliseconds: What the reflex keeps; None for no objective.
         accuracies: Variant -> accuracy, 0 to 1, where the model's own figure is to be overruled.
-        overdraft: By what share of its size the budget of accuracy may be overdrawn, 0 to 1; None for not at all.
+        overdraft: By how many times its size the budget of accuracy may be overdrawn; None for not at all.
         ladder_file: That states ladder, floor and objective, and is followed while the server runs; None for none.
         max_delay_seconds: Longest wait for a batch to fill; 0 for none.
         max_queue_seconds: What waits may take to compute, as predicted; a request beyond that is answered 429.

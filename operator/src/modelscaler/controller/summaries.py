@@ -14,6 +14,7 @@ from typing import Any, Final, TypeAlias
 from modelscaler.api import DEPLOYMENT_LABEL, POOL_LABEL
 from modelscaler.api.v1alpha1 import ModelDeployment, ModelDeploymentStatus
 from modelscaler.domain import PoolKey, PoolObservation, Rollout, RouteObservation, WorkloadKey
+from modelscaler.planner.savings import MOST_OVERDRAFT
 from modelscaler.planner.starts import usual_start
 from modelscaler.render import OVERDRAFT_ANNOTATION, TEMPLATE_DIGEST_ANNOTATION, TEMPLATE_MANAGER
 from modelscaler.workload import InvalidSpec, parse_resource, parse_status
@@ -58,7 +59,7 @@ class DeploymentSummary:
     """A child Deployment. `replicas` is what is asked for.
 
     `refused_since` is since when the API server lets none of its missing pods be made (a quota, admission); None when it
-    does. `owned` is a digest of which of its fields are as we applied them. `overdraft` is by what share its pods may
+    does. `owned` is a digest of which of its fields are as we applied them. `overdraft` is by how much its pods may
     overdraw their budgets of accuracy, as their ladder says; None when it does not.
     """
 
@@ -200,7 +201,7 @@ def deployment_from(body: Body) -> DeploymentSummary | None:
         refused_since=_refused_since(body.get("status") or {}),
         template_digest=_annotation(meta, TEMPLATE_DIGEST_ANNOTATION) or "",
         owned=_owned(meta),
-        overdraft=_share(_annotation(meta, OVERDRAFT_ANNOTATION)),
+        overdraft=_overdraft(_annotation(meta, OVERDRAFT_ANNOTATION)),
         rollout=_rollout(body.get("status") or {}),
         generation=int(meta.get("generation") or 0),
         observed_generation=int((body.get("status") or {}).get("observedGeneration") or 0),
@@ -351,13 +352,14 @@ def observe_pool(
     unready = [pod for pod in alive if not pod.ready]
     stuck = [pod for pod in unready if pod.unschedulable]
     failing = [pod for pod in unready if pod.failing]
+    starting = [pod for pod in unready if not pod.unschedulable and not pod.failing]
     since = deployment.refused_since
     refused = max(deployment.replicas - len(alive), 0) if since else 0
     return PoolObservation(
         pool=deployment.pool,
         replicas=deployment.replicas,
         ready=sum(pod.ready for pod in alive),
-        starting=len(unready) - len(stuck) - len(failing),
+        starting=len(starting),
         unschedulable=len(stuck),
         failing=len(failing),
         refused=refused,
@@ -366,6 +368,7 @@ def observe_pool(
         start_seconds=usual_start(starts_seconds),
         terminating=len(mine) - len(alive),
         unready_seconds=max(((now - pod.unready_since).total_seconds() for pod in unready), default=0.0),
+        starting_ages=tuple((now - pod.unready_since).total_seconds() for pod in starting),
         budgets=budgets,
         overdraft=deployment.overdraft,
         rollout=deployment.rollout,
@@ -397,13 +400,13 @@ def moment(text: str) -> datetime:
     return datetime.fromisoformat(text.replace("Z", "+00:00"))
 
 
-def _share(text: str | None) -> float | None:
-    """Read a share in [0, 1]; None when it is none (edited by hand)."""
+def _overdraft(text: str | None) -> float | None:
+    """Read an overdraft; None when it is none (edited by hand)."""
     try:
-        share = float(text) if text is not None else math.nan
+        times = float(text) if text is not None else math.nan
     except ValueError:
         return None
-    return share if 0.0 <= share <= 1.0 else None
+    return times if 0.0 <= times <= MOST_OVERDRAFT else None
 
 
 def _annotation(meta: Body, name: str) -> str | None:

@@ -74,7 +74,7 @@ class Plan:
 class PoolTarget:
     """How many replicas a pool shall have now; a pool that shall go away has `delete` set once it is drained.
 
-    `overdraft` is by what share its replicas may overdraw their budgets of accuracy, 0 to 1.
+    `overdraft` is by how many times its size its replicas may overdraw their budgets of accuracy, from 0 on.
     """
 
     pool: PoolKey

@@ -28,9 +28,10 @@ class PoolObservation:
     `refused` is how many cannot even be made (a quota, admission), for `refused_seconds` now. `failure` is the reason of the
     first of these, None when there is none. `start_seconds` is the measured 90th percentile of pod created → ready, as the
     status has it before this process saw one, None where nobody did. `unready_seconds` is how long the oldest pod that is not
-    ready has existed, 0 when all are ready. `budgets` is how full the budgets of accuracy of its replicas are, added up (2.5:
-    two full ones and a half, overdrawn ones below 0), None when that is not known; `overdraft` by what share they may be
-    overdrawn, None before any says so. `template_digest` is of the template that was applied last.
+    ready has existed, 0 when all are ready; `starting_ages` how long each of those that start has. `budgets` is how full the
+    budgets of accuracy of its replicas are, added up (2.5: two full ones and a half, overdrawn ones below 0), None when that
+    is not known; `overdraft` by how many times their size they may be overdrawn, None before any says so. `template_digest`
+    is of the template that was applied last.
     """
 
     pool: PoolKey
@@ -45,6 +46,7 @@ class PoolObservation:
     start_seconds: float | None = None
     terminating: int = 0
     unready_seconds: float = 0.0
+    starting_ages: tuple[float, ...] = ()
     budgets: float | None = None
     overdraft: float | None = None
     rollout: Rollout = Rollout.DONE

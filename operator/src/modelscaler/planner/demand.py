@@ -19,6 +19,9 @@ from modelscaler.planner.savings import Account, account_of
 LIKELY = 0.5
 """Quantile of the peak that the planned variant carries itself, where the settings say nothing."""
 
+STARTS_COVERED = 1.5
+"""With savings for so many starts of nothing but cheaper answers no more than the settings say is carried for want of them."""
+
 LEVELS: Floats = (np.arange(40, dtype=np.float64) + 0.5) / 40.0
 """Quantiles at which the distribution of the load is read, each standing for the same probability."""
 
@@ -62,7 +65,8 @@ class Load:
     """What is known about the load, before a horizon is chosen.
 
     `measured_rps` is None when the load is not known in full; at least `least_rps` is. `assumed_rps`, what replicas of which
-    nobody knows the load can carry, comes on top. `saved_share` says how full servers' budgets of cheaper answers are.
+    nobody knows the load can carry, comes on top. `saved_share` says how full servers' budgets of cheaper answers are, and
+    `saved_seconds` for how long they and their overdrafts last.
     """
 
     measured_rps: float | None
@@ -73,6 +77,7 @@ class Load:
     forecast_age_seconds: float
     aim: Aim
     saved_share: float
+    saved_seconds: float
 
     @property
     def lends(self) -> bool:
@@ -108,9 +113,19 @@ class Load:
         """Return the forecast's peak that is planned for, None without a forecast, and the one that is likely."""
         if self.forecast is None:
             return None, 0.0
-        own = self.aim.quantile if self.aim.own_quantile is None else self.aim.own_quantile
-        planned, likely = self.forecast.peaks((self.aim.quantile, own), horizon_seconds + self.forecast_age_seconds)
+        quantiles = (self.aim.quantile, self._own_quantile(horizon_seconds))
+        planned, likely = self.forecast.peaks(quantiles, horizon_seconds + self.forecast_age_seconds)
         return planned, likely
+
+    def _own_quantile(self, horizon_seconds: float) -> float:
+        """Return what the planned variant carries itself: the less is saved for the rest, the nearer to all of it.
+
+        What was spent on one burst is not there for the next, and is earned again in hours.
+        """
+        quantile, own = self.aim.quantile, self.aim.own_quantile
+        if own is None:
+            return quantile
+        return quantile - (quantile - own) * min(self.saved_seconds / (STARTS_COVERED * horizon_seconds), 1.0)
 
 
 @lru_cache(maxsize=16)
@@ -142,4 +157,5 @@ def load_from(
         forecast_age_seconds=max(age, 0.0),
         aim=aim_of(workload, account),
         saved_share=account.saved_share,
+        saved_seconds=account.seconds,
     )

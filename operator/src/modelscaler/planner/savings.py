@@ -23,6 +23,12 @@ FORGOTTEN_SECONDS: Final = 86_400.0
 LONGEST_READING_SECONDS: Final = 60.0
 """What was answered between readings that are farther apart is not known, and saves nothing."""
 
+MOST_OVERDRAFT: Final = 8.0
+"""By so many times its size a budget may be overdrawn: some minutes of nothing but cheaper answers, as long as a slow start."""
+
+HEARD_SECONDS: Final = 90.0
+"""So long it takes until pods that run have heard of another overdraft: kubelet looks about once a minute, ticks take time."""
+
 STEPS: Final = 10
 """An overdraft is so many tenths of a budget, so that what is written for the servers seldom changes."""
 
@@ -70,20 +76,38 @@ def with_overdrafts(
         return tuple(targets)
     held = sum(_budgets(pool) * most_saved(workload, pool.pool) for pool in seen.pools)
     kept = [(target, seen.pool(target.pool)) for target in targets if not target.delete]
-    size = sum(max(target.replicas, pool.ready) * most_saved(workload, target.pool) for target, pool in kept)
+    size = sum(_lent_to(workload, target, pool) * most_saved(workload, target.pool) for target, pool in kept)
     covered = covered_share(savings.balance - held, size)
     overdrafts = {target.pool: settled(pool.overdraft, covered) for target, pool in kept}
     return tuple(replace(target, overdraft=overdrafts.get(target.pool, 0.0)) for target in targets)
 
 
-def covered_share(free: float, size: float) -> float:
-    """Return the share, in tenths, of all budgets together that is covered by what is saved and in none of them.
+def _lent_to(workload: Workload, target: PoolTarget, pool: PoolObservation) -> int:
+    start_seconds = pool.start_seconds or workload.placement(target.pool.placement).start_seconds
+    new = max(target.replicas - pool.ready - len(pool.starting_ages), 0)
+    return lent_to(pool.ready, (*pool.starting_ages, *[0.0] * new), start_seconds)
+
+
+def lent_to(ready: int, starting_ages: Sequence[float], start_seconds: float) -> int:
+    """Return among how many replicas an overdraft is divided: those that could spend it before they heard of another.
+
+    Args:
+        ready: That serve.
+        starting_ages: How many seconds ago each of those that start was asked for.
+        start_seconds: How long one takes to start.
+    """
+    return ready + sum(age + HEARD_SECONDS >= start_seconds for age in starting_ages)
+
+
+def covered_share(free: float, size: float, most: float = MOST_OVERDRAFT) -> float:
+    """Return how much of all budgets together, in tenths of them, is covered by what is saved and in none of them.
 
     Args:
         free: What is saved, less what budgets hold.
         size: Of all budgets.
+        most: Returned where more is covered.
     """
-    return 0.0 if size <= 0.0 else math.floor(min(max(free / size, 0.0), 1.0) * STEPS + 1e-9) / STEPS
+    return 0.0 if size <= 0.0 else math.floor(min(max(free / size, 0.0), most) * STEPS + 1e-9) / STEPS
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,9 +123,14 @@ class Account:
         return min(max(self.spendable / self.full, 0.0), 1.0) if self.full > 0.0 else 1.0
 
     @property
+    def seconds(self) -> float:
+        """For so long servers may give nothing but cheaper answers; inf where these are not limited."""
+        return max(self.spendable / self.full, 0.0) * BUDGET_SECONDS if self.full > 0.0 else math.inf
+
+    @property
     def lendable_share(self) -> float:
         """What is saved beyond full budgets, which are for bursts, in tenths of all those together; 1 at most."""
-        return covered_share(self.spendable - self.full, self.full)
+        return covered_share(self.spendable - self.full, self.full, most=1.0)
 
 
 def account_of(workload: Workload, pools: Sequence[PoolObservation]) -> Account:
@@ -120,7 +149,7 @@ def account_of(workload: Workload, pools: Sequence[PoolObservation]) -> Account:
 
 def settled(before: float | None, covered: float) -> float:
     """Return the overdraft from now on: lowered at once, raised by RAISED_BY at least, or to all there is to allow."""
-    if before is None or covered < before or covered >= min(before + RAISED_BY - 1e-9, 1.0):
+    if before is None or covered < before or covered >= min(before + RAISED_BY - 1e-9, MOST_OVERDRAFT):
         return covered
     return before
 

@@ -25,7 +25,7 @@ def artifact_of(variant: Variant) -> str:
 def ladder_text(resource: ModelDeployment, workload: Workload, pool: PoolKey, overdraft: float) -> str:
     """Return the ladder of a pool as its servers read it: variants, accuracies, floor and objective.
 
-    With a floor it says how far a server may overdraw its budget, 0 to 1 (planner/savings.py).
+    With a floor it says how far a server may overdraw its budget, in multiples of its size (planner/savings.py).
 
     The floor is left out where the spec asks for none: every rung reaches `minAccuracy` anyway. A planned variant below the
     floor could never keep it, so the floor is never above that variant's accuracy.

@@ -22,7 +22,7 @@ from modelscaler.replay.comparison import Comparison, Setting, choices
 from modelscaler.replay.incidents import FlashCrowd, StockOut, shown
 from modelscaler.replay.load import Arrivals, Part
 from modelscaler.replay.nodes import NodePool
-from modelscaler.replay.offered import UnknownPolicyError, chosen_names, grids_for
+from modelscaler.replay.offered import Foresights, UnknownPolicyError, chosen_names, foresights_of, grids_for
 from modelscaler.replay.options import DEFAULT_DAYS, DEFAULT_MOST_SETTINGS, DEFAULT_STARTS, MOST_SETTINGS
 from modelscaler.replay.report.figures import figures
 from modelscaler.replay.report.rows import told, write_timelines
@@ -78,7 +78,7 @@ def command(arguments: argparse.Namespace, recorded: Callable[[WorkloadKey], Tra
             return 0
         names = chosen_names(arguments.policies)
         found = [
-            compared(setting, names, arguments)
+            compared(setting, names, foresights(setting, names, arguments), arguments)
             for trace in traces_of(arguments, recorded)
             for setting in settings_for(trace, arguments)
         ]
@@ -225,14 +225,17 @@ def _check_placement(option: str, placement: str, workload: Workload) -> None:
         raise ReplayError(f"{option}: got placement {placement!r}, expected one of {', '.join(names)}")
 
 
-def compared(setting: Setting, names: Sequence[str], arguments: argparse.Namespace) -> Comparison:
-    """Run one comparison, show how far it has come, and print what it found."""
+def foresights(setting: Setting, names: Sequence[str], arguments: argparse.Namespace) -> Foresights:
+    """Return what ours forecasts in a comparison, and in any other of the same load and start."""
     shipped = shipped_network()
-    tuner = _tuner(arguments, shipped)
-    most_settings = arguments.most_settings or DEFAULT_MOST_SETTINGS
+    return foresights_of(setting, names, shipped, _tuner(arguments, shipped))
+
+
+def compared(setting: Setting, names: Sequence[str], foreseen: Foresights, arguments: argparse.Namespace) -> Comparison:
+    """Run one comparison, show how far it has come, and print what it found."""
     progress = progress_bar()
     try:
-        grids = grids_for(setting, names, shipped, tuner, most_settings)
+        grids = grids_for(setting, names, foreseen, arguments.most_settings or DEFAULT_MOST_SETTINGS)
         found = compare(setting, grids, progress, arguments.processes)
     finally:
         progress.close()

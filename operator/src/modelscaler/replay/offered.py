@@ -1,7 +1,7 @@
 """Which policies take part in a comparison, and with which settings: ours with its forecasts, and the rivals."""
 
 from collections.abc import Mapping, Sequence
-from typing import Final, TypeVar
+from typing import Final, TypeAlias, TypeVar
 
 from modelscaler.backtest.champion import Tuner
 from modelscaler.forecast.network import Network
@@ -22,6 +22,10 @@ STATIC: Final = "static"
 ORACLE: Final = "oracle"
 NAMES: Final = (OURS, *GRIDS, *GRIDS_MORE, STATIC, ORACLE)
 LOOKBACK_DAYS: Final = 14.0
+PARTS: Final[tuple[PartName, ...]] = ("tuning", "test")
+
+Foresights: TypeAlias = Mapping[PartName, Foresight]
+"""Forecasts by part. They hang on the load and on how long a start takes, not on which variants there are."""
 
 
 class UnknownPolicyError(ValueError):
@@ -43,28 +47,23 @@ def chosen_names(asked: str) -> tuple[str, ...]:
     return names
 
 
-def grids_for(
-    setting: Setting, names: Sequence[str], shipped: Network | None, tuner: Tuner | None, most_settings: int
-) -> Grids:
+def grids_for(setting: Setting, names: Sequence[str], foresights: Foresights, most_settings: int) -> Grids:
     """Return the settings to try of each policy, on both parts.
 
     Args:
         setting: What is compared.
         names: The policies.
-        shipped: The network that ships with the package.
-        tuner: Who retunes it, and grows trees, on what came before each part; None: it stays as it ships.
+        foresights: What ours forecasts; may be empty where ours is not among them.
         most_settings: Of a longer grid only so many are tried, evenly spread over it.
     """
-    parts: tuple[PartName, ...] = ("tuning", "test")
-    foresights = {part: foresight_of(setting, part, shipped, tuner) for part in parts if OURS in names}
-    return {part: _of_part(setting, part, names, foresights, most_settings) for part in parts}
+    return {part: _of_part(setting, part, names, foresights, most_settings) for part in PARTS}
 
 
 def _of_part(
     setting: Setting,
     part: PartName,
     names: Sequence[str],
-    foresights: Mapping[PartName, Foresight],
+    foresights: Foresights,
     most_settings: int,
 ) -> dict[str, tuple[PolicyKind, ...]]:
     load = setting.case(part, 0).load
@@ -95,8 +94,20 @@ def thinned(grid: Sequence[Settings], most: int) -> list[Settings]:
     return list(grid[::every])
 
 
+def foresights_of(setting: Setting, names: Sequence[str], shipped: Network | None, tuner: Tuner | None) -> Foresights:
+    """Return the forecasts of both parts, none where ours is not among the policies; see `foresight_of`."""
+    return {part: foresight_of(setting, part, shipped, tuner) for part in PARTS if OURS in names}
+
+
 def foresight_of(setting: Setting, part: PartName, shipped: Network | None, tuner: Tuner | None) -> Foresight:
-    """Return the forecasts of a part; see `grids_for`."""
+    """Return the forecasts of a part.
+
+    Args:
+        setting: What is compared.
+        part: Which part.
+        shipped: The network that ships with the package.
+        tuner: Who retunes it, and grows trees, on what came before the part; None: it stays as it ships.
+    """
     load = setting.case(part, 0).load
     history = history_of(setting.trace, load, LOOKBACK_DAYS, setting.arrivals.seed + 1_000)
     longest = max(placement.start_seconds for placement in setting.workload.placements)

@@ -16,7 +16,7 @@ import numpy as np
 
 from modelscaler.backtest.trace import Ints
 from modelscaler.domain import Floats, PoolKey
-from modelscaler.planner.savings import most_of
+from modelscaler.planner.savings import lent_to, most_of
 from modelscaler.planner.starts import STARTS_KEPT, usual_start
 from modelscaler.replay.batching import SELDOM, Speed, Stay, calm_rps
 
@@ -127,7 +127,7 @@ class Pool:
         saved: What better answers than the floor have saved for worse ones, at all replicas together; below 0: overdrawn.
         serving: Replicas that served when it was last advanced: what those have saved that are gone is gone.
         asked_at: When each was asked for, in the same order.
-        overdraft: By what share a replica that is ready from now on may overdraw its budget; None: nobody has said so.
+        overdraft: By how many times its size one that is ready from now on may overdraw its budget; None: nobody has said so.
         overdrawable: How far all of them together may, as far as they have heard of it.
         took_seconds: How long the last ones took from asked for to ready, waiting for a node included, up to `noted_at`.
     """
@@ -171,6 +171,11 @@ class Pool:
     def unready_seconds(self, seconds: float) -> float:
         """Return for how long the oldest replica that is not ready has been asked for at a time; 0 when all are ready."""
         return seconds - min(self.asked_at[self.ready(seconds) :], default=seconds)
+
+    def lent_to(self, seconds: float) -> int:
+        """Return among how many replicas an overdraft is divided, as the operator does it."""
+        ready = self.ready(seconds)
+        return lent_to(ready, [seconds - asked for asked in self.asked_at[ready:]], self.settings.start_seconds)
 
     def tell(self, overdraft: float, seconds: float) -> None:
         """Say how far replicas may overdraw their budgets: those that run hear of it LADDER_SECONDS later."""

@@ -129,7 +129,7 @@ class _Run:
     def _tell_overdrafts(self, seconds: float) -> None:
         """Say how far replicas may overdraw their budgets, as the operator does, whoever scales."""
         held = sum(pool.saved for pool in self._pools.values())
-        size = sum(len(pool.ready_at) * pool.settings.most_saved for pool in self._pools.values())
+        size = sum(pool.lent_to(seconds) * pool.settings.most_saved for pool in self._pools.values())
         covered = covered_share(self._saved - held, size)
         for pool in self._pools.values():
             pool.tell(settled(pool.overdraft, covered), seconds)

@@ -19,7 +19,7 @@ class PoolSight:
         unschedulable: Of those, the ones that no node has room for.
         unready_seconds: For how long some of them have been yet to serve.
         budgets: How full the budgets of accuracy of all of them are, added up; None: they have none.
-        overdraft: By what share they may be overdrawn; None: nobody has said so.
+        overdraft: By how many times their size they may be overdrawn; None: nobody has said so.
     """
 
     pool: PoolKey

@@ -59,6 +59,15 @@ class Encoder(_Served):
         return self._example(np.zeros((1, self.shape.sequence), dtype=np.int64))
 
 
+class MediumEncoder(Encoder):
+    """The one between."""
+
+    name = "medium-encoder"
+    shape = ENCODERS[name]
+    inputs = (_tokens(shape),)
+    outputs = (TensorSpec("output", "FP32", (-1, shape.width)),)
+
+
 class LargeEncoder(Encoder):
     """The larger one, on the device that the server names, in full precision or half."""
 

@@ -67,6 +67,13 @@ class Encoder(nn.Module):
         return self.norm(hidden).mean(dim=1)  # type: ignore[no-any-return]
 
 
+class MediumEncoder(Encoder):
+    """Two layers over 64 tokens: a processor's core does hundreds of rows a second, which one generator can send on time."""
+
+    def __init__(self) -> None:
+        super().__init__(ENCODERS["medium-encoder"])
+
+
 class LargeEncoder(Encoder):
     """Six layers over 128 tokens: so much work that a processor's core does tens of rows a second."""
 
@@ -74,8 +81,13 @@ class LargeEncoder(Encoder):
         super().__init__(ENCODERS["large-encoder"])
 
 
-NETWORKS: dict[str, type[nn.Module]] = {"mlp": Perceptron, "encoder": Encoder, "large-encoder": LargeEncoder}
-DTYPES = {"mlp": torch.float32, "encoder": torch.int64, "large-encoder": torch.int64}
+NETWORKS: dict[str, type[nn.Module]] = {
+    "mlp": Perceptron,
+    "encoder": Encoder,
+    "medium-encoder": MediumEncoder,
+    "large-encoder": LargeEncoder,
+}
+DTYPES = {"mlp": torch.float32, **dict.fromkeys(ENCODERS, torch.int64)}
 
 
 def load_network(name: str, weights: str) -> nn.Module:

@@ -26,5 +26,6 @@ class EncoderShape:
 
 ENCODERS: dict[str, EncoderShape] = {
     "encoder": EncoderShape(sequence=32, vocabulary=1000, width=128, heads=4, layers=2),
+    "medium-encoder": EncoderShape(sequence=64, vocabulary=1000, width=256, heads=4, layers=2),
     "large-encoder": EncoderShape(sequence=128, vocabulary=1000, width=512, heads=8, layers=6),
 }

@@ -276,7 +276,8 @@ class TuningStatus(ApiModel):
         description="Quantile of demand that must be carried, by cheaper variants if need be; absent: forecast.quantile.",
     )
     recourse_quantile: ShortText | None = Field(
-        default=None, description="Quantile of demand that the planned variant must carry itself; absent: the median."
+        default=None,
+        description="Quantile of demand that the planned variant must carry itself while enough is saved; absent: the median.",
     )
     headroom: ShortText = Field(
         default="0",
