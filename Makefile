@@ -115,9 +115,9 @@ bench-arbitration: setup ## What sharing 64 accelerators among 500 ModelDeployme
 bench-mixing: setup ## What two pools at once save against one, replayed on generated days (10 minutes)
 	@$(BENCH).mixing
 
-bench-replay: setup ## Every policy on the CSV files in TRACES=DIR (JSON=FILE TIMELINE=DIR; STARTS="15 60 300" DAYS=2 SEEDS=5 MOST=16 ONLY=NAMES BOTH=1; NODE_START=PLACEMENT:SECONDS:REPLICAS_PER_NODE STOCK_OUT=PLACEMENT:FROM-TO FLASH_CROWD=AT:FACTOR:SECONDS; hours)
+bench-replay: setup ## Every policy on the CSV files in TRACES=DIR (JSON=FILE TIMELINE=DIR; STARTS="15 60 300" DAYS=2 SEEDS=5 MOST=16 ONLY=NAMES BOTH=1; NODE_START=PLACEMENT:SECONDS:REPLICAS_PER_NODE STOCK_OUT=PLACEMENT:FROM-TO FLASH_CROWD=AT:FACTOR:SECONDS METRICS_OUTAGE=ANSWER:FROM-TO; hours)
 	@test -n "$(TRACES)" || { echo "bench-replay: give TRACES=DIR, a directory of .csv or .csv.gz files of timestamp,requests_per_second; JSON=FILE and TIMELINE=DIR for every figure and step" >&2; exit 2; }
-	@$(BENCH).replay $(TRACES) $(WITH_JSON) $(if $(TIMELINE),--timeline-directory $(TIMELINE)) $(foreach start,$(STARTS),--cold-start $(start)) $(if $(DAYS),--days $(DAYS)) $(if $(SEEDS),--seeds $(SEEDS)) $(if $(MOST),--most-settings $(MOST)) $(if $(ONLY),--policies $(ONLY)) $(foreach each,$(NODE_START),--node-start $(each)) $(foreach each,$(STOCK_OUT),--stock-out $(each)) $(foreach each,$(FLASH_CROWD),--flash-crowd $(each)) $(if $(BOTH),--both)
+	@$(BENCH).replay $(TRACES) $(WITH_JSON) $(if $(TIMELINE),--timeline-directory $(TIMELINE)) $(foreach start,$(STARTS),--cold-start $(start)) $(if $(DAYS),--days $(DAYS)) $(if $(SEEDS),--seeds $(SEEDS)) $(if $(MOST),--most-settings $(MOST)) $(if $(ONLY),--policies $(ONLY)) $(foreach each,$(NODE_START),--node-start $(each)) $(foreach each,$(STOCK_OUT),--stock-out $(each)) $(foreach each,$(FLASH_CROWD),--flash-crowd $(each)) $(foreach each,$(METRICS_OUTAGE),--metrics-outage $(each)) $(if $(BOTH),--both)
 
 bench-replay-live: setup programs models ## The replay beside a live local cluster on the same load, into docs/benchmarks.md (12 minutes; JSON=FILE, QUICK=1)
 	@$(BENCH).replay_live $(WITH_JSON) $(if $(QUICK),--quick)

@@ -1,6 +1,7 @@
 """Bad days: stock-outs and flash crowds, how they are written, and what they are part of."""
 
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -11,25 +12,37 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import modelscaler_benchmarks.replay
-from modelscaler.backtest.trace import Trace
+from meters import ToldMeter, sight
+from modelscaler.backtest.trace import Ints, Trace
 from modelscaler.cli import main
-from modelscaler.domain import PolicySettings, PoolKey
+from modelscaler.domain import Absent, PolicySettings, PoolKey, QuantileForecast, SourceError, Workload
 from modelscaler.replay.case import Case, Cluster, usual_pool
 from modelscaler.replay.comparison import Setting
-from modelscaler.replay.foresight import history_of
+from modelscaler.replay.foresight import Foresight, history_of
 from modelscaler.replay.incidents import (
+    Answer,
     FlashCrowd,
     IncidentError,
+    MetricsOutage,
     StockOut,
     flash_crowd,
+    metrics_outage,
     moment,
     shown,
     stock_out,
 )
 from modelscaler.replay.load import Arrivals, Part, crowding, load_of
 from modelscaler.replay.outcome import outcome_of
-from modelscaler.replay.policies.ours import Modelscaler
+from modelscaler.replay.policies.dynamo import Dynamo
+from modelscaler.replay.policies.hpa import Hpa
+from modelscaler.replay.policies.keda import Fallback, Keda
+from modelscaler.replay.policies.knative import Knative
+from modelscaler.replay.policies.knowledge import carried_rps
+from modelscaler.replay.policies.ours import Modelscaler, observation_of
+from modelscaler.replay.policies.predictive_hpa import PredictiveHpa
+from modelscaler.replay.policies.wva import Wva
 from modelscaler.replay.run import replay
+from modelscaler.replay.sight import PolicyKind, Sight, Targets
 from modelscaler.replay.standard import POOL, standard_workload
 from modelscaler.workload.files import read_workload
 
@@ -66,6 +79,14 @@ def test_time_reads_as_it_is_shown(seconds: int) -> None:
 def test_incidents_are_read_as_they_are_written() -> None:
     assert stock_out("gpu:10h-11h30m") == StockOut("gpu", 36000.0, 41400.0)
     assert flash_crowd("14h:2.5:600") == FlashCrowd(50400.0, 2.5, 600.0)
+    assert metrics_outage("empty:10h-10h30m") == MetricsOutage("empty", 36000.0, 37800.0)
+    assert metrics_outage("none:0s-1s") == MetricsOutage("none", 0.0, 1.0)
+
+
+@pytest.mark.parametrize("text", ["empty", "gone:1h-2h", ":1h-2h", "none:2h-1h", "none:1h-1h", "none:10-11"])
+def test_outage_of_metrics_is_refused_when_it_is_wrong(text: str) -> None:
+    with pytest.raises(IncidentError, match="expected ANSWER:FROM-TO with ANSWER one of empty, none"):
+        metrics_outage(text)
 
 
 @pytest.mark.parametrize("text", ["gpu", "gpu:10h", ":1h-2h", "gpu:2h-1h", "gpu:1h-1h", "gpu:10-11"])
@@ -106,11 +127,13 @@ def test_history_before_a_crowd_is_scaled_as_if_there_were_none() -> None:
 
 
 def test_incidents_are_of_the_judged_part_only() -> None:
-    bad = setting(stock_outs=(OUT,), crowds=(CROWD,))
+    dark = MetricsOutage("none", 600.0, 900.0)
+    bad = setting(stock_outs=(OUT,), crowds=(CROWD,), outages=(dark,))
     judged = bad.case("test", 0)
     crowded = judged.load.expected_rps[judged.load.slot(judged.run_in_seconds + CROWD.at_seconds + 100.0)]
 
-    assert bad.case("tuning", 0).cluster.stock_outs == ()
+    assert bad.case("tuning", 0).cluster == Cluster()
+    assert judged.cluster.outages == (dark.later(judged.run_in_seconds),)
     assert judged.cluster.stock_outs == (OUT.later(judged.run_in_seconds),)
     assert crowded == pytest.approx(120.0)
     assert bad.case("tuning", 0).load.expected_rps.max() == pytest.approx(40.0)
@@ -133,6 +156,108 @@ def test_another_placement_carries_a_crowd_when_the_usual_one_is_out_of_stock() 
     assert found.recovery_seconds < 180.0, "60 s to start, and what it takes to see that no GPU is to be had"
 
 
+DARK: Mapping[Answer, MetricsOutage] = {answer: MetricsOutage(answer, 1800.0, 3600.0) for answer in ("empty", "none")}
+
+
+def sizes_in_the_dark(kind: PolicyKind, answer: Answer) -> Ints:
+    """Return what is asked for at each step of half an hour in which Prometheus finds nothing, at a load of eight replicas."""
+    workload = standard_workload(60.0, with_rung=True)
+    load = load_of(STEADY, Part(0.0, 1.5 / 24.0), Arrivals(mean_rps=8.0 * carried_rps(workload, POOL)))
+    run = replay(Case(workload, POOL, load, Cluster(outages=(DARK[answer],))), kind, first_replicas=9)
+    begin, end = (round(seconds / run.step_seconds) for seconds in (1800.0, 3600.0))
+    return (run.ready + run.starting)[0, begin:end]
+
+
+@pytest.mark.parametrize(
+    ("kind", "answer"),
+    [
+        (Keda(), "none"),
+        (Keda(ignore_null_values=False), "empty"),
+        (Hpa(target=1.0), "empty"),
+        (Hpa(target=1.0), "none"),
+        (PredictiveHpa(target=1.0), "none"),
+        (Wva(), "empty"),
+        (Dynamo(), "none"),
+        (Modelscaler(None, START, PolicySettings(forecaster="Reactive")), "empty"),
+        (Modelscaler(None, START, PolicySettings(forecaster="Reactive")), "none"),
+    ],
+    ids=lambda value: getattr(value, "name", str(value)),
+)
+def test_who_asks_prometheus_stays_as_large_as_he_is_when_it_finds_nothing(kind: PolicyKind, answer: Answer) -> None:
+    asked = sizes_in_the_dark(kind, answer)
+
+    assert asked[0] >= 8
+    if kind.name == "modelscaler":
+        assert np.all(np.diff(asked) >= 0), "nothing is scaled down on absence"
+    else:
+        assert set(asked) == {asked[0]}
+
+
+def test_nothing_is_no_load_to_keda_unless_it_is_told_otherwise() -> None:
+    assert sizes_in_the_dark(Keda(), "empty").min() == 1, "ignoreNullValues is on by default"
+    assert sizes_in_the_dark(Keda(ignore_null_values=False, fallback=Fallback(3, 6)), "none").min() == 6
+
+
+@pytest.mark.parametrize("kind", [Knative(), Hpa(metric="busy", window_seconds=15.0)], ids=lambda kind: kind.name)
+def test_who_collects_metrics_himself_does_not_mind(kind: PolicyKind) -> None:
+    workload = standard_workload(60.0, with_rung=True)
+    load = load_of(STEADY, Part(0.0, 1.5 / 24.0), Arrivals(mean_rps=8.0 * carried_rps(workload, POOL)))
+    runs = [
+        replay(Case(workload, POOL, load, cluster), kind, 9)
+        for cluster in (Cluster(), Cluster(outages=(DARK["none"],)))
+    ]
+
+    assert np.array_equal(runs[0].ready, runs[1].ready)
+
+
+def test_forecasts_are_as_old_as_the_outage_and_readings_say_what_is_wrong() -> None:
+    asked: list[float] = []
+
+    class Noted(Foresight):
+        def at(self, seconds: float, lag_seconds: float) -> QuantileForecast | None:
+            asked.append(seconds)
+            return None
+
+    kind = Modelscaler(Noted(START, 0.0, 60.0, np.zeros((2, 0, 1, 9))), START)
+    policy = kind.start(standard_workload(60.0, with_rung=True), POOL)
+    expected: dict[Answer, type[Absent | SourceError]] = {"empty": Absent, "none": SourceError}
+    for answer, reading in expected.items():
+        seen = replace(sight(ToldMeter(rps=50.0), 4, seconds=2000.0, pool=POOL), outage=DARK[answer])
+        policy.decide(seen)
+        assert isinstance(observation_of(seen, START, 0.4, 0.99).offered, reading)
+    assert asked == [1800.0, 1800.0]
+
+
+@dataclass
+class Watching:
+    """A fixed size that notes how far its replicas may overdraw."""
+
+    overdrafts: list[float | None] = field(default_factory=list)
+    name: str = "watching"
+    settings: Mapping[str, float | str] = field(default_factory=dict)
+    interval_seconds: float = 15.0
+
+    def start(self, workload: Workload, pool: PoolKey) -> "Watching":
+        return self
+
+    def decide(self, sight: Sight) -> Targets:
+        self.overdrafts.append(sight.pool(POOL).overdraft)
+        return Targets({POOL: 4}, POOL)
+
+
+def test_nothing_is_saved_while_nobody_can_read_who_answers() -> None:
+    workload = standard_workload(60.0, with_rung=True)
+    load = load_of(STEADY, Part(0.0, 0.25), Arrivals(mean_rps=200.0))
+    told = []
+    for outages in ((), (MetricsOutage("none", 0.0, 21600.0),)):
+        case = Case(workload, POOL, load, Cluster(outages=outages), saved_seconds=0.0)
+        watched = Watching()
+        replay(case, watched, first_replicas=4)
+        told.append(watched.overdrafts[-1])
+    assert (told[0] or 0.0) > 0.0
+    assert told[1] == 0.0
+
+
 TEN_MINUTES = "\n".join(["timestamp,requests_per_second", *(f"{600 * step},80" for step in range(3 * 144))])
 
 
@@ -141,6 +266,7 @@ TEN_MINUTES = "\n".join(["timestamp,requests_per_second", *(f"{600 * step},80" f
     [
         (["--stock-out", "gpu:1h-2h"], "stock-out: got placement 'gpu', expected one of cpu"),
         (["--flash-crowd", "9h:3:600"], "got 9h, expected a time within the newer part's 2h24m"),
+        (["--metrics-outage", "none:9h-10h"], "got 9h, expected a time within the newer part's 2h24m"),
     ],
 )
 def test_incident_is_refused_when_it_would_happen_to_nothing(

@@ -6,7 +6,7 @@ from modelscaler.capacity.latency import sustainable_rps
 from modelscaler.domain import PoolKey, ReplicaCapacity, Workload
 from modelscaler.planner.ladder import ladder_of
 from modelscaler.replay.batching import Speed
-from modelscaler.replay.incidents import StockOut
+from modelscaler.replay.incidents import MetricsOutage, StockOut
 from modelscaler.replay.load import Load
 from modelscaler.replay.nodes import NodePool
 from modelscaler.replay.pool import PoolSettings, Rung
@@ -21,6 +21,7 @@ class Cluster:
         queue_seconds: Longest queue of a replica, in seconds of work.
         start_spread: Start times vary by up to this share, uniformly, either way.
         stock_outs: When what cannot be had.
+        outages: When Prometheus cannot be asked.
         nodes: Of which placements nodes come when they are needed; those of others are always there.
     """
 
@@ -28,6 +29,7 @@ class Cluster:
     queue_seconds: float = 5.0
     start_spread: float = 0.1
     stock_outs: tuple[StockOut, ...] = ()
+    outages: tuple[MetricsOutage, ...] = ()
     nodes: tuple[NodePool, ...] = ()
 
     def node_start_seconds(self, placement: str) -> float:

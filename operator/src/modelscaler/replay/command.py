@@ -19,7 +19,7 @@ from modelscaler.forecast.network import Network
 from modelscaler.forecast.networks import shipped_network
 from modelscaler.replay.case import Cluster, NoPoolError, capacity_of, usual_pool
 from modelscaler.replay.comparison import Comparison, Setting, choices
-from modelscaler.replay.incidents import FlashCrowd, StockOut, shown
+from modelscaler.replay.incidents import shown
 from modelscaler.replay.load import Arrivals, Part
 from modelscaler.replay.nodes import NodePool
 from modelscaler.replay.offered import Foresights, UnknownPolicyError, chosen_names, foresights_of, grids_for
@@ -179,10 +179,22 @@ def _setting(
     trace: Trace, workload: Workload, pool: PoolKey, tuning: Part, test: Part, arguments: argparse.Namespace
 ) -> Setting:
     arrivals = arrivals_for(workload, pool, arguments)
-    stock_outs, crowds = tuple(arguments.stock_out), tuple(arguments.flash_crowd)
-    _check(stock_outs, crowds, workload, test)
     cluster = Cluster(nodes=_node_pools(arguments.node_start, workload))
-    return Setting(trace, workload, pool, tuning, test, arrivals, arguments.seeds, cluster, stock_outs, crowds)
+    found = Setting(
+        trace,
+        workload,
+        pool,
+        tuning,
+        test,
+        arrivals,
+        arguments.seeds,
+        cluster,
+        tuple(arguments.stock_out),
+        tuple(arguments.flash_crowd),
+        tuple(arguments.metrics_outage),
+    )
+    _check(found)
+    return found
 
 
 def arrivals_for(workload: Workload, pool: PoolKey, arguments: argparse.Namespace) -> Arrivals:
@@ -192,16 +204,17 @@ def arrivals_for(workload: Workload, pool: PoolKey, arguments: argparse.Namespac
     return Arrivals(arguments.seed, mean_rps, arguments.burstiness)
 
 
-def _check(stock_outs: Sequence[StockOut], crowds: Sequence[FlashCrowd], workload: Workload, test: Part) -> None:
+def _check(setting: Setting) -> None:
     """Refuse what would happen to nothing.
 
     Raises:
         ReplayError: There is no such placement, or it begins after the newer part is over.
     """
-    for out in stock_outs:
-        _check_placement("stock-out", out.placement, workload)
-    seconds = test.days * DAY_SECONDS
-    for begins in [*(out.from_seconds for out in stock_outs), *(crowd.at_seconds for crowd in crowds)]:
+    for out in setting.stock_outs:
+        _check_placement("stock-out", out.placement, setting.workload)
+    seconds = setting.test.days * DAY_SECONDS
+    outs, outages = (each.from_seconds for each in setting.stock_outs), (each.from_seconds for each in setting.outages)
+    for begins in (*outs, *outages, *(crowd.at_seconds for crowd in setting.crowds)):
         if begins >= seconds:
             raise ReplayError(f"got {shown(begins)}, expected a time within the newer part's {shown(seconds)}")
 

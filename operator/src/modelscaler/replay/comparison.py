@@ -14,7 +14,7 @@ from modelscaler.backtest.trace import DAY_SECONDS, Trace
 from modelscaler.domain import PoolKey, Workload
 from modelscaler.planner.ladder import ladder_of
 from modelscaler.replay.case import Case, Cluster
-from modelscaler.replay.incidents import FlashCrowd, StockOut
+from modelscaler.replay.incidents import FlashCrowd, MetricsOutage, StockOut
 from modelscaler.replay.load import Arrivals, Part, load_of
 from modelscaler.replay.outcome import Outcome
 from modelscaler.replay.policies.oracle import TICK_SECONDS, clairvoyant_hourly_cost, fewest_replicas
@@ -44,6 +44,7 @@ class Setting:
         cluster: How the cluster behaves.
         stock_outs: What cannot be had for a while on the newer part; the older one has none.
         crowds: Flash crowds on the newer part, likewise.
+        outages: When Prometheus cannot be asked there.
     """
 
     trace: Trace
@@ -56,6 +57,7 @@ class Setting:
     cluster: Cluster
     stock_outs: tuple[StockOut, ...] = ()
     crowds: tuple[FlashCrowd, ...] = ()
+    outages: tuple[MetricsOutage, ...] = ()
 
     @property
     def start_seconds(self) -> float:
@@ -79,7 +81,11 @@ class Setting:
         crowds, cluster = list[FlashCrowd](), self.cluster
         if part == "test":
             crowds = [each.later(run_in_seconds) for each in self.crowds]
-            cluster = replace(cluster, stock_outs=tuple(each.later(run_in_seconds) for each in self.stock_outs))
+            cluster = replace(
+                cluster,
+                stock_outs=tuple(each.later(run_in_seconds) for each in self.stock_outs),
+                outages=tuple(each.later(run_in_seconds) for each in self.outages),
+            )
         load = load_of(self.trace, replayed, arrivals, crowds=crowds)
         return Case(self.workload, self.pool, load, cluster, seed, run_in_seconds)
 

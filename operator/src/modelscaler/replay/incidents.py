@@ -2,7 +2,7 @@
 
 import re
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal, TypeAlias, get_args
 
 RAMP_SECONDS: Final = 60.0
 RAMP_SHARE: Final = 0.25
@@ -12,6 +12,10 @@ MOST_FACTOR: Final = 100.0
 UNIT_SECONDS: Final = {"h": 3600.0, "m": 60.0, "s": 1.0}
 MOMENT: Final = re.compile(r"(?:\d+(?:\.\d+)?h)?(?:\d+(?:\.\d+)?m)?(?:\d+(?:\.\d+)?s)?")
 TERM: Final = re.compile(r"(\d+(?:\.\d+)?)([hms])")
+
+
+Answer: TypeAlias = Literal["empty", "none"]
+"""What a query of Prometheus comes back with in an outage: nothing was found, or no answer at all."""
 
 
 class IncidentError(ValueError):
@@ -56,6 +60,47 @@ class FlashCrowd:
 
     def __str__(self) -> str:
         return f"flash crowd of {self.factor:g} times the load for {self.seconds:g} s at {shown(self.at_seconds)}"
+
+
+@dataclass(frozen=True, slots=True)
+class MetricsOutage:
+    """While it lasts, queries of Prometheus find nothing; then all is there again, the time between as well.
+
+    Attributes:
+        answer: `empty`: they come back empty, as when nobody scrapes the pods any more; `none`: they do not come back.
+        from_seconds: From the part's beginning.
+        to_seconds: Likewise.
+    """
+
+    answer: Answer
+    from_seconds: float
+    to_seconds: float
+
+    def later(self, seconds: float) -> "MetricsOutage":
+        """Return the same, so much later."""
+        return MetricsOutage(self.answer, self.from_seconds + seconds, self.to_seconds + seconds)
+
+    def __str__(self) -> str:
+        what = "empty answers" if self.answer == "empty" else "no answers"
+        return f"{what} of Prometheus from {shown(self.from_seconds)} to {shown(self.to_seconds)}"
+
+
+def metrics_outage(text: str) -> MetricsOutage:
+    """Read ANSWER:FROM-TO, such as `empty:10h-10h30m`.
+
+    Raises:
+        IncidentError: It is something else.
+    """
+    answer, _, times = text.partition(":")
+    begins, _, ends = times.partition("-")
+    first, last = moment(begins), moment(ends)
+    known: Answer | None = next((each for each in get_args(Answer) if each == answer), None)
+    if known is None or first is None or last is None or not first < last:
+        raise IncidentError(
+            f"got {text!r}, expected ANSWER:FROM-TO with ANSWER one of {', '.join(get_args(Answer))} and FROM before TO, "
+            "such as empty:10h-10h30m"
+        )
+    return MetricsOutage(known, first, last)
 
 
 def stock_out(text: str) -> StockOut:

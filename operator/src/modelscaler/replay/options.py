@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final, TypeVar
 
-from modelscaler.replay.incidents import IncidentError, flash_crowd, stock_out
+from modelscaler.replay.incidents import IncidentError, flash_crowd, metrics_outage, stock_out
 from modelscaler.replay.nodes import node_pool
 
 Incident = TypeVar("Incident")
@@ -106,6 +106,14 @@ def _add_load(parser: argparse.ArgumentParser) -> None:
         default=[],
         metavar="AT:FACTOR:SECONDS",
         help="on the newer part so many times the load for so long: 14h:3:600; again for more (none)",
+    )
+    parser.add_argument(
+        "--metrics-outage",
+        type=_incident(metrics_outage),
+        action="append",
+        default=[],
+        metavar="ANSWER:FROM-TO",
+        help="on the newer part queries of Prometheus are answered so, empty or none: empty:10h-10h30m; again for more (none)",
     )
 
 

@@ -157,6 +157,11 @@ class Pool:
         """Return how full the budgets of accuracy are, added up over the replicas; None where there are none."""
         return self.saved / self.settings.most_saved if self.settings.most_saved else None
 
+    @property
+    def most_held(self) -> float:
+        """What budgets hold that are full: what they count as while nobody says how full they are."""
+        return self.serving * self.settings.most_saved
+
     def unschedulable(self) -> int:
         """Return how many replicas no node has room for."""
         return len(self.ready_at) - bisect_left(self.ready_at, float("inf"))

@@ -9,6 +9,7 @@ from modelscaler.backtest.trace import Ints
 from modelscaler.domain import PoolKey, RouteTarget
 from modelscaler.planner.savings import carried_on, covered_share, settled
 from modelscaler.replay.case import Case
+from modelscaler.replay.incidents import MetricsOutage
 from modelscaler.replay.metering import Metering
 from modelscaler.replay.nodes import Nodes
 from modelscaler.replay.pool import Arriving, Pool, Tally, refused
@@ -86,12 +87,17 @@ class _Run:
         first.serving, first.saved = replicas, min(self._saved, replicas * first.settings.most_saved)
 
     def _save(self, tally: Tally) -> None:
-        """Keep the account of all pools' answers, as the operator does."""
+        """Keep the account of all pools' answers, as the operator does; what nobody could read adds nothing."""
         floor = self._case.workload.objective.min_mean_accuracy
         if floor is not None:
             self._saved = carried_on(self._saved, self._step_seconds, tally.accuracy - floor * tally.served)
 
+    def _outage(self, seconds: float) -> MetricsOutage | None:
+        outages = self._case.cluster.outages
+        return next((each for each in outages if each.from_seconds <= seconds < each.to_seconds), None)
+
     def _sight(self, seconds: float) -> Sight:
+        outage = self._outage(seconds)
         pools = tuple(
             PoolSight(
                 pool=key,
@@ -100,12 +106,12 @@ class _Run:
                 starting=len(pool.ready_at) - ready,
                 unschedulable=pool.unschedulable(),
                 unready_seconds=pool.unready_seconds(seconds),
-                budgets=pool.budgets,
+                budgets=None if outage else pool.budgets,
                 overdraft=pool.overdraft,
             )
             for key, pool in self._pools.items()
         )
-        return Sight(seconds, pools, self._serving, self._metering, self._route, self._usual_starts(seconds))
+        return Sight(seconds, pools, self._serving, self._metering, self._route, self._usual_starts(seconds), outage)
 
     def _usual_starts(self, seconds: float) -> dict[PoolKey, float]:
         """Return how long replicas were seen to take, also of pools that are gone; without nodes their own start is all."""
@@ -128,7 +134,8 @@ class _Run:
 
     def _tell_overdrafts(self, seconds: float) -> None:
         """Say how far replicas may overdraw their budgets, as the operator does, whoever scales."""
-        held = sum(pool.saved for pool in self._pools.values())
+        blind = self._outage(seconds) is not None
+        held = sum(pool.most_held if blind else pool.saved for pool in self._pools.values())
         size = sum(pool.lent_to(seconds) * pool.settings.most_saved for pool in self._pools.values())
         covered = covered_share(self._saved - held, size)
         for pool in self._pools.values():
@@ -188,7 +195,7 @@ class _Run:
             elif share:
                 total.add(refused(arriving.shared(share)))
             queued += pool.queued
-        self._save(total)
+        self._save(total if self._outage(seconds) is None else Tally())
         self._metering.note(total, sum(ready.values()), queued)
         self._log.note(step, total, queued, self._pools, ready, self._serving)
 

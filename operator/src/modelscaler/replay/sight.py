@@ -2,9 +2,11 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from math import nan
+from typing import Final, Protocol
 
 from modelscaler.domain import PoolKey, RouteTarget, Workload
+from modelscaler.replay.incidents import MetricsOutage
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,15 +37,15 @@ class PoolSight:
 class Meter(Protocol):
     """Metrics over time, as a monitoring system answers for them. Windows end `lag_seconds` before now: a scrape is old."""
 
-    def offered_rps(self, window_seconds: float) -> float:
+    def offered_rps(self, window_seconds: float, /) -> float:
         """Return arrivals per second, averaged over the window."""
         ...
 
-    def concurrency(self, window_seconds: float) -> float:
+    def concurrency(self, window_seconds: float, /) -> float:
         """Return requests in the system, queued ones too, averaged over the window."""
         ...
 
-    def busy_share(self, window_seconds: float) -> float:
+    def busy_share(self, window_seconds: float, /) -> float:
         """Return what share of the ready replicas' time was spent computing, in [0, 1], averaged over the window."""
         ...
 
@@ -51,9 +53,21 @@ class Meter(Protocol):
         """Return requests that wait, as last scraped."""
         ...
 
-    def violating_share(self, window_seconds: float) -> float:
+    def violating_share(self, window_seconds: float, /) -> float:
         """Return what share of the window's arrivals was late or refused, in [0, 1]."""
         ...
+
+
+class _Blind:
+    """A meter that finds nothing, whatever it is asked."""
+
+    def _nothing(self, _: float = 0.0, /) -> float:
+        return nan
+
+    offered_rps = concurrency = busy_share = violating_share = queued = _nothing
+
+
+BLIND: Final = _Blind()
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,9 +78,10 @@ class Sight:
         seconds: Time since the replay began.
         pools: Every pool that exists.
         serving: Which pool the Service selects; None: all of them, by their capacity.
-        meter: The metrics.
+        meter: The metrics, for who collects them himself: the metrics server, Knative's scraper, Ray's replicas.
         route: How a gateway shares requests between the serving pool and another; None: it does not.
         starts: How many seconds replicas of pools were seen to take, where a node may come first.
+        outage: Of Prometheus, when there is one now.
     """
 
     seconds: float
@@ -75,6 +90,12 @@ class Sight:
     meter: Meter
     route: RouteTarget | None = None
     starts: Mapping[PoolKey, float] = field(default_factory=dict)
+    outage: MetricsOutage | None = None
+
+    @property
+    def prometheus(self) -> Meter:
+        """The metrics, for who asks Prometheus: NaN while it finds nothing."""
+        return self.meter if self.outage is None else BLIND
 
     def pool(self, key: PoolKey) -> PoolSight:
         """Return what is seen of a pool; an empty pool when it does not exist."""

@@ -138,7 +138,9 @@ class _Planner:
     def _slow(self, sight: Sight) -> int | None:
         """Return the replicas for the next interval; None when no engine keeps the latency, as if its model were not ready."""
         seconds = self.kind.adjustment_seconds
-        requests = sight.meter.offered_rps(seconds) * seconds
+        requests = sight.prometheus.offered_rps(seconds) * seconds
+        if math.isnan(requests):
+            return self.floor
         if self.kind.predictor == "kalman":
             requests = self.level.forecast_after(requests)
         return math.ceil(max(requests, 0.0) / seconds / self.engine.rps) if self.engine.rps > 0.0 else None
@@ -146,8 +148,11 @@ class _Planner:
     def _wanted(self, seen: PoolSight, sight: Sight) -> int:
         if self.floor is None:
             return seen.replicas
+        queued = sight.prometheus.queued()
+        if math.isnan(queued):
+            return max(seen.replicas, self.floor)
         if not self.kind.load_scaling:
             return self.floor
         if seen.starting or not seen.ready:
             return max(seen.replicas, self.floor)
-        return max(seen.ready + self.engine.step(sight.meter.queued() / seen.ready, seen.ready), self.floor)
+        return max(seen.ready + self.engine.step(queued / seen.ready, seen.ready), self.floor)

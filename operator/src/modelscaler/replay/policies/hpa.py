@@ -122,7 +122,7 @@ class _Autoscaler:
     def _wanted(self, sight: Sight, seen: PoolSight) -> int | None:
         """Return what the metric wants; None where nothing was measured."""
         rps = self.kind.metric == "rps"
-        read = sight.meter.offered_rps if rps else sight.meter.busy_share
+        read = sight.prometheus.offered_rps if rps else sight.meter.busy_share
         value = read(self.kind.window_seconds)
         if math.isnan(value):
             return None

@@ -104,11 +104,12 @@ class _ScaledObject:
 
     def _query(self, sight: Sight) -> float | None:
         """Return the query's value; None for an error."""
-        value = sight.meter.offered_rps(self.kind.window_seconds)
+        value = sight.prometheus.offered_rps(self.kind.window_seconds)
         if math.isfinite(value):
             self.failures = 0
             return value
-        if self.kind.ignore_null_values:
+        answered = sight.outage is None or sight.outage.answer == "empty"
+        if answered and self.kind.ignore_null_values:
             self.failures = 0
             return 0.0
         self.failures += 1

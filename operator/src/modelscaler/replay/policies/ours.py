@@ -15,6 +15,7 @@ from modelscaler.domain import (
     QuantileForecast,
     Reading,
     RouteObservation,
+    SourceError,
     Value,
     Workload,
     Zero,
@@ -22,6 +23,7 @@ from modelscaler.domain import (
 from modelscaler.planner.plan import plan
 from modelscaler.planner.transition import next_step
 from modelscaler.replay.foresight import Foresight
+from modelscaler.replay.incidents import MetricsOutage
 from modelscaler.replay.sight import Policy, PoolSight, Sight, Targets
 
 TICK_SECONDS: Final = 15.0
@@ -73,7 +75,8 @@ class Planned:
         seen = observation_of(sight, now, self.workload.objective.latency_seconds, self.workload.objective.percentile)
         if sight.route is not None:
             seen = replace(seen, route=RouteObservation(True, sight.route.side, sight.route.side_share))
-        wanted, state = plan(self.workload, seen, self._forecast(sight.seconds), self.state, LEAD_SECONDS)
+        known_until = sight.seconds if sight.outage is None else sight.outage.from_seconds
+        wanted, state = plan(self.workload, seen, self._forecast(known_until), self.state, LEAD_SECONDS)
         step = next_step(self.workload, seen, wanted, state)
         self.state = step.state
         replicas = {target.pool: target.replicas for target in step.pools if not target.delete}
@@ -90,18 +93,23 @@ def observation_of(sight: Sight, now: datetime, target_seconds: float, percentil
 
     The latency at the objective's percentile is only told as kept or missed: that is all the planner asks of it.
     """
-    missed = sight.meter.violating_share(RATE_WINDOW_SECONDS) > 1.0 - percentile
+    meter, unknown = sight.prometheus, None if sight.outage is None else _unanswered(sight.outage)
+    missed = meter.violating_share(RATE_WINDOW_SECONDS) > 1.0 - percentile
     return Observation(
         now=now,
-        offered=_reading(sight.meter.offered_rps(RATE_WINDOW_SECONDS), now),
-        queued=_reading(sight.meter.queued(), now),
-        latency=Value(target_seconds * (2.0 if missed else 0.5), now),
+        offered=unknown or _reading(meter.offered_rps(RATE_WINDOW_SECONDS), now),
+        queued=unknown or _reading(meter.queued(), now),
+        latency=unknown or Value(target_seconds * (2.0 if missed else 0.5), now),
         answered=Absent(),
         waited=Absent(),
         pools=tuple(_pool(pool, sight.starts.get(pool.pool)) for pool in sight.pools),
         remembered_starts=tuple(sight.starts.items()),
         selected=sight.serving,
     )
+
+
+def _unanswered(outage: MetricsOutage) -> Reading:
+    return Absent() if outage.answer == "empty" else SourceError("Prometheus does not answer")
 
 
 def _reading(value: float, now: datetime) -> Reading:

@@ -127,7 +127,7 @@ class _Predictive:
 
     def decide(self, sight: Sight) -> Targets:
         current = sight.pool(self.pool).replicas
-        value = sight.meter.offered_rps(self.window_seconds)
+        value = sight.prometheus.offered_rps(self.window_seconds)
         if math.isnan(value):
             return Targets({self.pool: current}, self.pool)
         wanted = for_average_value(value, self.target, current)

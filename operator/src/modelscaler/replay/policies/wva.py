@@ -133,9 +133,10 @@ class _Optimizer:
 
     def decide(self, sight: Sight) -> Targets:
         now = {seen.pool: seen.replicas for seen in sight.pools}
-        if not sight.seconds:
+        rps, queued = sight.prometheus.offered_rps(self.kind.window_seconds), sight.prometheus.queued()
+        if not sight.seconds or math.isnan(rps):
             return Targets(now)
-        demand = sight.meter.offered_rps(self.kind.window_seconds) + sight.meter.queued() / self.kind.interval_seconds
+        demand = rps + queued / self.kind.interval_seconds
         ready = sum(supply.rps * sight.pool(supply.pool).ready for supply in self.supplies)
         coming = sum(supply.rps * sight.pool(supply.pool).replicas for supply in self.supplies)
         required, spare = demand / self.kind.scale_up_threshold - coming, ready - demand / self.kind.scale_down_boundary

@@ -50,6 +50,7 @@ def _setting(setting: Setting) -> dict[str, Any]:
         "nodePools": [asdict(pool) for pool in cluster.nodes],
         "stockOuts": [asdict(out) for out in setting.stock_outs],
         "flashCrowds": [asdict(crowd) for crowd in setting.crowds],
+        "metricsOutages": [asdict(outage) for outage in setting.outages],
         "objective": {
             "percentile": workload.objective.percentile,
             "latencySeconds": workload.objective.latency_seconds,

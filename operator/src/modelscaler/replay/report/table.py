@@ -44,7 +44,9 @@ def title(found: Comparison) -> str:
 
 
 def _beside(setting: Setting) -> str:
-    return "".join(f"; {each}" for each in (*setting.cluster.nodes, *setting.stock_outs, *setting.crowds))
+    return "".join(
+        f"; {each}" for each in (*setting.cluster.nodes, *setting.stock_outs, *setting.crowds, *setting.outages)
+    )
 
 
 def ordered(found: Comparison) -> list[Judged]:
