@@ -191,9 +191,9 @@ def test_less_is_left_to_cheaper_variants_the_less_is_saved_beyond_what_is_for_b
 @pytest.mark.parametrize(
     ("budgets", "overdraft", "own_rps"),
     [
-        (2.0, 0.5, 100.0),
+        (2.0, 2.0, 100.0),
         (2.0, 8.0, 100.0),
-        (1.5, 0.0, 125.0),
+        (2.0, 0.5, 125.0),
         (0.0, 0.0, 150.0),
         (-8.0, 2.0, 150.0),
         (None, 8.0, 150.0),
@@ -202,7 +202,7 @@ def test_less_is_left_to_cheaper_variants_the_less_is_saved_beyond_what_is_for_b
 def test_more_is_carried_by_the_planned_variant_the_sooner_savings_end(
     budgets: float | None, overdraft: float, own_rps: float
 ) -> None:
-    """Two replicas with a budget and a half each have enough for one and a half starts of a minute."""
+    """Two replicas with three budgets each have enough for three starts of a minute."""
     spec = laddered(policy=PolicySettings(quantile=0.95, recourse_quantile=0.5), objective=floored(0.918))
     seen = observation(10.0, replace(pool(CPU_FULL, 2), budgets=budgets, overdraft=overdraft))
     ahead = forecast(100.0, spread=0.5)
@@ -211,7 +211,7 @@ def test_more_is_carried_by_the_planned_variant_the_sooner_savings_end(
 
 def test_savings_that_last_for_a_short_start_do_not_last_for_a_long_one() -> None:
     spec = laddered(policy=PolicySettings(quantile=0.95, recourse_quantile=0.5), objective=floored(0.918))
-    seen = observation(10.0, replace(pool(CPU_FULL, 2), budgets=2.0, overdraft=0.5))
+    seen = observation(10.0, replace(pool(CPU_FULL, 2), budgets=2.0, overdraft=2.0))
     load = load_from(spec, seen, forecast(100.0, spread=0.5), 0.0)
     assert [round(load.within(seconds).own_rps) for seconds in (30.0, 60.0, 120.0, 600.0)] == [100, 100, 125, 145]
 
@@ -375,9 +375,10 @@ def test_the_little_that_is_above_is_left_to_the_ladder_only_as_far_as_servers_h
 def test_improbable_burst_is_left_to_what_servers_have_saved_and_not_to_what_they_have_spent() -> None:
     spec = laddered(objective=floored(0.9192), placements=(placement("cpu", start_seconds=20.0),))
     ahead = forecast(200.0, spread=1.0)
-    needed = [planned(spec, 100.0, ahead, pool(CPU_FULL, 4, budgets=4.0 * full)) for full in (1.0, 0.6, 0.2, 0.0, -0.5)]
+    saved = ((1.0, 2.0), (1.0, 0.0), (0.6, 0.0), (0.2, 0.0), (0.0, 0.0), (-0.5, 0.0))
+    pools = [pool(CPU_FULL, 4, budgets=4.0 * full, overdraft=overdraft) for full, overdraft in saved]
+    replicas = [planned(spec, 100.0, ahead, each).target.replicas for each in pools]
 
-    replicas = [each.target.replicas for each in needed]
     assert replicas == sorted(replicas)
     assert replicas[0] == 5
     assert replicas[-1] == replicas[-2] == 10, "all of what is planned for"

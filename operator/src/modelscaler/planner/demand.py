@@ -19,7 +19,7 @@ from modelscaler.planner.savings import Account, account_of
 LIKELY = 0.5
 """Quantile of the peak that the planned variant carries itself, where the settings say nothing."""
 
-STARTS_COVERED = 1.5
+STARTS_COVERED = 3.0
 """With savings for so many starts of nothing but cheaper answers no more than the settings say is carried for want of them."""
 
 LEVELS: Floats = (np.arange(40, dtype=np.float64) + 0.5) / 40.0
