@@ -62,6 +62,13 @@ def test_ready_pods_count_when_they_are_not_terminating() -> None:
     assert (seen.ready, seen.terminating, seen.starting, seen.unready_seconds) == (1, 1, 0, 0.0)
 
 
+def test_pods_that_start_are_as_old_as_they_are_made_whenever_they_lost_their_readiness() -> None:
+    fresh, flapped = pod(), pod(conditions={"Ready": ("False", "")})
+    crashed, unplaced = pod(waiting="CrashLoopBackOff"), pod(conditions={"PodScheduled": ("False", "Unschedulable")})
+    seen = observe_pool(DEPLOYMENT, [fresh, flapped, crashed, unplaced, pod(conditions=READY)], [], NOW)
+    assert seen.starting_ages == (60.0, 60.0)
+
+
 def test_pod_is_unschedulable_when_the_scheduler_says_so() -> None:
     seen = observe_pool(DEPLOYMENT, [pod(conditions={"PodScheduled": ("False", "Unschedulable")})], [], NOW)
     assert (seen.unschedulable, seen.starting, seen.failure) == (1, 0, "Unschedulable")

@@ -164,6 +164,22 @@ def test_reflex_never_needs_more_replicas(
 
 
 @CASES
+@given(SPECS, RATES, st.integers(1, 14), outlooks(), st.floats(-9.0, 9.0), st.floats(-9.0, 9.0))
+def test_more_saved_never_needs_more_replicas(
+    spec: Workload, rps: float, current: int, ahead: QuantileForecast | None, one: float, other: float
+) -> None:
+    seen, _ = seen_with(spec, rps, 0.0, current)
+
+    def needed(full: float | None) -> dict[PoolKey, int]:
+        pools = [replace(each, budgets=full and full * each.ready, overdraft=0.5) for each in seen.pools]
+        found = options_of(spec, replace(seen, pools=tuple(pools)), ahead)
+        return {key: option.needed for key, option in found.items()}
+
+    little, much, unknown = needed(min(one, other)), needed(max(one, other)), needed(None)
+    assert all(unknown[key] >= little[key] >= much[key] for key in much)
+
+
+@CASES
 @given(SITUATIONS, st.sampled_from(["load", "queue", "forecast"]), st.floats(1.0, 3.0))
 def test_plan_for_more_demand_never_has_less_capacity(case: Situation, what: str, more: float) -> None:
     """Another pool may be taken, and carry less with its planned variant or with its ladder.

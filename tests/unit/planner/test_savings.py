@@ -108,6 +108,12 @@ def test_replicas_that_are_long_from_ready_have_no_share_yet(start_seconds: floa
     assert lent_to(4, (*ages, 0.0, 0.0, 0.0, 0.0), start_seconds) == sharing
 
 
+def test_pool_of_a_placement_that_left_the_spec_shares_in_nothing() -> None:
+    gone = pool(GPU_FULL, 2)
+    found = with_overdrafts(laddered(), observation(10.0, gone), Savings(4.0 * MOST, NOW), [PoolTarget(GPU_FULL, 2)])
+    assert [target.overdraft for target in found] == [0.0]
+
+
 def test_how_long_a_start_takes_is_as_stated_until_one_was_seen() -> None:
     up = pool(CPU_FULL, 4, budgets=0.0, overdraft=0.0)
     slow = laddered(placements=(placement("cpu", start_seconds=600.0),))
@@ -177,7 +183,7 @@ def test_savings_last_a_minute_for_each_full_budget_of_those_that_serve() -> Non
     assert seconds(pool(CPU_FULL, 4, budgets=4.0, overdraft=3.0)) == pytest.approx(240.0)
     assert seconds(pool(CPU_FULL, 4, budgets=-2.0, overdraft=1.0)) == pytest.approx(30.0)
     assert seconds(pool(CPU_FULL, 4, budgets=-4.0, overdraft=1.0)) == seconds(pool(CPU_FULL, 4, overdraft=3.0)) == 0.0
-    assert seconds() == seconds(pool(GPU_FULL, 3, budgets=0.0)) == math.inf, "nothing is to be saved"
+    assert seconds() == seconds(pool(GPU_FULL, 3, budgets=0.0)) == 0.0, "nobody who serves has saved any"
     assert seconds(pool(CPU_FULL, 4), spec=laddered(objective=objective())) == math.inf, "any may be cheaper"
 
 

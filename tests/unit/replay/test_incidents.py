@@ -16,6 +16,7 @@ from meters import ToldMeter, sight
 from modelscaler.backtest.trace import Ints, Trace
 from modelscaler.cli import main
 from modelscaler.domain import Absent, PolicySettings, PoolKey, QuantileForecast, SourceError, Workload
+from modelscaler.forecast.base import QUANTILES
 from modelscaler.replay.case import Case, Cluster, usual_pool
 from modelscaler.replay.comparison import Setting
 from modelscaler.replay.foresight import Foresight, history_of
@@ -35,6 +36,7 @@ from modelscaler.replay.load import Arrivals, Part, crowding, load_of
 from modelscaler.replay.outcome import outcome_of
 from modelscaler.replay.policies.dynamo import Dynamo
 from modelscaler.replay.policies.hpa import Hpa
+from modelscaler.replay.policies.infadapter import InfAdapter
 from modelscaler.replay.policies.keda import Fallback, Keda
 from modelscaler.replay.policies.knative import Knative
 from modelscaler.replay.policies.knowledge import carried_rps
@@ -178,6 +180,7 @@ def sizes_in_the_dark(kind: PolicyKind, answer: Answer) -> Ints:
         (PredictiveHpa(target=1.0), "none"),
         (Wva(), "empty"),
         (Dynamo(), "none"),
+        (InfAdapter(), "empty"),
         (Modelscaler(None, START, PolicySettings(forecaster="Reactive")), "empty"),
         (Modelscaler(None, START, PolicySettings(forecaster="Reactive")), "none"),
     ],
@@ -243,6 +246,21 @@ class Watching:
     def decide(self, sight: Sight) -> Targets:
         self.overdrafts.append(sight.pool(POOL).overdraft)
         return Targets({POOL: 4}, POOL)
+
+
+def test_ours_grows_by_the_last_forecast_while_nothing_is_found() -> None:
+    workload = standard_workload(60.0, with_rung=True)
+    each = carried_rps(workload, POOL)
+    load = load_of(STEADY, Part(0.0, 1.5 / 24.0), Arrivals(mean_rps=4.0 * each))
+    rising = np.repeat(np.linspace(4.0, 12.0, 60)[:, None] * each, len(QUANTILES), axis=1)
+    ahead = Foresight(load.start, 0.0, 60.0, np.broadcast_to(rising, (2, 90, *rising.shape)))
+    cluster = Cluster(outages=(MetricsOutage("none", 1800.0, 3600.0),))
+
+    run = replay(Case(workload, POOL, load, cluster), Modelscaler(ahead, load.start), first_replicas=5)
+
+    asked = (run.ready + run.starting)[0, round(1800.0 / run.step_seconds) : round(3600.0 / run.step_seconds)]
+    assert np.all(np.diff(asked) >= 0)
+    assert asked[-1] > asked[0] + 1, "half an hour later it is as large as the forecast of then said"
 
 
 def test_nothing_is_saved_while_nobody_can_read_who_answers() -> None:

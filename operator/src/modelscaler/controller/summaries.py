@@ -368,7 +368,7 @@ def observe_pool(
         start_seconds=usual_start(starts_seconds),
         terminating=len(mine) - len(alive),
         unready_seconds=max(((now - pod.unready_since).total_seconds() for pod in unready), default=0.0),
-        starting_ages=tuple((now - pod.unready_since).total_seconds() for pod in starting),
+        starting_ages=tuple((now - pod.created_at).total_seconds() for pod in starting),
         budgets=budgets,
         overdraft=deployment.overdraft,
         rollout=deployment.rollout,

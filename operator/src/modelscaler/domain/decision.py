@@ -33,7 +33,8 @@ class Demand:
     """What the plan is for: `planned_rps`. `measured_rps` None: unknown; `forecast_rps` None: no forecast.
 
     `base_rps` is the part that the planned variant must carry itself; cheaper variants of the ladder may answer what is
-    above it. None: there is no ladder, and the planned variant carries everything.
+    above it. None: there is no ladder, and the planned variant carries everything. `lasting_base_rps` is what that would
+    be with savings for any burst, None where it is the same.
     """
 
     measured_rps: float | None
@@ -41,11 +42,17 @@ class Demand:
     planned_rps: float
     horizon_seconds: float
     base_rps: float | None = None
+    lasting_base_rps: float | None = None
 
     @property
     def own_rps(self) -> float:
         """What the planned variant must carry itself."""
         return self.planned_rps if self.base_rps is None else self.base_rps
+
+    @property
+    def lasting_rps(self) -> float:
+        """What the planned variant must carry itself however much is saved: cheaper answers to it would be for good."""
+        return self.own_rps if self.lasting_base_rps is None else self.lasting_base_rps
 
 
 @dataclass(frozen=True, slots=True)

@@ -103,10 +103,10 @@ class PolicySettings:
     """How a plan weighs what it knows; self-tuning chooses these, nobody has to.
 
     `quantile` of demand must be carried, with the cheapest rung of the reflex's ladder if need be; None: the quantile of the
-    forecast settings. `recourse_quantile` must be carried by the planned variant itself; None: the median, or `quantile`
-    where that is lower. `headroom` is added to all demand, as a share of it; below 0 it is
-    left to the ladder, as far as enough is saved for that (planner/demand.py). `forecaster` Reactive leaves the forecast
-    out of account. `scale_down_seconds` is how long the larger size is kept; None: as the spec's behaviour says.
+    forecast settings. `recourse_quantile` must be carried by the planned variant itself, more where little is saved for cheaper
+    answers; None: the median, or `quantile` where that is lower. `headroom` is added to all demand, as a share of it; below
+    0 it is left to the ladder, as far as enough is saved for that (planner/demand.py). `forecaster` Reactive leaves the
+    forecast out of account. `scale_down_seconds` is how long the larger size is kept; None: as the spec's behaviour says.
     """
 
     quantile: float | None = None

@@ -96,7 +96,7 @@ class Option(NamedTuple):
     @property
     def degraded_rps(self) -> float:
         """How much of what is lasting the pool can carry only by cheaper answers."""
-        return self.far.own_rps - self.own_carried_rps if self.feasible else 0.0
+        return self.far.lasting_rps - self.own_carried_rps if self.feasible else 0.0
 
     @property
     def wishes(self) -> tuple[bool, bool, bool, bool, bool]:
@@ -111,7 +111,7 @@ class Option(NamedTuple):
     @property
     def for_mean_accuracy(self) -> bool:
         """Whether it is larger than the demand asks for, so that not too many answers are cheaper ones."""
-        return self.needed > self.candidate.needed(self.demand.planned_rps, self.demand.own_rps)
+        return self.needed > self.candidate.needed(self.demand.planned_rps, self.demand.lasting_rps)
 
     def proven_replicas(self, past: Past) -> int:
         """Return how many replicas would not have carried the load at some time within the window, when this pool serves.
@@ -119,7 +119,7 @@ class Option(NamedTuple):
         One fewer than recommended, less what is wanted now for other reasons than the demand: for the mean accuracy, or lest
         the number flicker. A recommendation of the minimum proves no load.
         """
-        asked = self.candidate.clipped(self.candidate.needed(self.demand.planned_rps, self.demand.own_rps))
+        asked = self.candidate.clipped(self.candidate.needed(self.demand.planned_rps, self.demand.lasting_rps))
         recommended = past.recommended - max(self.wanted - asked, 0)
         return recommended - 1 if recommended > self.candidate.fewest else 0
 
@@ -213,10 +213,10 @@ def _recent(serving: Option, past: Past) -> tuple[float, float]:
     So a load that is no larger than that of now adds nothing, whatever ladder the other pool has.
     """
     proven, candidate, demand = serving.proven_replicas(past), serving.candidate, serving.demand
-    asked = candidate.exactly_needed(demand.planned_rps, demand.own_rps)
+    asked = candidate.exactly_needed(demand.planned_rps, demand.lasting_rps)
     if not asked:
         return (proven * candidate.rps_per_replica,) * 2
-    return demand.planned_rps * proven / asked, demand.own_rps * proven / asked
+    return demand.planned_rps * proven / asked, demand.lasting_rps * proven / asked
 
 
 def _option(candidate: Candidate, ahead: _Ahead, far: Demand, needed: int, replicas: int, wanted: int) -> Option:
@@ -229,7 +229,7 @@ def _option(candidate: Candidate, ahead: _Ahead, far: Demand, needed: int, repli
         wanted=wanted,
         hourly_cost=replicas * candidate.replica_hourly_cost,
         carried_rps=candidate.carried_rps(far.planned_rps),
-        own_carried_rps=candidate.own_carried_rps(far.own_rps),
+        own_carried_rps=candidate.own_carried_rps(far.lasting_rps),
     )
 
 

@@ -5,7 +5,8 @@ a workload. A reading that is not knowledge (absent, stale, error) never lowers 
 
 With a reflex there are two demands. What is measured, and the peak that is more likely than not, must be carried by the
 planned variant itself: a share of cheaper answers that lasts is demand for capacity. The peak at the planned quantile, and a
-backlog, may be answered by the cheaper variants of the ladder (`recourse.py`).
+backlog, may be answered by the cheaper variants of the ladder (`recourse.py`), as far as enough is saved for them: the less
+is, the nearer to the planned quantile is what the planned variant carries.
 """
 
 from dataclasses import dataclass, replace
@@ -17,7 +18,7 @@ from modelscaler.domain import Demand, Floats, Observation, QuantileForecast, Wo
 from modelscaler.planner.savings import Account, account_of
 
 LIKELY = 0.5
-"""Quantile of the peak that the planned variant carries itself, where the settings say nothing."""
+"""Quantile of the peak that the planned variant carries itself at least, where the settings say nothing."""
 
 STARTS_COVERED = 3.0
 """With savings for so many starts of nothing but cheaper answers no more than the settings say is carried for want of them."""
@@ -28,9 +29,9 @@ LEVELS: Floats = (np.arange(40, dtype=np.float64) + 0.5) / 40.0
 
 @dataclass(frozen=True, slots=True)
 class Aim:
-    """What is to be carried: `quantile` of the demand, `own_quantile` of it by the planned variant, `growth` times both.
+    """What is to be carried: `quantile` of the demand, `own_quantile` of it at least by the planned variant.
 
-    `own_quantile` None: there is no ladder, and the planned variant carries everything.
+    Both `growth` times. `own_quantile` None: there is no ladder, and the planned variant carries everything.
     """
 
     quantile: float
@@ -96,10 +97,13 @@ class Load:
         """
         own_rps = self.least_rps * self.aim.growth + self.assumed_rps
         present_rps = own_rps + self.queued_requests / horizon_seconds * self.aim.growth
-        ahead_rps, likely_rps = self._peaks(horizon_seconds)
+        ahead_rps, carried_rps, likely_rps = self._peaks(horizon_seconds)
         planned_rps = max(present_rps, (ahead_rps or 0.0) * self.aim.growth)
-        base_rps = None if self.aim.own_quantile is None else max(own_rps, likely_rps * self.aim.growth)
-        return Demand(self.measured_rps, ahead_rps, planned_rps, horizon_seconds, base_rps)
+        demand = Demand(self.measured_rps, ahead_rps, planned_rps, horizon_seconds)
+        if self.aim.own_quantile is None:
+            return demand
+        base_rps, lasting_rps = (max(own_rps, peak * self.aim.growth) for peak in (carried_rps, likely_rps))
+        return replace(demand, base_rps=base_rps, lasting_base_rps=lasting_rps)
 
     def spread_rps(self, horizon_seconds: float) -> list[float]:
         """Return equally likely loads at the horizon, rising, without headroom; none without a forecast."""
@@ -109,23 +113,23 @@ class Load:
         loads: list[float] = (_interpolation(self.forecast.quantiles) @ row).tolist()
         return loads
 
-    def _peaks(self, horizon_seconds: float) -> tuple[float | None, float]:
-        """Return the forecast's peak that is planned for, None without a forecast, and the one that is likely."""
+    def _peaks(self, horizon_seconds: float) -> tuple[float | None, float, float]:
+        """Return the forecast's peaks: planned for, None without one; carried by the planned variant; with any savings."""
         if self.forecast is None:
-            return None, 0.0
-        quantiles = (self.aim.quantile, self._own_quantile(horizon_seconds))
-        planned, likely = self.forecast.peaks(quantiles, horizon_seconds + self.forecast_age_seconds)
-        return planned, likely
+            return None, 0.0, 0.0
+        quantile, likely = self.aim.quantile, self.aim.own_quantile
+        own = quantile if likely is None else likely
+        carried = quantile - (quantile - own) * self._saved_for(horizon_seconds)
+        reach_seconds = horizon_seconds + self.forecast_age_seconds
+        planned, base, lasting = self.forecast.peaks((quantile, carried, own), reach_seconds)
+        return planned, base, lasting
 
-    def _own_quantile(self, horizon_seconds: float) -> float:
-        """Return what the planned variant carries itself: the less is saved for the rest, the nearer to all of it.
+    def _saved_for(self, horizon_seconds: float) -> float:
+        """Return how much of what is to be left to cheaper answers may be, in [0, 1]: the less, the sooner savings would end.
 
         What was spent on one burst is not there for the next, and is earned again in hours.
         """
-        quantile, own = self.aim.quantile, self.aim.own_quantile
-        if own is None:
-            return quantile
-        return quantile - (quantile - own) * min(self.saved_seconds / (STARTS_COVERED * horizon_seconds), 1.0)
+        return min(self.saved_seconds / (STARTS_COVERED * horizon_seconds), 1.0)
 
 
 @lru_cache(maxsize=16)

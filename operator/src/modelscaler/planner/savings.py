@@ -76,16 +76,20 @@ def with_overdrafts(
         return tuple(targets)
     held = sum(_budgets(pool) * most_saved(workload, pool.pool) for pool in seen.pools)
     kept = [(target, seen.pool(target.pool)) for target in targets if not target.delete]
-    size = sum(_lent_to(workload, target, pool) * most_saved(workload, target.pool) for target, pool in kept)
+    size = sum(_shared(workload, target, pool) for target, pool in kept)
     covered = covered_share(savings.balance - held, size)
     overdrafts = {target.pool: settled(pool.overdraft, covered) for target, pool in kept}
     return tuple(replace(target, overdraft=overdrafts.get(target.pool, 0.0)) for target in targets)
 
 
-def _lent_to(workload: Workload, target: PoolTarget, pool: PoolObservation) -> int:
+def _shared(workload: Workload, target: PoolTarget, pool: PoolObservation) -> float:
+    """Return the budgets of a pool's replicas that have a share in an overdraft; a pool without a ladder has none."""
+    most = most_saved(workload, target.pool)
+    if not most:
+        return 0.0
     start_seconds = pool.start_seconds or workload.placement(target.pool.placement).start_seconds
     new = max(target.replicas - pool.ready - len(pool.starting_ages), 0)
-    return lent_to(pool.ready, (*pool.starting_ages, *[0.0] * new), start_seconds)
+    return lent_to(pool.ready, (*pool.starting_ages, *[0.0] * new), start_seconds) * most
 
 
 def lent_to(ready: int, starting_ages: Sequence[float], start_seconds: float) -> int:
@@ -112,10 +116,14 @@ def covered_share(free: float, size: float, most: float = MOST_OVERDRAFT) -> flo
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """What servers may spend on cheaper answers, and what full budgets would hold; both 0 where nothing is to be saved."""
+    """What servers may spend on cheaper answers, and what full budgets would hold; both 0 where there are none.
+
+    `limited`: cheaper answers must be saved for.
+    """
 
     spendable: float
     full: float
+    limited: bool = True
 
     @property
     def saved_share(self) -> float:
@@ -124,8 +132,10 @@ class Account:
 
     @property
     def seconds(self) -> float:
-        """For so long servers may give nothing but cheaper answers; inf where these are not limited."""
-        return max(self.spendable / self.full, 0.0) * BUDGET_SECONDS if self.full > 0.0 else math.inf
+        """For so long servers may give nothing but cheaper answers: inf where these are not limited, 0 where nobody serves."""
+        if not self.limited:
+            return math.inf
+        return max(self.spendable / self.full, 0.0) * BUDGET_SECONDS if self.full > 0.0 else 0.0
 
     @property
     def lendable_share(self) -> float:
@@ -141,7 +151,7 @@ def account_of(workload: Workload, pools: Sequence[PoolObservation]) -> Account:
         pools: As they are. Budgets that are not known count as empty, and what is not ready yet has none.
     """
     if workload.objective.min_mean_accuracy is None or not workload.reflex:
-        return Account(0.0, 0.0)
+        return Account(0.0, 0.0, limited=False)
     most = [most_saved(workload, pool.pool) for pool in pools]
     full = sum(pool.ready * each for pool, each in zip(pools, most, strict=True))
     return Account(sum(_spendable(pool) * each for pool, each in zip(pools, most, strict=True)), full)

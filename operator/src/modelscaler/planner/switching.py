@@ -133,7 +133,7 @@ def _calls_off(listed: Sequence[Option], state: PolicyState, first: Option) -> b
     if first is not option_of(listed, state.active):
         return False
     ample_rps = first.far.planned_rps * (1.0 + CALL_OFF_MARGIN)
-    own_rps = first.far.own_rps * (1.0 + CALL_OFF_MARGIN)
+    own_rps = first.far.lasting_rps * (1.0 + CALL_OFF_MARGIN)
     return first.candidate.carried_rps(ample_rps) >= ample_rps and first.candidate.own_carried_rps(own_rps) >= own_rps
 
 
@@ -158,7 +158,7 @@ def _patience_seconds(first: Option, incumbent: Option, window_seconds: float) -
 
 def _bearable_seconds(option: Option) -> float:
     """Return for how long the option may give the cheaper answers that the lasting load needs."""
-    rung, lasting_rps = option.candidate.rung, option.far.own_rps
+    rung, lasting_rps = option.candidate.rung, option.far.lasting_rps
     if rung is None or rung.allowed_share <= 0.0:
         return 0.0
     share = expected_share([lasting_rps], option.own_carried_rps, rung.speedup)

@@ -132,7 +132,9 @@ def loss(
         short = f"it would be {rps(second.shortfall_rps)} of {rps(second.far.planned_rps)} rps short"
         return Loss(second.candidate.why_short, short)
     if second.degraded_rps > chosen.degraded_rps:
-        cheaper = f"{rps(second.degraded_rps)} of {rps(second.far.own_rps)} rps could only get cheaper answers for good"
+        cheaper = (
+            f"{rps(second.degraded_rps)} of {rps(second.far.lasting_rps)} rps could only get cheaper answers for good"
+        )
         return Loss(second.candidate.why_short, cheaper)
     if selection.waiting is second:
         lasting = f"better, but only once that has lasted {selection.patience_seconds:.0f} s does it pay for a switch"
@@ -162,7 +164,9 @@ def loss_alone(
         short = f"alone it would be {rps(second.shortfall_rps)} of {rps(second.far.planned_rps)} rps short"
         return Loss(second.candidate.why_short, short)
     if second.degraded_rps > 0.0:
-        cheaper = f"alone it would answer {rps(second.degraded_rps)} of {rps(second.far.own_rps)} rps cheaper for good"
+        cheaper = (
+            f"alone it would answer {rps(second.degraded_rps)} of {rps(second.far.lasting_rps)} rps cheaper for good"
+        )
         return Loss(second.candidate.why_short, cheaper)
     return _cost_alone(second, mix, binding)
 

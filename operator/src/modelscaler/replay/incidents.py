@@ -67,7 +67,7 @@ class MetricsOutage:
     """While it lasts, queries of Prometheus find nothing; then all is there again, the time between as well.
 
     Attributes:
-        answer: `empty`: they come back empty, as when nobody scrapes the pods any more; `none`: they do not come back.
+        answer: `empty`: they come back empty, as when a label they ask for is lost on the way; `none`: they do not come back.
         from_seconds: From the part's beginning.
         to_seconds: Likewise.
     """

@@ -177,10 +177,11 @@ class Pool:
         """Return for how long the oldest replica that is not ready has been asked for at a time; 0 when all are ready."""
         return seconds - min(self.asked_at[self.ready(seconds) :], default=seconds)
 
-    def lent_to(self, seconds: float) -> int:
-        """Return among how many replicas an overdraft is divided, as the operator does it."""
-        ready = self.ready(seconds)
-        return lent_to(ready, [seconds - asked for asked in self.asked_at[ready:]], self.settings.start_seconds)
+    def lent_to(self, seconds: float, start_seconds: float) -> int:
+        """Return among how many replicas an overdraft is divided, as the operator does it; those without a node begin anew."""
+        ready, placed = self.ready(seconds), len(self.ready_at) - self.unschedulable()
+        ages = [seconds - asked for asked in self.asked_at[ready:placed]]
+        return lent_to(ready, (*ages, *[0.0] * self.unschedulable()), start_seconds)
 
     def tell(self, overdraft: float, seconds: float) -> None:
         """Say how far replicas may overdraw their budgets: those that run hear of it LADDER_SECONDS later."""

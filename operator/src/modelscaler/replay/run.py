@@ -136,7 +136,10 @@ class _Run:
         """Say how far replicas may overdraw their budgets, as the operator does, whoever scales."""
         blind = self._outage(seconds) is not None
         held = sum(pool.most_held if blind else pool.saved for pool in self._pools.values())
-        size = sum(pool.lent_to(seconds) * pool.settings.most_saved for pool in self._pools.values())
+        size = sum(
+            pool.lent_to(seconds, self._starts.get(key, pool.settings.start_seconds)) * pool.settings.most_saved
+            for key, pool in self._pools.items()
+        )
         covered = covered_share(self._saved - held, size)
         for pool in self._pools.values():
             pool.tell(settled(pool.overdraft, covered), seconds)

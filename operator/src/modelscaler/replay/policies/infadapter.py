@@ -14,6 +14,7 @@ spread over the variants by what they carry, not by quota. And where a mean accu
 out, which its authors have no term for.
 """
 
+import math
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -186,8 +187,7 @@ class _Adapter:
         if not self.wanted:
             self.wanted = tuple(now)
             self.carried_rps = sum(n * option.rps for n, option in zip(now, self.solver.options, strict=True))
-        self._look(sight)
-        if sight.seconds >= self.due_seconds and self._replaced(sight, keys):
+        if self._looked(sight) and sight.seconds >= self.due_seconds and self._replaced(sight, keys):
             self.due_seconds = sight.seconds + self.kind.decision_seconds
             self._choose()
         kept = [0] * len(keys) if self._replaced(sight, keys) else now
@@ -197,13 +197,17 @@ class _Adapter:
     def _replaced(self, sight: Sight, keys: Sequence[PoolKey]) -> bool:
         return all(sight.pool(key).ready >= count for key, count in zip(keys, self.wanted, strict=True))
 
-    def _look(self, sight: Sight) -> None:
-        """Note the largest rate of each minute."""
+    def _looked(self, sight: Sight) -> bool:
+        """Note the largest rate of each minute; tell whether there was one to note: its decision fails where there was not."""
+        rps = sight.prometheus.offered_rps(ASKED_SECONDS)
+        if math.isnan(rps):
+            return False
         minute = int(sight.seconds // MINUTE)
         if minute > self.minute:
             self.minute = minute
             self.maxima.append(0.0)
-        self.maxima[-1] = max(self.maxima[-1], sight.meter.offered_rps(ASKED_SECONDS))
+        self.maxima[-1] = max(self.maxima[-1], rps)
+        return True
 
     def _choose(self) -> None:
         rps = max(self.maxima) * (1.0 + self.kind.pad)

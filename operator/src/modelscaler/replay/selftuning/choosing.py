@@ -170,7 +170,7 @@ def worded(settings: PolicySettings) -> str:
     if settings.forecaster == "Forecast" and settings.quantile is not None:
         said.append(f"quantile {settings.quantile:g}")
     if settings.forecaster == "Forecast" and settings.recourse_quantile is not None:
-        said.append(f"{settings.recourse_quantile:g} by the planned variant")
+        said.append(f"{settings.recourse_quantile:g} at least by the planned variant")
     if settings.headroom:
         said.append(f"headroom {settings.headroom:+.0%}")
     if settings.scale_down_seconds is not None:
