@@ -91,16 +91,14 @@ def metrics_outage(text: str) -> MetricsOutage:
     Raises:
         IncidentError: It is something else.
     """
-    answer, _, times = text.partition(":")
-    begins, _, ends = times.partition("-")
-    first, last = moment(begins), moment(ends)
-    known: Answer | None = next((each for each in get_args(Answer) if each == answer), None)
-    if known is None or first is None or last is None or not first < last:
+    span = _span(text)
+    known: Answer | None = next((each for each in get_args(Answer) if span and each == span[0]), None)
+    if span is None or known is None:
         raise IncidentError(
             f"got {text!r}, expected ANSWER:FROM-TO with ANSWER one of {', '.join(get_args(Answer))} and FROM before TO, "
             "such as empty:10h-10h30m"
         )
-    return MetricsOutage(known, first, last)
+    return MetricsOutage(known, *span[1:])
 
 
 def stock_out(text: str) -> StockOut:
@@ -109,12 +107,18 @@ def stock_out(text: str) -> StockOut:
     Raises:
         IncidentError: It is something else.
     """
-    placement, _, times = text.partition(":")
+    span = _span(text)
+    if span is None:
+        raise IncidentError(f"got {text!r}, expected PLACEMENT:FROM-TO with FROM before TO, such as gpu:10h-11h30m")
+    return StockOut(*span)
+
+
+def _span(text: str) -> tuple[str, float, float] | None:
+    """Read WHAT:FROM-TO, with FROM before TO; None when it is something else."""
+    what, _, times = text.partition(":")
     begins, _, ends = times.partition("-")
     first, last = moment(begins), moment(ends)
-    if not placement or first is None or last is None or not first < last:
-        raise IncidentError(f"got {text!r}, expected PLACEMENT:FROM-TO with FROM before TO, such as gpu:10h-11h30m")
-    return StockOut(placement, first, last)
+    return (what, first, last) if what and first is not None and last is not None and first < last else None
 
 
 def flash_crowd(text: str) -> FlashCrowd:
