@@ -12,8 +12,11 @@ from planner_cases import ACCELERATORS, CASES, ROUTED, SHORT, SITUATIONS, Situat
 
 AMPLE = 10_000
 
-# Held by the scale-up policies below what the budget allows; two placements on accelerators; more than the limits allow.
-RATE_LIMITED, NO_ACCELERATORS, LIMITS_LOWERED = (routed_situation_of(seed) for seed in (338, 61, 733))
+# Held by the scale-up policies below what the budget allows; two placements on accelerators; more than the limits allow,
+# and more than the budget beside a pool that waits for nodes and was granted fewer.
+RATE_LIMITED, NO_ACCELERATORS, LIMITS_LOWERED, LOWERED_BESIDE_WAITING = (
+    routed_situation_of(seed) for seed in (338, 61, 733, 5015733)
+)
 
 
 def raised(case: Situation, limit: Binding) -> Situation:
@@ -79,6 +82,7 @@ def test_one_pool_is_within_limits_whatever_is_out_or_granted_to_others(case: Si
 @CASES
 @given(ROUTED)
 @example(LIMITS_LOWERED)
+@example(LOWERED_BESIDE_WAITING)
 def test_two_pools_are_within_limits_but_for_what_waits_for_a_node_when_the_load_is_known(case: Situation) -> None:
     """No replica that waits is withdrawn: a pool with such a one may stay as it is, and the other is within what is left."""
     made = case.planned()

@@ -24,7 +24,7 @@ from modelscaler.planner.pairing import (
     fast_of,
     grown,
     is_accurate,
-    is_within_limits,
+    limits_kept,
     need_of,
 )
 from modelscaler.planner.switching import WORTHWHILE_RELIEF, Selection, option_of, saves
@@ -219,7 +219,7 @@ def _bounded(scene: Scene, mix: Mix) -> Mixing:
 def _limited(scene: Scene, mix: Mix, as_is: Mix) -> Mixing:
     """Keep the change of all replicas together within the rate policies; the pool that starts sooner gives way first.
 
-    Limits come before rates, as for one pool: what is beyond them, since they were lowered, goes at once.
+    Limits come before rates, as for one pool: what is beyond one that can be kept, since it was lowered, goes at once.
     """
     now, before = as_is.base_replicas + as_is.side_replicas, mix.base_replicas + mix.side_replicas
     state = scene.state
@@ -228,8 +228,8 @@ def _limited(scene: Scene, mix: Mix, as_is: Mix) -> Mixing:
     slow, fast, excess = mix.slow_replicas, mix.fast_replicas, before - allowed
     spared = _towards(fast, as_is.fast_replicas, excess)
     limited = mix.sized(_towards(slow, as_is.slow_replicas, excess - (fast - spared)), spared)
-    obeys = is_within_limits(scene.workload, limited) or not is_within_limits(scene.workload, mix)
-    return Mixing(limited, held_by=held_by) if obeys else Mixing(mix)
+    pairs = zip(limits_kept(scene.workload, limited), limits_kept(scene.workload, mix), strict=True)
+    return Mixing(limited, held_by=held_by) if all(kept or not could for kept, could in pairs) else Mixing(mix)
 
 
 def _towards(wanted: int, present: int, excess: int) -> int:

@@ -222,11 +222,11 @@ def is_accurate(workload: Workload, mix: Mix) -> bool:
     return mix.accuracy >= floor - ROUNDING
 
 
-def is_within_limits(workload: Workload, mix: Mix) -> bool:
-    """Tell whether both pools are within what each may have, and together within the budget."""
+def limits_kept(workload: Workload, mix: Mix) -> tuple[bool, bool, bool]:
+    """Tell whether either pool is within what it may have, and both together within the budget."""
     budget = UNLIMITED if workload.max_hourly_cost is None else workload.max_hourly_cost
-    sizes_fit = mix.base_replicas <= mix.base.candidate.most and mix.side_replicas <= mix.side.candidate.most
-    return sizes_fit and mix.hourly_cost <= budget + ROUNDING
+    fit = mix.base_replicas <= mix.base.candidate.most, mix.side_replicas <= mix.side.candidate.most
+    return *fit, mix.hourly_cost <= budget + ROUNDING
 
 
 def _reach(workload: Workload, slow: Candidate, fast: Candidate, counts: Floats) -> Floats:
