@@ -99,11 +99,10 @@ class Load:
         present_rps = own_rps + self.queued_requests / horizon_seconds * self.aim.growth
         ahead_rps, carried_rps, likely_rps = self._peaks(horizon_seconds)
         planned_rps = max(present_rps, (ahead_rps or 0.0) * self.aim.growth)
-        demand = Demand(self.measured_rps, ahead_rps, planned_rps, horizon_seconds)
         if self.aim.own_quantile is None:
-            return demand
-        base_rps, lasting_rps = (max(own_rps, peak * self.aim.growth) for peak in (carried_rps, likely_rps))
-        return replace(demand, base_rps=base_rps, lasting_base_rps=lasting_rps)
+            return Demand(self.measured_rps, ahead_rps, planned_rps, horizon_seconds)
+        base_rps, lasting_rps = max(own_rps, carried_rps * self.aim.growth), max(own_rps, likely_rps * self.aim.growth)
+        return Demand(self.measured_rps, ahead_rps, planned_rps, horizon_seconds, base_rps, lasting_rps)
 
     def spread_rps(self, horizon_seconds: float) -> list[float]:
         """Return equally likely loads at the horizon, rising, without headroom; none without a forecast."""

@@ -179,9 +179,9 @@ class Pool:
 
     def lent_to(self, seconds: float, start_seconds: float) -> int:
         """Return among how many replicas an overdraft is divided, as the operator does it; those without a node begin anew."""
-        ready, placed = self.ready(seconds), len(self.ready_at) - self.unschedulable()
-        ages = [seconds - asked for asked in self.asked_at[ready:placed]]
-        return lent_to(ready, (*ages, *[0.0] * self.unschedulable()), start_seconds)
+        ready, waiting = self.ready(seconds), self.unschedulable()
+        ages = [seconds - asked for asked in self.asked_at[ready : len(self.ready_at) - waiting]]
+        return lent_to(ready, (*ages, *[0.0] * waiting), start_seconds)
 
     def tell(self, overdraft: float, seconds: float) -> None:
         """Say how far replicas may overdraw their budgets: those that run hear of it LADDER_SECONDS later."""
