@@ -46,6 +46,19 @@ async def test_nothing_is_written_when_nothing_changes() -> None:
         assert harness.cluster.writes[before:] == []
 
 
+async def test_load_that_rises_is_planned_for_ahead_of_itself_until_it_is_unknown() -> None:
+    async with running(Harness()) as harness:
+        harness.deploy(**{"spec.scaling.maxReplicas": 100})
+        loads: list[float | None] = [*[200.0] * 20, 300.0, 500.0, 800.0, None, 1600.0]
+        messages = []
+        for rps in loads:
+            harness.source.offered = SourceError("timeout") if rps is None else Value(rps, harness.now)
+            await harness.tick(60.0)
+            messages.append(harness.status["lastDecision"]["message"])
+        assert "measured 800 rps and rising to 1" in messages[-3], messages[-5:]
+        assert "measured 1600 rps;" in messages[-1], "nobody knows what was in between"
+
+
 async def test_gauges_move_with_every_tick_also_when_nothing_is_written() -> None:
     async with running(Harness()) as harness:
         harness.deploy()

@@ -95,6 +95,24 @@ def test_backlog_counts_when_a_queue_has_grown() -> None:
     assert planned(70.0, 1, queued=Value(3500.0, NOW)).demand.planned_rps == pytest.approx(70.0 + 3500.0 / 35.0)
 
 
+@pytest.mark.parametrize(("start_seconds", "followed_seconds"), [(20.0, 35.0), (300.0, 90.0)])
+def test_load_is_taken_to_go_on_rising_until_replicas_serve_but_not_for_long(
+    start_seconds: float, followed_seconds: float
+) -> None:
+    spec = single_pool(placements=(placement("cpu", start_seconds=start_seconds),))
+    made = planned(100.0, 1, spec=spec, rise_rps_per_second=2.0)
+
+    assert made.demand.planned_rps == made.demand.rising_rps == 100.0 + 2.0 * followed_seconds
+    assert (made.reason, made.demand.measured_rps) == (DecisionReason.MEASURED_DEMAND, 100.0)
+    assert f"measured 100 rps and rising to {100.0 + 2.0 * followed_seconds:g}" in made.message
+
+
+def test_forecast_leads_when_the_load_rises_to_less() -> None:
+    made = planned(100.0, 1, forecast(400.0), rise_rps_per_second=2.0)
+
+    assert (made.demand.planned_rps, made.reason) == (400.0, DecisionReason.FORECAST_DEMAND)
+
+
 @pytest.mark.parametrize("unknown", [None, Stale(90.0), SourceError("NaN")])
 def test_replicas_are_held_when_the_load_is_unknown(unknown: Reading | None) -> None:
     made = planned(unknown, 4)

@@ -135,6 +135,17 @@ def test_more_demand_never_needs_fewer_replicas_and_is_never_carried_less(
 
 
 @CASES
+@given(SPECS, RATES, outlooks(), st.floats(0.0, 100.0), st.floats(0.0, 100.0))
+def test_steeper_rise_never_needs_fewer_replicas(
+    spec: Workload, rps: float, ahead: QuantileForecast | None, one: float, other: float
+) -> None:
+    slow, steep = sorted((one, other))
+    fewer, more = (options_of(spec, observation(rps, rise_rps_per_second=rise), ahead) for rise in (slow, steep))
+
+    assert all(more[key].needed >= fewer[key].needed for key in fewer)
+
+
+@CASES
 @given(SPECS, RATES, outlooks(), st.floats(0.0, 1.0), st.floats(0.0, 1.0))
 def test_higher_quantile_or_headroom_never_needs_fewer_replicas(
     spec: Workload, rps: float, ahead: QuantileForecast | None, one: float, other: float

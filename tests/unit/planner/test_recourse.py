@@ -466,6 +466,19 @@ def test_dearer_pool_is_taken_when_the_cheap_one_has_given_cheaper_answers_for_a
     assert planned(spec, 150.0, None, pool(CPU_FULL, 4)).target.pool == CPU_FULL
 
 
+def test_planned_variant_carries_what_the_load_rises_to_without_a_reason_to_leave_its_pool() -> None:
+    spec = laddered()
+    level = planned(spec, 100.0, None, pool(CPU_FULL, 2))
+    made, _ = plan(
+        spec, observation(100.0, pool(CPU_FULL, 2), rise_rps_per_second=3.0), None, PolicyState(active=CPU_FULL), 15.0
+    )
+
+    assert made.demand.rising_rps is not None
+    assert made.demand.own_rps == made.demand.rising_rps > level.demand.own_rps
+    assert made.target.replicas > level.target.replicas
+    assert made.demand.lasting_rps == level.demand.lasting_rps
+
+
 def test_pool_that_lost_replicas_is_kept_when_its_ladder_keeps_the_objective() -> None:
     lost = pool(CPU_FULL, 4, ready=3, unschedulable=1, unready_seconds=15.0, failure="Unschedulable")
     spec = with_a_dearer_pool(max_replicas=8)

@@ -23,6 +23,7 @@ from modelscaler.domain import (
 )
 from modelscaler.forecast.service import Forecasting
 from modelscaler.metrics.source import FleetMetrics, MetricsSource
+from modelscaler.planner.rising import Course
 from modelscaler.render import beside_name
 from modelscaler.status import ForecastHealth, starts_from
 from modelscaler.workload import forecast_settings
@@ -62,6 +63,7 @@ class Fleet:
         self._metrics: FleetMetrics | None = None
         self._read_at = datetime.min.replace(tzinfo=UTC)
         self._forecasts: dict[WorkloadKey, QuantileForecast | None] = {}
+        self._courses: dict[WorkloadKey, Course] = {}
         self._history = History(source, forecasting, step_seconds)
         self._remembered_at = datetime.min.replace(tzinfo=UTC)
 
@@ -103,6 +105,10 @@ class Fleet:
         Should it fail, there is no forecast, and what is measured is planned for.
         """
         self._forecasts = {}
+        for key, request in requests.items():
+            self._courses[key] = self._course(key).after(
+                self._read_at.timestamp(), request.offered_rps, self._rate_window.total_seconds()
+            )
         self._forecasting.poll()
         for key, request in requests.items():
             self._forecasting.observe(key, now, request.offered_rps)
@@ -113,6 +119,7 @@ class Fleet:
         """Drop what is known of a ModelDeployment that is gone."""
         self._forecasting.forget(key)
         self._forecasts.pop(key, None)
+        self._courses.pop(key, None)
         self._history.forget(key)
 
     def observation(self, entry: Entry, now: datetime, new_readings: bool) -> Observation:
@@ -144,11 +151,15 @@ class Fleet:
             served_beside=self._served(entry, beside.selected_pool) if beside else (),
             route=observe_route(self._mirror.route(entry.key), beside, beside_name(entry.key.name)),
             remembered_starts=tuple(remembered.items()),
+            rise_rps_per_second=self._course(entry.key).rise_rps_per_second,
         )
 
     def forecast(self, key: WorkloadKey) -> tuple[QuantileForecast | None, ForecastHealth]:
         """Return the last forecast of a ModelDeployment and how healthy forecasting is for it."""
         return self._forecasts.get(key), ForecastHealth(*self._forecasting.healthy(key))
+
+    def _course(self, key: WorkloadKey) -> Course:
+        return self._courses.get(key, Course())
 
     def _offered(self, key: WorkloadKey) -> Reading:
         """Return the offered load: a lower bound where it leaves out replicas that have been ready for a whole rate window."""

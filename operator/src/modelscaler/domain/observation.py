@@ -102,6 +102,7 @@ class Observation:
     likewise for the pool beside it; both are empty when that is not known. `allowances` are of placements with shared
     accelerators; one that is missing is not limited. `unmakeable` are pools that the API server does not let be made at all.
     `route` None: there is no route. `remembered_starts` is (pool, seconds) as the status has them, also of pools that are gone.
+    `rise_rps_per_second` is by how much more the offered load rises than noise explains, 0 when it does not or nobody knows.
     """
 
     now: datetime
@@ -119,6 +120,7 @@ class Observation:
     unmakeable: tuple[PoolKey, ...] = ()
     route: RouteObservation | None = None
     remembered_starts: tuple[tuple[PoolKey, float], ...] = ()
+    rise_rps_per_second: float = 0.0
 
     @property
     def starts(self) -> dict[PoolKey, float]:

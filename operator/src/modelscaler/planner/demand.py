@@ -1,12 +1,13 @@
 """How much load to plan for. Pure.
 
 The reactive guard is the measured load plus what it takes to work off the queue, so a forecast that is too low cannot starve
-a workload. A reading that is not knowledge (absent, stale, error) never lowers anything: what runs is then assumed needed.
+a workload. A rise that is more than noise is taken to go on for a while (`rising.py`). A reading that is not knowledge (absent,
+stale, error) never lowers anything: what runs is then assumed needed.
 
-With a reflex there are two demands. What is measured, and the peak that is more likely than not, must be carried by the
-planned variant itself: a share of cheaper answers that lasts is demand for capacity. The peak at the planned quantile, and a
-backlog, may be answered by the cheaper variants of the ladder (`recourse.py`), as far as enough is saved for them: the less
-is, the nearer to the planned quantile is what the planned variant carries.
+With a reflex there are two demands. What is measured, what it rises to, and the peak that is more likely than not, must be
+carried by the planned variant itself: a share of cheaper answers that lasts is demand for capacity. The peak at the planned
+quantile, and a backlog, may be answered by the cheaper variants of the ladder (`recourse.py`), as far as enough is saved for
+them: the less is, the nearer to the planned quantile is what the planned variant carries.
 """
 
 from dataclasses import dataclass, replace
@@ -15,6 +16,7 @@ from functools import lru_cache
 import numpy as np
 
 from modelscaler.domain import Demand, Floats, Observation, QuantileForecast, Workload, known, least
+from modelscaler.planner.rising import FOLLOWED_SECONDS
 from modelscaler.planner.savings import Account, account_of
 
 LIKELY = 0.5
@@ -65,9 +67,9 @@ def headroom_of(workload: Workload, account: Account) -> float:
 class Load:
     """What is known about the load, before a horizon is chosen.
 
-    `measured_rps` is None when the load is not known in full; at least `least_rps` is. `assumed_rps`, what replicas of which
-    nobody knows the load can carry, comes on top. `saved_share` says how full servers' budgets of cheaper answers are, and
-    `saved_seconds` for how long they and their overdrafts last.
+    `measured_rps` is None when the load is not known in full; at least `least_rps` is, and `rise_rps_per_second` is by how much
+    it rises. `assumed_rps`, what replicas of which nobody knows the load can carry, comes on top. `saved_share` says how full
+    servers' budgets of cheaper answers are, and `saved_seconds` for how long they and their overdrafts last.
     """
 
     measured_rps: float | None
@@ -79,6 +81,7 @@ class Load:
     aim: Aim
     saved_share: float
     saved_seconds: float
+    rise_rps_per_second: float = 0.0
 
     @property
     def lends(self) -> bool:
@@ -97,12 +100,23 @@ class Load:
         """
         own_rps = self.least_rps * self.aim.growth + self.assumed_rps
         present_rps = own_rps + self.queued_requests / horizon_seconds * self.aim.growth
+        rising_rps = self._rising_to(horizon_seconds)
+        coming_rps = own_rps if rising_rps is None else rising_rps * self.aim.growth + self.assumed_rps
         ahead_rps, carried_rps, likely_rps = self._peaks(horizon_seconds)
-        planned_rps = max(present_rps, (ahead_rps or 0.0) * self.aim.growth)
+        demand = Demand(
+            self.measured_rps,
+            ahead_rps,
+            max(present_rps, coming_rps, (ahead_rps or 0.0) * self.aim.growth),
+            horizon_seconds,
+            rising_rps=rising_rps,
+        )
         if self.aim.own_quantile is None:
-            return Demand(self.measured_rps, ahead_rps, planned_rps, horizon_seconds)
-        base_rps, lasting_rps = max(own_rps, carried_rps * self.aim.growth), max(own_rps, likely_rps * self.aim.growth)
-        return Demand(self.measured_rps, ahead_rps, planned_rps, horizon_seconds, base_rps, lasting_rps)
+            return demand
+        return replace(
+            demand,
+            base_rps=max(coming_rps, carried_rps * self.aim.growth),
+            lasting_base_rps=max(own_rps, likely_rps * self.aim.growth),
+        )
 
     def spread_rps(self, horizon_seconds: float) -> list[float]:
         """Return equally likely loads at the horizon, rising, without headroom; none without a forecast."""
@@ -122,6 +136,12 @@ class Load:
         reach_seconds = horizon_seconds + self.forecast_age_seconds
         planned, base, lasting = self.forecast.peaks((quantile, carried, own), reach_seconds)
         return planned, base, lasting
+
+    def _rising_to(self, horizon_seconds: float) -> float | None:
+        """Return what the measured load rises to, None where it does not."""
+        if self.rise_rps_per_second <= 0.0:
+            return None
+        return self.least_rps + self.rise_rps_per_second * min(horizon_seconds, FOLLOWED_SECONDS)
 
     def _saved_for(self, horizon_seconds: float) -> float:
         """Return how much of what is to be left to cheaper answers may be, in [0, 1]: the less, the sooner savings would end.
@@ -161,4 +181,5 @@ def load_from(
         aim=aim_of(workload, account),
         saved_share=account.saved_share,
         saved_seconds=account.seconds,
+        rise_rps_per_second=observation.rise_rps_per_second,
     )

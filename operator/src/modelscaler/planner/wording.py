@@ -189,6 +189,8 @@ def _demand(workload: Workload, observation: Observation, option: Option) -> str
             present = f"measured at least {rps(value)} rps, {_count(missing)} not seen and counted as loaded"
         case _:
             present = f"measured {rps(demand.measured_rps or 0.0)} rps"
+    if demand.rising_rps is not None:
+        present += f" and rising to {rps(demand.rising_rps)}"
     aim = aim_of(workload, account_of(workload, observation.pools))
     if headroom := aim.growth - 1.0:
         present += f", {headroom * 100:.3g} % headroom"

@@ -19,8 +19,10 @@ from modelscaler.domain import (
     Value,
     Workload,
     Zero,
+    known,
 )
 from modelscaler.planner.plan import plan
+from modelscaler.planner.rising import Course
 from modelscaler.planner.transition import next_step
 from modelscaler.replay.foresight import Foresight
 from modelscaler.replay.incidents import MetricsOutage
@@ -67,6 +69,7 @@ class Planned:
     kind: Modelscaler
     workload: Workload
     state: PolicyState
+    course: Course = field(default_factory=Course)
     interval_seconds: float = field(default=TICK_SECONDS)
 
     def decide(self, sight: Sight) -> Targets:
@@ -75,6 +78,8 @@ class Planned:
         seen = observation_of(sight, now, self.workload.objective.latency_seconds, self.workload.objective.percentile)
         if sight.route is not None:
             seen = replace(seen, route=RouteObservation(True, sight.route.side, sight.route.side_share))
+        self.course = self.course.after(sight.seconds, known(seen.offered), RATE_WINDOW_SECONDS)
+        seen = replace(seen, rise_rps_per_second=self.course.rise_rps_per_second)
         known_until = sight.seconds if sight.outage is None else sight.outage.from_seconds
         wanted, state = plan(self.workload, seen, self._forecast(known_until), self.state, LEAD_SECONDS)
         step = next_step(self.workload, seen, wanted, state)
