@@ -30,11 +30,14 @@ from modelscaler.planner.recourse import bearable_multiple, replicas_within
 NEAR_EQUAL_COST = 0.05
 """Costs this close count as equal, and accuracy decides."""
 
+SPARE = 0.07
+"""A demand that flickers around what n replicas carry must not make the number flicker between n and n + 1: replicas are removed
+only when the rest would carry this much more than the demand. HorizontalPodAutoscaler has 0.1, and no rise to go by when it has
+removed too many (docs/designs/005-replay.md)."""
+
 TOLERANCE = 0.10
-"""As HorizontalPodAutoscaler has it: a demand that flickers around what n replicas carry must not make the number flicker
-between n and n + 1. Replicas are removed only when the rest would carry this much more than the demand, and where a ladder
-answers what is above them, added only when the demand is this much more than they carry, as far as servers have saved for
-that."""
+"""Where a ladder answers what is above them, replicas are added only when the demand is this much more than they carry, as far
+as servers have saved for that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,11 +194,11 @@ def _ahead(load: Load, horizon_seconds: float, limited: bool) -> _Ahead:
 
 
 def _serving(candidate: Candidate, ahead: _Ahead, far: Demand, present: int) -> Option:
-    """Return what serves with `present` replicas: some go, or others come, only beyond the tolerance."""
+    """Return what serves with `present` replicas: some go, or others come, only beyond what is tolerated."""
     needed = _needed(candidate, ahead)
     replicas = candidate.clipped(needed)
     if replicas < present:
-        roomy = candidate.clipped(_needed(candidate, ahead, growth=1.0 + TOLERANCE))
+        roomy = candidate.clipped(_needed(candidate, ahead, growth=1.0 + SPARE))
         return _option(candidate, ahead, far, needed, replicas, min(max(roomy, replicas), present))
     tight = candidate.clipped(_needed(candidate, ahead, share=1.0 / (1.0 + TOLERANCE * ahead.saved_share)))
     return _option(candidate, ahead, far, needed, replicas, present if tight <= present else replicas)

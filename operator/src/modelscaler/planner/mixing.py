@@ -15,7 +15,7 @@ from datetime import datetime
 from modelscaler.api.words import Binding
 from modelscaler.domain import Observation, PolicyState, Workload, is_unknown
 from modelscaler.planner.behavior import limit_change, scale_down_window_seconds, since
-from modelscaler.planner.choice import TOLERANCE, Option
+from modelscaler.planner.choice import SPARE, Option
 from modelscaler.planner.pairing import (
     Mix,
     Need,
@@ -200,7 +200,7 @@ def _kept(scene: Scene, as_is: Mix) -> Mix:
     kept = scene.cheapest(as_is.base, as_is.side, as_is.slow_replicas)
     if kept.fast_replicas >= as_is.fast_replicas:
         return kept
-    roomy = scene.cheapest(as_is.base, as_is.side, as_is.slow_replicas, 1.0 + TOLERANCE)
+    roomy = scene.cheapest(as_is.base, as_is.side, as_is.slow_replicas, 1.0 + SPARE)
     return kept.sized(kept.slow_replicas, max(kept.fast_replicas, min(roomy.fast_replicas, as_is.fast_replicas)))
 
 

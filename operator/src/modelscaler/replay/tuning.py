@@ -188,8 +188,8 @@ _PLAIN_ROWS: Final = (
 )
 """Quantile and headroom, for replicas that hold one variant: there is no recourse then."""
 
-_LADDER_HEADROOMS: Final = (0.0, 0.15, -0.1, 0.7)
-_PLAIN_HEADROOMS: Final = (0.0, 0.15, 0.4, 0.7)
+_LADDER_HEADROOMS: Final = (0.0, 0.15, -0.15, 0.7)
+_PLAIN_HEADROOMS: Final = (0.0, 0.4, 0.1, 0.7)
 """Of the reactive rule, in the same order."""
 
 
