@@ -24,6 +24,7 @@ from modelscaler.replay.tuning import (
     Trial,
     Tried,
     best_of,
+    chosen_of,
     goal_of,
     grid_for,
     is_worth_adopting,
@@ -147,6 +148,35 @@ def test_closest_is_chosen_when_none_leaves_enough_of_what_is_allowed() -> None:
     ]
 
     assert best_of(tried, Goal(0.949)).settings == "closest"
+
+
+SPIKE = [
+    Tried("for the spike", outcome(4.0, 0.0)),
+    Tried("for its slope", outcome(1.6, 0.002)),
+    Tried("for the days", outcome(1.1, 0.0045)),
+    Tried("hardly for the days", outcome(1.0, 0.008)),
+]
+
+
+def test_objective_of_all_days_will_do_when_more_would_cost_over_twice_as_much() -> None:
+    assert best_of(SPIKE, Goal()).settings == "for the spike"
+    assert chosen_of(SPIKE, Goal()).settings == "for the days", "half of what may be late is left for what comes"
+    bearable = [replace(SPIKE[0], outcome=outcome(2.1, 0.0)), *SPIKE[1:]]
+    assert chosen_of(bearable, Goal()).settings == "for the spike"
+    assert chosen_of([SPIKE[0], SPIKE[3]], Goal()).settings == "for the spike", "no others keep it with room"
+
+
+def test_least_violating_is_not_chosen_at_any_price() -> None:
+    assert chosen_of(SPIKE[1:], Goal()).settings == "for its slope"
+    dear = [Tried("less late", outcome(2.3, 0.0012)), *SPIKE[1:]]
+    assert best_of(dear, Goal()).settings == "less late"
+    assert chosen_of(dear, Goal()).settings == "for the days"
+
+
+def test_inaccurate_settings_are_no_reason_to_pay_less() -> None:
+    vague = Tried("vague", outcome(1.0, 0.0, accuracy=0.90))
+
+    assert chosen_of([SPIKE[0], vague], Goal(0.94)).settings == "for the spike"
 
 
 def test_any_lost_accuracy_counts_as_a_miss_when_the_floor_is_the_planned_variants_own() -> None:

@@ -31,9 +31,9 @@ NEAR_EQUAL_COST = 0.05
 """Costs this close count as equal, and accuracy decides."""
 
 SPARE = 0.07
-"""A demand that flickers around what n replicas carry must not make the number flicker between n and n + 1: replicas are removed
-only when the rest would carry this much more than the demand. HorizontalPodAutoscaler has 0.1, and no rise to go by when it has
-removed too many (docs/designs/005-replay.md)."""
+"""A demand that flickers around what n replicas carry must not make the number flicker between n and n + 1: replicas are
+removed only when the rest would carry this much more than the demand. HorizontalPodAutoscaler has 0.1, and no rise to go by
+when it has removed too many (docs/designs/005-replay.md)."""
 
 TOLERANCE = 0.10
 """Where a ladder answers what is above them, replicas are added only when the demand is this much more than they carry, as far

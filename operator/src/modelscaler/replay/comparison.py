@@ -19,7 +19,7 @@ from modelscaler.replay.load import Arrivals, Part, load_of
 from modelscaler.replay.outcome import Outcome
 from modelscaler.replay.policies.oracle import TICK_SECONDS, clairvoyant_hourly_cost, fewest_replicas
 from modelscaler.replay.sight import PolicyKind
-from modelscaler.replay.tuning import ALL_ROOM, Goal, Tried, best_of, keeps
+from modelscaler.replay.tuning import ALL_ROOM, Goal, Tried, best_of, chosen_of, keeps
 
 RUN_IN_DAYS: Final = 0.25
 """A replay begins so long before the part that counts, as far as there is load: replicas, budgets of cheaper answers and what a
@@ -248,7 +248,7 @@ def choices(tried: Sequence[Ran], goal: Goal) -> list[Choice]:
             part = "test" if hindsight else "tuning"
             mine = [ran for ran in tried if ran.job.policy == policy and ran.job.part == part]
             theirs = [Tried(ran.job.place, ran.outcome) for ran in mine]
-            best = best_of(theirs, goal, ALL_ROOM, near_equal=0.0) if hindsight else best_of(theirs, goal)
+            best = best_of(theirs, goal, ALL_ROOM, near_equal=0.0) if hindsight else chosen_of(theirs, goal)
             found.append(Choice(policy, best.settings, hindsight))
     return found
 

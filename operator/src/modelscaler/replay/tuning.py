@@ -1,8 +1,9 @@
 """Which settings a replay of the past recommends: ours in the operator, and the rivals' by the same rule in comparisons. Pure.
 
 The cheapest settings that keep the objective (of nearly equal ones those that are farthest from missing it), else those that
-miss it least. What was chosen on an older part of the history is adopted only if it also holds on the newer part: the best of
-many on one part is partly luck (docs/designs/005-replay.md).
+miss it least; a tenth of what it leaves is aimed at, as far as that can be paid for. What was chosen on an older part of the
+history is adopted only if it also holds on the newer part: the best of many on one part is partly luck
+(docs/designs/005-replay.md).
 """
 
 from collections.abc import Iterable, Sequence
@@ -30,6 +31,13 @@ some days is late on others, more or less (docs/designs/005-replay.md)."""
 CHOOSING_ACCURACY_SHARE: Final = 0.9
 """So much of the accuracy that may be lost: servers keep the floor of the mean themselves, and what does not fit in is late."""
 
+DEAREST: Final = 2.0
+"""So many times what it costs to keep the objective on all days together may be paid to keep it in bursts, too: a spike that
+nothing foretold, and that no headroom to be paid for carries, must not size a service for good."""
+
+OBJECTIVE_SHARE: Final = 0.5
+"""So much of the late answers that the objective leaves may be used up where it is only kept on all days together."""
+
 NEAR_EQUAL_COST: Final = 0.01
 """Of settings whose costs are this close the one is taken that used up least of what may be late, then of the accuracy that may
 be lost, then the one with the fewest turns: replicas that come and go are a burden too."""
@@ -55,6 +63,11 @@ class Goal:
 
     floor: float | None = None
     violating_share: float = VIOLATING_SHARE
+
+    @property
+    def overall(self) -> "Goal":
+        """The objective on all days together, whatever happens in a burst."""
+        return replace(self, violating_share=self.violating_share / SHARE_OF_A_BURST)
 
 
 def goal_of(objective: Objective) -> Goal:
@@ -106,6 +119,21 @@ def best_of(
         cheap = [one for one in kept if one.outcome.mean_hourly_cost <= enough]
         return min(cheap, key=lambda one: _risk(one.outcome, goal))
     return min(tried, key=lambda one: (not keeps(one.outcome, goal.floor), used_share(one.outcome, goal)))
+
+
+def chosen_of(tried: Sequence[Tried[Settings]], goal: Goal) -> Tried[Settings]:
+    """Return what to use on days to come: the best, unless keeping the objective on all days together costs less than half.
+
+    Args:
+        tried: One at least.
+        goal: What to keep, in bursts too.
+    """
+    best, room = best_of(tried, goal), Room(late=OBJECTIVE_SHARE)
+    kept = [one for one in tried if room.holds(one.outcome, goal.overall)]
+    if not kept:
+        return best
+    enough = best_of(kept, goal.overall, room)
+    return enough if best.outcome.mean_hourly_cost > DEAREST * enough.outcome.mean_hourly_cost else best
 
 
 def _risk(outcome: Outcome, goal: Goal) -> tuple[float, float, int, float]:

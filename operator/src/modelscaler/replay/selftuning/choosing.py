@@ -12,7 +12,7 @@ from modelscaler.api.words import TuningReason
 from modelscaler.domain import PolicySettings
 from modelscaler.replay.selftuning.jobs import Recommendation, TuningRefused
 from modelscaler.replay.selftuning.parts import Parts
-from modelscaler.replay.tuning import Goal, Trial, Tried, best_of, is_worth_adopting, keeps
+from modelscaler.replay.tuning import Goal, Trial, Tried, chosen_of, is_worth_adopting, keeps
 
 Half: TypeAlias = Literal["older", "newer"]
 Replay: TypeAlias = Callable[[Half, PolicySettings], Trial]
@@ -84,7 +84,7 @@ def choose(
     reactive = [tried for tried in older if tried.settings.forecaster == "Reactive"]
     if not reactive or older[0].settings != current:
         return _out_of_time(len(older), len(wanted))
-    best, plain = best_of(older, goal).settings, best_of(reactive, goal).settings
+    best, plain = chosen_of(older, goal).settings, chosen_of(reactive, goal).settings
     for settings in (current, plain, best):
         if not runs.enough_for(1):
             break
