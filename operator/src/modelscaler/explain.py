@@ -46,6 +46,7 @@ def _facts(status: ModelDeploymentStatus, decision: Decision) -> list[tuple[str,
         ("reason", decision.reason),
         ("bound by", decision.binding_constraint),
         ("measured", _rps(decision.measured_rps)),
+        *([("rising to", _rps(decision.rising_rps))] if decision.rising_rps else []),
         ("forecast", _rps(decision.forecast_rps) + _within(decision)),
         ("planned for", _rps(decision.planned_rps)),
     ]

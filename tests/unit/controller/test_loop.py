@@ -50,13 +50,31 @@ async def test_load_that_rises_is_planned_for_ahead_of_itself_until_it_is_unknow
     async with running(Harness()) as harness:
         harness.deploy(**{"spec.scaling.maxReplicas": 100})
         loads: list[float | None] = [*[200.0] * 20, 300.0, 500.0, 800.0, None, 1600.0]
-        messages = []
+        decisions, rises = [], []
         for rps in loads:
             harness.source.offered = SourceError("timeout") if rps is None else Value(rps, harness.now)
             await harness.tick(60.0)
-            messages.append(harness.status["lastDecision"]["message"])
-        assert "measured 800 rps and rising to 1" in messages[-3], messages[-5:]
-        assert "measured 1600 rps;" in messages[-1], "nobody knows what was in between"
+            decisions.append(harness.status["lastDecision"])
+            rises.append(shown(harness, "rising_rps"))
+        assert "measured 800 rps and rising to 1" in decisions[-3]["message"]
+        assert float(decisions[-3]["risingRps"]) == pytest.approx(rises[-3], rel=0.01)
+        assert "measured 1600 rps;" in decisions[-1]["message"], "nobody knows what was in between"
+        assert (decisions[-1].get("risingRps"), rises[-1], rises[0]) == (None, None, None)
+
+
+async def test_nothing_rises_when_a_modeldeployment_comes_back_after_it_was_not_accepted() -> None:
+    async with running(Harness()) as harness:
+        harness.deploy(**{"spec.scaling.maxReplicas": 100})
+        for rps in [*[200.0] * 20, 300.0, 500.0, 800.0]:
+            harness.source.offered = Value(rps, harness.now)
+            await harness.tick(60.0)
+        assert shown(harness, "rising_rps") is not None
+        harness.deploy(**{"metadata.generation": 2, "spec.slo.minMeanAccuracy": "0.99"})
+        await harness.tick(60.0)
+        harness.deploy(**{"metadata.generation": 3, "spec.scaling.maxReplicas": 100})
+        await harness.settled()
+        assert shown(harness, "planned_rps") is not None, "an early pass has planned"
+        assert shown(harness, "rising_rps") is None
 
 
 async def test_gauges_move_with_every_tick_also_when_nothing_is_written() -> None:

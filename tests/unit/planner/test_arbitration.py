@@ -243,14 +243,16 @@ def test_no_other_assignment_is_worth_more_when_all_are_tried(each_use: list[Use
 )
 @example([1.0, 1.5, 1.5], [1800.0])
 @example([1.0, 1.0, 1.0, 1.0], [3600.0])
+@example([4.0, 1.8, 4.5, 1.3, 5.0], [1070.0, *[60.0] * 16, 940.0, 60.0, 60.0])
 @settings(max_examples=15, deadline=None)
 def test_nobody_of_a_class_waits_for_ever_and_the_less_the_more_a_unit_is_worth(
     worths: list[float], pauses: list[float]
 ) -> None:
-    """One unit: the longest wait is the sum of all worths over one's own, in units of ageing, and a tenth more."""
+    """One unit: the longest wait is the sum of all worths over one's own, in units of ageing, a tenth more, and some pauses."""
     names = {f"m{place}": worth for place, worth in enumerate(worths)}
     wanted_since, held_since = dict.fromkeys(names, 0.0), dict[str, float]()
-    longest = {name: AGEING_SECONDS * KEEPING * sum(worths) / worth + max(pauses) for name, worth in names.items()}
+    pauses_seconds = len(worths) * max(pauses)
+    longest = {name: AGEING_SECONDS * KEEPING * sum(worths) / worth + pauses_seconds for name, worth in names.items()}
     now, turn = 0.0, cycle(pauses)
     while now < 2.0 * max(longest.values()):
         claims = [_in_turn(name, worth, now, wanted_since[name], held_since.get(name)) for name, worth in names.items()]

@@ -152,7 +152,7 @@ def carries(mix: Mix, rps: float) -> bool:
 def test_more_demand_never_means_less_capacity_when_two_pools_share_it(rps: float, growth: float) -> None:
     asked = spec()
     base, side = pair(asked, rps)
-    low, high = (cheapest(asked, base, side, Need(rps * g, rps * g)) for g in (1.0, growth))
+    low, high = (cheapest(asked, base, side, Need(rps * g, rps * g, rps * g)) for g in (1.0, growth))
 
     assert own_rps(high) >= own_rps(low) - 1e-6
 
@@ -319,6 +319,26 @@ def test_both_pools_are_kept_when_the_load_is_not_known() -> None:
 
 def test_side_follows_the_load_and_the_base_keeps_its_size_when_load_rises() -> None:
     assert sizes(planned(340.0, BESIDE, pool(GPU_FULL, 1), pool(CPU_FULL, 1))) == (1, 3)
+
+
+@pytest.mark.parametrize("rise", [2.0, 50.0])
+def test_side_is_ready_for_what_the_load_rises_to_as_far_as_it_can_be(rise: float) -> None:
+    level, made = (
+        planned(
+            340.0,
+            BESIDE,
+            pool(GPU_FULL, 1),
+            pool(CPU_FULL, 3),
+            asked=spec(max_replicas=8),
+            rise_rps_per_second=each,
+        )
+        for each in (0.0, rise)
+    )
+
+    assert sizes(level) == (1, 3)
+    assert made.side is not None
+    assert 3 < made.side.replicas <= 7
+    assert made.reason is DecisionReason.MEASURED_DEMAND, "feasible: the load itself is carried"
 
 
 def test_nothing_is_taken_away_when_users_wait_too_long() -> None:

@@ -142,7 +142,10 @@ def test_steeper_rise_never_needs_fewer_replicas(
     slow, steep = sorted((one, other))
     fewer, more = (options_of(spec, observation(rps, rise_rps_per_second=rise), ahead) for rise in (slow, steep))
 
-    assert all(more[key].needed >= fewer[key].needed for key in fewer)
+    for key, option in fewer.items():
+        assert more[key].needed >= option.needed
+        assert more[key].replicas >= option.replicas
+        assert (more[key].feasible, more[key].degraded_rps) == (option.feasible, option.degraded_rps)
 
 
 @CASES

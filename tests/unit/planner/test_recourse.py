@@ -466,17 +466,37 @@ def test_dearer_pool_is_taken_when_the_cheap_one_has_given_cheaper_answers_for_a
     assert planned(spec, 150.0, None, pool(CPU_FULL, 4)).target.pool == CPU_FULL
 
 
-def test_planned_variant_carries_what_the_load_rises_to_without_a_reason_to_leave_its_pool() -> None:
-    spec = laddered()
-    level = planned(spec, 100.0, None, pool(CPU_FULL, 2))
-    made, _ = plan(
-        spec, observation(100.0, pool(CPU_FULL, 2), rise_rps_per_second=3.0), None, PolicyState(active=CPU_FULL), 15.0
-    )
+def risen(spec: Workload, rps: float, rise: float, *pools: PoolObservation, **remembered: Any) -> Plan:
+    state = PolicyState(active=pools[0].pool, **remembered)
+    return plan(spec, observation(rps, *pools, rise_rps_per_second=rise), None, state, 15.0)[0]
 
-    assert made.demand.rising_rps is not None
-    assert made.demand.own_rps == made.demand.rising_rps > level.demand.own_rps
-    assert made.target.replicas > level.target.replicas
-    assert made.demand.lasting_rps == level.demand.lasting_rps
+
+def test_planned_variant_carries_what_the_load_rises_to() -> None:
+    level, made = (risen(laddered(), 100.0, rise, pool(CPU_FULL, 2)) for rise in (0.0, 3.0))
+
+    assert made.demand.own_rps == made.demand.rising_rps == 205.0
+    assert (level.target.replicas, made.target.replicas) == (3, 6)
+    assert (made.reason, made.binding) == (DecisionReason.MEASURED_DEMAND, Binding.DEMAND)
+
+
+@pytest.mark.parametrize("spec", [laddered(max_replicas=4), with_a_dearer_pool()])
+@pytest.mark.parametrize("rise", [3.0, 30.0])
+def test_rise_is_no_reason_to_leave_a_pool_or_to_call_anything_infeasible(spec: Workload, rise: float) -> None:
+    long_ago = NOW - timedelta(hours=1)
+    made = risen(spec, 150.0, rise, pool(CPU_FULL, 3), cheaper_since=long_ago)
+
+    assert (made.target.pool, made.target.replicas, made.target.feasible) == (CPU_FULL, 4, True)
+    assert (made.reason, made.binding) == (DecisionReason.MEASURED_DEMAND, Binding.MAX_REPLICAS)
+
+
+def test_window_remembers_the_same_when_the_load_rises() -> None:
+    spec = with_a_dearer_pool(max_replicas=30)
+    lately = ((NOW - timedelta(seconds=120), 8),)
+    sizes = [
+        risen(spec, 100.0, rise, pool(CPU_FULL, 8), recommendations=lately).runner_up for rise in (0.0, 1.0, 2.0, 3.0)
+    ]
+
+    assert [second.replicas for second in sizes if second] == [sizes[0].replicas if sizes[0] else 0] * 4
 
 
 def test_pool_that_lost_replicas_is_kept_when_its_ladder_keeps_the_objective() -> None:

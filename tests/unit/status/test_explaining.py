@@ -82,6 +82,17 @@ def test_sentence_facts_and_candidates_are_told_when_a_decision_was_made() -> No
     assert TABLE in told
 
 
+def test_what_the_load_rises_to_is_told_when_it_does() -> None:
+    level = decided(40.0)
+    assert level.last_decision is not None
+    risen = level.last_decision.model_copy(update={"rising_rps": "90"})
+
+    assert "rising to" not in explain("shop/search-ranker", level)
+    assert "  rising to    90 requests/s\n" in explain(
+        "shop/search-ranker", level.model_copy(update={"last_decision": risen})
+    )
+
+
 COST = "Cost: it would cost 0.12 per hour instead of 0.08"
 TABLE = f"""
   candidate   needed  replicas  rps/replica  with ladder  per hour  starts in  carries  why

@@ -105,10 +105,10 @@ class Fleet:
         Should it fail, there is no forecast, and what is measured is planned for.
         """
         self._forecasts = {}
-        for key, request in requests.items():
-            self._courses[key] = self._course(key).after(
-                self._read_at.timestamp(), request.offered_rps, self._rate_window.total_seconds()
-            )
+        at, window_seconds = self._read_at.timestamp(), self._rate_window.total_seconds()
+        self._courses = {
+            key: self._course(key).after(at, request.offered_rps, window_seconds) for key, request in requests.items()
+        }
         self._forecasting.poll()
         for key, request in requests.items():
             self._forecasting.observe(key, now, request.offered_rps)

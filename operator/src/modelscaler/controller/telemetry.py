@@ -36,6 +36,9 @@ class Telemetry:
         self.workloads = self._gauge("modelscaler_modeldeployments", "ModelDeployments managed.")
         self.leading = self._gauge("modelscaler_leading", "1 while this process leads.")
         self.offered_rps = self._gauge("modelscaler_offered_rps", "Offered load as last read.", OWNER)
+        self.rising_rps = self._gauge(
+            "modelscaler_rising_rps", "What the offered load is taken to rise to; none while it does not rise.", OWNER
+        )
         self.planned_rps = self._gauge("modelscaler_planned_rps", "Demand the last plan was for.", OWNER)
         self.desired_replicas = self._gauge(
             "modelscaler_desired_replicas", "Replicas the last plan wants, of both pools where there are two.", OWNER
@@ -59,10 +62,11 @@ class Telemetry:
         self.planned_rps.labels(*owner).set(plan.demand.planned_rps)
         self.desired_replicas.labels(*owner).set(plan.target.replicas + (plan.side.replicas if plan.side else 0))
         self.hourly_cost.labels(*owner).set(plan.hourly_cost)
-        if plan.demand.measured_rps is not None:
-            self.offered_rps.labels(*owner).set(plan.demand.measured_rps)
-        else:
-            self.offered_rps.remove(*owner)
+        for gauge, rps in ((self.offered_rps, plan.demand.measured_rps), (self.rising_rps, plan.demand.rising_rps)):
+            if rps is not None:
+                gauge.labels(*owner).set(rps)
+            else:
+                gauge.remove(*owner)
         self._keep_quantiles(key, forecast.quantiles if forecast else ())
         if forecast is None:
             return
@@ -73,7 +77,7 @@ class Telemetry:
     def unplanned(self, key: WorkloadKey) -> None:
         """No plan could be made: expose none."""
         owner = (key.namespace, key.name)
-        for gauge in (self.offered_rps, self.planned_rps, self.desired_replicas, self.hourly_cost):
+        for gauge in (self.offered_rps, self.rising_rps, self.planned_rps, self.desired_replicas, self.hourly_cost):
             gauge.remove(*owner)
         self._keep_quantiles(key, ())
 

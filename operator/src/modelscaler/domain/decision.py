@@ -35,7 +35,7 @@ class Demand:
     `base_rps` is the part that the planned variant must carry itself; cheaper variants of the ladder may answer what is
     above it. None: there is no ladder, and the planned variant carries everything. `lasting_base_rps` is what that would
     be with savings for any burst, None where it is the same. `rising_rps` is what the measured load rises to, None where it
-    does not rise.
+    does not rise. `forecast_leads`: it is the forecast that asks for as much, and not what is measured.
     """
 
     measured_rps: float | None
@@ -45,6 +45,7 @@ class Demand:
     base_rps: float | None = None
     lasting_base_rps: float | None = None
     rising_rps: float | None = None
+    forecast_leads: bool = False
 
     @property
     def own_rps(self) -> float:

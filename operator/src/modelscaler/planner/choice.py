@@ -64,13 +64,13 @@ class Past:
 class Option(NamedTuple):
     """A candidate with the replicas for its demand; a tuple, as every plan makes one for each candidate.
 
-    `far` is the demand within the longest horizon of all candidates: whoever cannot carry that has to make room for another
-    pool in time, although its own replicas start sooner.
+    `far` is the demand within the longest horizon of all candidates, were the load not to rise: whoever cannot carry that has
+    to make room for another pool in time, although its own replicas start sooner.
 
     Attributes:
         candidate: The pool.
         demand: What it is sized for.
-        far: The demand within the longest horizon.
+        far: The demand within the longest horizon, without a rise.
         needed: Replicas for the demand, whatever the limits.
         replicas: Within the limits.
         wanted: The same, but for what the tolerance leaves to the pool that serves.
@@ -164,7 +164,11 @@ def options(candidates: Sequence[Candidate], load: Load, lead_seconds: float, pa
         kind: _ahead(load.unlent() if kind[1] else load, kind[0] + lead_seconds, limited)
         for kind in set(kinds.values())
     }
-    far = ahead[kinds[max(escapes, key=lambda c: c.start_seconds).pool]].demand
+    slowest = max(escapes, key=lambda c: c.start_seconds)
+    far = ahead[kinds[slowest.pool]].demand
+    if load.rises:
+        level = load.level()
+        far = (level.unlent() if kinds[slowest.pool][1] else level).within(slowest.start_seconds + lead_seconds)
     serving = next(
         (_serving(c, ahead[kinds[c.pool]], far, past.replicas) for c in candidates if c.pool == past.serving), None
     )

@@ -84,6 +84,15 @@ class Load:
     rise_rps_per_second: float = 0.0
 
     @property
+    def rises(self) -> bool:
+        """Whether there is a rise to follow."""
+        return self.rise_rps_per_second > 0.0
+
+    def level(self) -> "Load":
+        """Return the same as if it did not rise: what it rises to is for sizes, and no reason to do anything for good."""
+        return replace(self, rise_rps_per_second=0.0) if self.rises else self
+
+    @property
     def lends(self) -> bool:
         """Whether something is left to cheaper variants, which pools without a ladder cannot answer."""
         return self.aim.growth < 1.0 and self.aim.own_quantile is not None
@@ -98,25 +107,22 @@ class Load:
         A backlog is to be gone by the horizon, when the capacity that is planned now serves. Headroom is added to what is
         known, not to what running replicas are assumed to carry: else they would grow with every tick without metrics.
         """
-        own_rps = self.least_rps * self.aim.growth + self.assumed_rps
-        present_rps = own_rps + self.queued_requests / horizon_seconds * self.aim.growth
-        rising_rps = self._rising_to(horizon_seconds)
-        coming_rps = own_rps if rising_rps is None else rising_rps * self.aim.growth + self.assumed_rps
+        growth = self.aim.growth
+        coming_rps = self._coming_rps(horizon_seconds) * growth + self.assumed_rps
         ahead_rps, carried_rps, likely_rps = self._peaks(horizon_seconds)
+        present_rps = coming_rps + self.queued_requests / horizon_seconds * growth
         demand = Demand(
             self.measured_rps,
             ahead_rps,
-            max(present_rps, coming_rps, (ahead_rps or 0.0) * self.aim.growth),
+            max(present_rps, (ahead_rps or 0.0) * growth),
             horizon_seconds,
-            rising_rps=rising_rps,
+            rising_rps=self._coming_rps(horizon_seconds) if self.rises else None,
+            forecast_leads=ahead_rps is not None and ahead_rps * growth >= present_rps,
         )
         if self.aim.own_quantile is None:
             return demand
-        return replace(
-            demand,
-            base_rps=max(coming_rps, carried_rps * self.aim.growth),
-            lasting_base_rps=max(own_rps, likely_rps * self.aim.growth),
-        )
+        base_rps, lasting_rps = max(coming_rps, carried_rps * growth), max(coming_rps, likely_rps * growth)
+        return replace(demand, base_rps=base_rps, lasting_base_rps=lasting_rps)
 
     def spread_rps(self, horizon_seconds: float) -> list[float]:
         """Return equally likely loads at the horizon, rising, without headroom; none without a forecast."""
@@ -137,10 +143,8 @@ class Load:
         planned, base, lasting = self.forecast.peaks((quantile, carried, own), reach_seconds)
         return planned, base, lasting
 
-    def _rising_to(self, horizon_seconds: float) -> float | None:
-        """Return what the measured load rises to, None where it does not."""
-        if self.rise_rps_per_second <= 0.0:
-            return None
+    def _coming_rps(self, horizon_seconds: float) -> float:
+        """Return what is measured at least and, where it rises, rises to."""
         return self.least_rps + self.rise_rps_per_second * min(horizon_seconds, FOLLOWED_SECONDS)
 
     def _saved_for(self, horizon_seconds: float) -> float:

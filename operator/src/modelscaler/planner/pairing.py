@@ -24,14 +24,18 @@ UNLIMITED = 1e12
 
 @dataclass(frozen=True, slots=True)
 class Need:
-    """What two pools must carry with their planned variants: `near_rps` soon, `far_rps` at their largest."""
+    """What two pools must carry with their planned variants: `near_rps` soon, `far_rps` at their largest.
+
+    Of `near_rps` what the load only rises to is not missed where it cannot be had: `level_rps` is the rest.
+    """
 
     near_rps: float
     far_rps: float
+    level_rps: float
 
     def times(self, growth: float) -> "Need":
         """Return more or less of it."""
-        return Need(self.near_rps * growth, self.far_rps)
+        return Need(self.near_rps * growth, self.far_rps, self.level_rps * growth)
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +140,9 @@ def need_of(base: Option, side: Option, recent_rps: float) -> Need:
     help_by_ladder = _joint_help(base, side)
     near = max(fast.demand.own_rps, fast.demand.planned_rps / help_by_ladder, recent_rps)
     far = max(fast.far.own_rps, fast.far.planned_rps / help_by_ladder)
-    return Need(near, max(far, near))
+    if fast.demand.rising_rps is not None:
+        return Need(near, far, min(near, far))
+    return Need(near, max(far, near), near)
 
 
 def cheapest(workload: Workload, base: Option, side: Option, need: Need, slow_replicas: int | None = None) -> Mix:
@@ -161,7 +167,7 @@ def cheapest(workload: Workload, base: Option, side: Option, need: Need, slow_re
     wanted = np.ceil((need.near_rps - counts * rps) / fast_rps - ROUNDING)
     wanted = np.maximum(wanted, np.maximum(fewest_fast, workload.min_replicas - counts))
     sizes = np.maximum(np.minimum(wanted, reach), fewest_fast)
-    short = np.maximum(need.near_rps - counts * rps - sizes * fast_rps, need.far_rps - counts * rps - reach * fast_rps)
+    short = np.maximum(need.level_rps - counts * rps - sizes * fast_rps, need.far_rps - counts * rps - reach * fast_rps)
     short = np.where(short > ROUNDING * max(need.far_rps, 1.0), short, 0.0)
     short = np.where((reach < fewest_fast) | (counts + sizes < workload.min_replicas), np.inf, short)
     return _best(workload, Mix(base, side, 1, 0), counts, sizes, short)
@@ -169,7 +175,7 @@ def cheapest(workload: Workload, base: Option, side: Option, need: Need, slow_re
 
 def largest(workload: Workload, mix: Mix) -> Mix:
     """Return the sizes of the same pools that carry most within the limits, needed or not."""
-    return cheapest(workload, mix.base, mix.side, Need(UNLIMITED, UNLIMITED))
+    return cheapest(workload, mix.base, mix.side, Need(UNLIMITED, UNLIMITED, UNLIMITED))
 
 
 def _best(workload: Workload, pair: Mix, slow: Floats, fast: Floats, short: Floats) -> Mix:

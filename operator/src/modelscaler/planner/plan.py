@@ -327,6 +327,8 @@ def _binding(observation: Observation, selection: Selection, size: Size) -> Bind
         return Binding.METRICS
     if selection.waiting is not None:
         return Binding.SWITCH_COST
+    if size.replicas == candidate.most < option.needed:
+        return candidate.most_because
     if option.for_mean_accuracy:
         return Binding.MEAN_ACCURACY
     return size.minimum if size.replicas == candidate.fewest > option.needed else Binding.DEMAND

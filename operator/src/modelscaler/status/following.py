@@ -147,6 +147,7 @@ def _decision(inputs: StatusInputs, plan: Plan) -> Decision:
         message=clipped(plan.message),
         binding_constraint=plan.binding,
         measured_rps=optional_decimal(plan.demand.measured_rps),
+        rising_rps=optional_decimal(plan.demand.rising_rps),
         forecast_rps=optional_decimal(plan.demand.forecast_rps),
         planned_rps=decimal(plan.demand.planned_rps),
         horizon_seconds=round(plan.demand.horizon_seconds),

@@ -182,6 +182,10 @@ class Decision(ApiModel):
     message: LongText = Field(description="One sentence for people.")
     binding_constraint: ShortText = Field(description="The constraint that decided.")
     measured_rps: ShortText | None = Field(default=None, description="Demand measured then; absent when unknown.")
+    rising_rps: ShortText | None = Field(
+        default=None,
+        description="What the measured load was taken to rise to; absent when it did not rise by more than noise.",
+    )
     forecast_rps: ShortText | None = Field(default=None, description="Demand forecast then; absent when unknown.")
     planned_rps: ShortText | None = Field(default=None, description="Demand planned for.")
     horizon_seconds: int | None = Field(
