@@ -35,7 +35,7 @@ DEAREST: Final = 2.0
 """So many times what it costs to keep the objective on all days together may be paid to keep it in bursts, too: a spike that
 nothing foretold, and that no headroom to be paid for carries, must not size a service for good."""
 
-OBJECTIVE_SHARE: Final = 0.5
+OBJECTIVE_SHARE: Final = 0.75
 """So much of the late answers that the objective leaves may be used up where it is only kept on all days together."""
 
 NEAR_EQUAL_COST: Final = 0.01
