@@ -1,5 +1,6 @@
 """Run kubectl as a user would."""
 
+import json
 import subprocess
 import time
 from pathlib import Path
@@ -30,9 +31,16 @@ def kubectl_for(kubeconfig: Path) -> Kubectl:
 
 
 def until_established(kubectl: Kubectl, crd: str = "modeldeployments.modelscaler.dev", seconds: float = 30.0) -> None:
-    """Wait until a CustomResourceDefinition is served. `kubectl wait` fails where it has no conditions at all yet."""
-    path = '-o=jsonpath={.status.conditions[?(@.type=="Established")].status}'
+    """Wait until a CustomResourceDefinition is served.
+
+    At first it has no conditions at all, or null for them: `kubectl wait` fails there, and so does a JSONPath that filters.
+    """
     deadline = time.monotonic() + seconds
-    while (found := kubectl("get", "crd", crd, path)) != "True":
-        assert time.monotonic() < deadline, f"{crd} is not established after {seconds:g} s: {found!r}"
+    while "Established" not in (found := _true_conditions(kubectl("get", "crd", crd, "-o=json"))):
+        assert time.monotonic() < deadline, f"{crd} is not established after {seconds:g} s: {found}"
         time.sleep(0.1)
+
+
+def _true_conditions(answer: str) -> list[str]:
+    conditions = json.loads(answer).get("status", {}).get("conditions") or ()
+    return [condition["type"] for condition in conditions if condition["status"] == "True"]

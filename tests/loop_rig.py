@@ -277,7 +277,9 @@ def run_all_pods(harness: Harness, since: datetime | None = None) -> None:
     for (kind, name), body in list(harness.cluster.objects.items()):
         if kind == "HTTPRoute":
             accepted = [{"type": "Accepted", "status": "True", "observedGeneration": 1}]
-            harness.cluster.put(body | {"status": {"parents": [{"conditions": accepted}]}})
+            harness.cluster.put(
+                body | {"status": {"parents": [{"parentRef": {"name": "edge"}, "conditions": accepted}]}}
+            )
         for number in range(body["spec"]["replicas"] if kind == "Deployment" else 0):
             begun = (since or harness.now).isoformat()
             labels = body["spec"]["template"]["metadata"]["labels"]

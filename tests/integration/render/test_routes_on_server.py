@@ -1,6 +1,6 @@
 """HTTPRoutes as the operator writes, lists and deletes them, on the real API server with Gateway API's own definition.
 
-What a gateway makes of the weights is not tested: none can be run here. Its answer, the condition Accepted, is written by hand.
+The gateway's answer, the condition Accepted, is written by hand; `test_routes_through_gateway` has a real one's.
 """
 
 import asyncio
@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 from kubernetes import client
 
-from builders import NOW
 from gateway_api import routes_crd
 from kubectl import Kubectl, kubectl_for
 from modelscaler.api.words import ConditionReason
@@ -20,17 +19,11 @@ from modelscaler.cluster.calls import ROUTES, Body, ClusterCalls
 from modelscaler.cluster.connection import connect
 from modelscaler.controller.mirror import Mirror
 from modelscaler.controller.routes import Routes
-from modelscaler.controller.summaries import observe_route
-from modelscaler.domain import PolicyState, PoolKey, RouteObservation, RouteTarget, Side, Step, WorkloadKey
-from modelscaler.render import TEMPLATE_MANAGER, RenderDefaults, Rendering, beside_name, render
-from modelscaler.workload import workload_from
-from resources import model_deployment
+from modelscaler.domain import RouteObservation, RouteTarget
+from routed import HOST, NAMESPACE, SIDE, apply, rendering, seen
 
 pytestmark = pytest.mark.integration
 
-NAMESPACE = "routed"
-KEY = WorkloadKey(NAMESPACE, "ranker")
-GPU, CPU = PoolKey("gpu", "full"), PoolKey("cpu", "full")
 PARENT = {"name": "edge", "namespace": "gateways", "sectionName": "https"}
 
 
@@ -68,25 +61,6 @@ def await_served(routes: Routes) -> None:
         asyncio.run(routes.refresh())
 
 
-def rendering(target: RouteTarget) -> Rendering:
-    resource = model_deployment(
-        {
-            "metadata.namespace": NAMESPACE,
-            "spec.placements.1": {"name": "gpu", "hourlyCost": "1"},
-            "spec.serving.gateway": {"parentRefs": [PARENT], "hostnames": ["ranker.example"]},
-        }
-    )
-    state = PolicyState(active=GPU, side=Side(CPU, NOW))
-    return render(resource, workload_from(resource, None), Step((), GPU, state, route=target), RenderDefaults("x"))
-
-
-def apply(calls: ClusterCalls, made: Rendering) -> Body:
-    assert made.beside is not None
-    assert made.route is not None
-    calls.apply(made.beside, TEMPLATE_MANAGER)
-    return calls.apply(made.route, TEMPLATE_MANAGER)
-
-
 def accept(api_server: Path, route: Body) -> None:
     """Answer as a gateway's controller does."""
     group, version, plural = ROUTES
@@ -98,20 +72,10 @@ def accept(api_server: Path, route: Body) -> None:
         "observedGeneration": route["metadata"]["generation"],
         "lastTransitionTime": "2026-01-01T00:00:00Z",
     }
-    parent = {"parentRef": {"name": "edge"}, "controllerName": "example.com/gateway", "conditions": [condition]}
+    parent = {"parentRef": PARENT, "controllerName": "example.com/gateway", "conditions": [condition]}
     custom: Any = client.CustomObjectsApi(connect(str(api_server)))
     body = {"status": {"parents": [parent]}}
     custom.patch_namespaced_custom_object_status(group, version, NAMESPACE, plural, route["metadata"]["name"], body)
-
-
-def seen(calls: ClusterCalls) -> RouteObservation | None:
-    """Return what the operator sees of the route after a listing."""
-    mirror = Mirror(lambda _: None)
-    routes = Routes(calls, mirror, "")
-    asyncio.run(routes.refresh())
-    assert routes.trouble is None
-    mirror.replace("Service", calls.list("Service").items, 10**9)
-    return observe_route(mirror.route(KEY), mirror.beside(KEY), beside_name(KEY.name))
 
 
 def test_missing_gateway_api_is_told_when_the_cluster_does_not_serve_it(before_installation: Routes) -> None:
@@ -120,10 +84,10 @@ def test_missing_gateway_api_is_told_when_the_cluster_does_not_serve_it(before_i
 
 
 def test_route_and_its_weights_are_taken_whole_when_applied(calls: ClusterCalls) -> None:
-    stored = apply(calls, rendering(RouteTarget(852, CPU, 148)))
+    stored = apply(calls, rendering(RouteTarget(852, SIDE, 148), PARENT))
 
     assert stored["spec"]["parentRefs"] == [{"group": "gateway.networking.k8s.io", "kind": "Gateway", **PARENT}]
-    assert stored["spec"]["hostnames"] == ["ranker.example"]
+    assert stored["spec"]["hostnames"] == [HOST]
     (rule,) = stored["spec"]["rules"]
     backends = [(b["kind"], b["name"], b["port"], b["weight"]) for b in rule["backendRefs"]]
     assert backends == [("Service", "ranker", 80, 852), ("Service", "ranker-beside", 80, 148)]
@@ -132,25 +96,25 @@ def test_route_and_its_weights_are_taken_whole_when_applied(calls: ClusterCalls)
 def test_share_is_believed_only_when_a_gateway_has_taken_up_these_weights(
     calls: ClusterCalls, api_server: Path
 ) -> None:
-    before = apply(calls, rendering(RouteTarget(750, CPU, 250)))
+    before = apply(calls, rendering(RouteTarget(750, SIDE, 250), PARENT))
     unanswered = seen(calls)
     accept(api_server, before)
     accepted = seen(calls)
-    apply(calls, rendering(RouteTarget(500, CPU, 500)))
+    apply(calls, rendering(RouteTarget(500, SIDE, 500), PARENT))
 
-    assert unanswered == RouteObservation(accepted=False, side=CPU, side_share=0.25)
-    assert accepted == RouteObservation(accepted=True, side=CPU, side_share=0.25)
-    assert seen(calls) == RouteObservation(accepted=True, side=CPU, side_share=0.5, current=False)
+    assert unanswered == RouteObservation(accepted=False, side=SIDE, side_share=0.25)
+    assert accepted == RouteObservation(accepted=True, side=SIDE, side_share=0.25)
+    assert seen(calls) == RouteObservation(accepted=True, side=SIDE, side_share=0.5, current=False)
 
 
 def test_nothing_changes_when_the_same_route_is_applied_twice(calls: ClusterCalls) -> None:
-    first, second = (apply(calls, rendering(RouteTarget(1000))) for _ in range(2))
+    first, second = (apply(calls, rendering(RouteTarget(1000), PARENT)) for _ in range(2))
 
     assert first["metadata"]["resourceVersion"] == second["metadata"]["resourceVersion"]
 
 
 def test_route_is_gone_when_it_is_deleted_and_deleting_it_again_is_no_error(calls: ClusterCalls) -> None:
-    stored = apply(calls, rendering(RouteTarget(1000)))
+    stored = apply(calls, rendering(RouteTarget(1000), PARENT))
     for _ in range(2):
         calls.delete_route(NAMESPACE, "ranker", stored["metadata"]["uid"])
 

@@ -20,14 +20,21 @@ META = {"namespace": "shop", "uid": "u", "resourceVersion": "7", "labels": LABEL
 SERVICE = {"metadata": {**META, "name": "ranker-beside"}, "spec": {"selector": {"modelscaler.dev/pool": "cpu-full"}}}
 
 
-def route(accepted_generation: int | None = 3, weights: tuple[int, ...] = (750, 250)) -> Any:
-    condition = {"type": "Accepted", "status": "True", "observedGeneration": accepted_generation}
-    other = {"conditions": [{"type": "Accepted", "status": "False", "observedGeneration": 3}]}
+def answer(gateway: str, status: str, generation: int | None, **where: str) -> Any:
+    condition = {"type": "Accepted", "status": status, "observedGeneration": generation}
+    return {"parentRef": {"name": gateway, **where}, "conditions": [condition]}
+
+
+def route(accepted_generation: int | None = 3, weights: tuple[int, ...] = (750, 250), answers: Any = ()) -> Any:
+    parents = [answer("inner", "False", 3), answer("edge", "True", accepted_generation, namespace="gateways")]
     backends = [{"name": n, "weight": w} for n, w in zip(("ranker", "ranker-beside"), weights, strict=False)]
     return {
         "metadata": {**META, "name": "ranker", "generation": 3},
-        "spec": {"rules": [{"backendRefs": backends}]},
-        "status": {"parents": [other, {"conditions": [condition]}] if accepted_generation else []},
+        "spec": {
+            "parentRefs": [{"name": "edge", "namespace": "gateways"}, {"name": "inner"}],
+            "rules": [{"backendRefs": backends}],
+        },
+        "status": {"parents": [*answers, *parents] if accepted_generation else [*answers]},
     }
 
 
@@ -76,6 +83,23 @@ def test_route_is_current_when_a_gateway_has_seen_its_newest_generation(
     found = seen(route(generation))
     assert found is not None
     assert (found.accepted, found.current) == (accepted, current)
+
+
+@pytest.mark.parametrize(
+    "old", [answer("old", "True", 2), answer("edge", "True", 2, namespace="shop"), answer("edge", "True", 2)], ids=str
+)
+def test_gateway_is_not_heard_when_the_route_names_it_no_more(old: Any) -> None:
+    assert seen(route(answers=[old])) == RouteObservation(accepted=True, side=CPU, side_share=0.25)
+    assert seen(route(None, answers=[old])) == RouteObservation(accepted=False, side=CPU, side_share=0.25)
+
+
+@pytest.mark.parametrize("where", [{}, {"namespace": "shop"}], ids=str)
+def test_route_is_not_current_when_any_gateway_that_it_names_and_that_took_it_up_is_behind(
+    where: dict[str, str],
+) -> None:
+    found = seen(route(answers=[answer("inner", "True", 2, **where)]))
+
+    assert found == RouteObservation(accepted=True, side=CPU, side_share=0.25, current=False)
 
 
 def test_routes_are_known_when_they_were_listed() -> None:

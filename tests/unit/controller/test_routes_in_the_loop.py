@@ -26,7 +26,7 @@ async def test_route_is_written_and_told_of_when_a_gateway_is_asked_for() -> Non
         assert harness.condition("Routed")["reason"] == "RouteNotAccepted"
 
         accepted = [{"type": "Accepted", "status": "True", "observedGeneration": 1}]
-        harness.cluster.put(route | {"status": {"parents": [{"conditions": accepted}]}})
+        harness.cluster.put(route | {"status": {"parents": [{"parentRef": {"name": "edge"}, "conditions": accepted}]}})
         await harness.tick()
         assert harness.condition("Routed")["status"] == "True"
 

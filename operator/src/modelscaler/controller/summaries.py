@@ -6,7 +6,7 @@ Only these are kept, never whole bodies: at 5,000 ModelDeployments that is the d
 import hashlib
 import json
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final, TypeAlias
@@ -246,12 +246,7 @@ def route_from(body: Body) -> RouteSummary | None:
     owner = _owner(meta)
     if owner is None:
         return None
-    accepting = [
-        condition
-        for parent in (body.get("status") or {}).get("parents") or ()
-        for condition in parent.get("conditions") or ()
-        if condition.get("type") == "Accepted" and _is_true(condition)
-    ]
+    accepting = list(_acceptances(body))
     generation = int(meta.get("generation") or 1)
     return RouteSummary(
         namespace=meta["namespace"],
@@ -269,6 +264,23 @@ def route_from(body: Body) -> RouteSummary | None:
         template_digest=_annotation(meta, TEMPLATE_DIGEST_ANNOTATION) or "",
         owned=_owned(meta),
     )
+
+
+def _acceptances(route: Body) -> Iterator[Body]:
+    """Yield the conditions by which Gateways take an HTTPRoute up.
+
+    What one says that the route does not name any more is left out: its controller may leave that there for good.
+    """
+    namespace = route["metadata"]["namespace"]
+    named = {_gateway_of(ref, namespace) for ref in route.get("spec", {}).get("parentRefs") or ()}
+    for parent in (route.get("status") or {}).get("parents") or ():
+        if _gateway_of(parent["parentRef"], namespace) in named:
+            yield from (c for c in parent.get("conditions") or () if c.get("type") == "Accepted" and _is_true(c))
+
+
+def _gateway_of(ref: Body, namespace: str) -> tuple[str, str]:
+    """Return namespace and name of the Gateway that a parentRef of a route in a namespace names."""
+    return ref.get("namespace") or namespace, ref["name"]
 
 
 def observe_route(
