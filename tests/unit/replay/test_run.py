@@ -9,12 +9,12 @@ import pytest
 
 from modelscaler.backtest.trace import Trace
 from modelscaler.domain import PolicySettings, PoolKey, RouteTarget, Workload
-from modelscaler.planner.rising import Course
+from modelscaler.planner import rising
 from modelscaler.replay.case import Case, Cluster
 from modelscaler.replay.incidents import StockOut
 from modelscaler.replay.load import Arrivals, Part, load_of
 from modelscaler.replay.outcome import longest_run, outcome_of
-from modelscaler.replay.policies.ours import Modelscaler, Planned
+from modelscaler.replay.policies.ours import Modelscaler
 from modelscaler.replay.policies.static import Static
 from modelscaler.replay.report.rows import HEADER, rows
 from modelscaler.replay.run import replay
@@ -61,38 +61,16 @@ def serves_from(run: Timeline, replicas: int) -> float:
     return float(run.seconds[np.flatnonzero(run.ready.sum(axis=0) >= replicas)[0]])
 
 
-def test_operators_planner_is_ahead_of_a_ramp_that_no_forecast_knows() -> None:
-    hourly = np.repeat([100.0, 100.0, 100.0, 400.0], 12)
-    trace = Trace("shop", 300.0, datetime(2026, 3, 2, tzinfo=UTC), hourly)
+def test_operators_planner_is_ahead_of_a_ramp_that_no_forecast_knows(monkeypatch: pytest.MonkeyPatch) -> None:
+    rates = np.repeat([100.0, 100.0, 100.0, 400.0], 12)
+    trace = Trace("shop", 300.0, datetime(2026, 3, 2, tzinfo=UTC), rates)
     load = load_of(trace, Part(0.0, 4.0 * HOUR), Arrivals())
     ramp = Case(standard_workload(60.0, with_rung=False), POOL, load, Cluster(start_spread=0.0))
-    shares = {}
-    for followed in (True, False):
-        kind = Modelscaler(None, load.start, PolicySettings(headroom=0.0, forecaster="Reactive"))
-        begun = kind if followed else _Unrisen(kind)
-        shares[followed] = outcome_of(replay(ramp, begun, first_replicas=2)).violating_share
+    reactive = Modelscaler(None, load.start, PolicySettings(headroom=0.0, forecaster="Reactive"))
 
-    assert shares[True] < 0.5 * shares[False]
-
-
-@dataclass(frozen=True)
-class _Unrisen:
-    """The operator's planner when it never learns how noisy a load is, and so follows no rise."""
-
-    kind: Modelscaler
-    name: str = "unrisen"
-    settings: Mapping[str, float | str] = field(default_factory=dict)
-
-    def start(self, workload: Workload, pool: PoolKey) -> Policy:
-        policy = self.kind.start(workload, pool)
-        assert isinstance(policy, Planned)
-        policy.course = _Blind()
-        return policy
-
-
-class _Blind(Course):
-    def after(self, at: float, rps: float | None, window_seconds: float) -> Course:
-        return self
+    followed = outcome_of(replay(ramp, reactive, first_replicas=2)).violating_share
+    monkeypatch.setattr(rising, "LEAST_SECONDS", np.inf)
+    assert followed < 0.5 * outcome_of(replay(ramp, reactive, first_replicas=2)).violating_share
 
 
 def test_replicas_serve_when_their_start_is_over_and_cost_from_when_they_are_asked_for() -> None:

@@ -112,6 +112,11 @@ class Option(NamedTuple):
         return self.shortfall_rps <= 0.0
 
     @property
+    def decisive(self) -> Demand:
+        """The demand that decides: what the pool is sized for, or the far one where it cannot carry that."""
+        return self.demand if self.feasible else self.far
+
+    @property
     def for_mean_accuracy(self) -> bool:
         """Whether it is larger than the demand asks for, so that not too many answers are cheaper ones."""
         return self.needed > self.candidate.needed(self.demand.planned_rps, self.demand.lasting_rps)
@@ -160,15 +165,11 @@ def options(candidates: Sequence[Candidate], load: Load, lead_seconds: float, pa
     escapes = [c for c in candidates if c.available] or candidates
     limited = any(c.rung is not None and c.rung.allowed_share < 1.0 for c in candidates)
     kinds = {c.pool: (c.start_seconds, load.lends and c.rung is None) for c in candidates}
-    ahead = {
-        kind: _ahead(load.unlent() if kind[1] else load, kind[0] + lead_seconds, limited)
-        for kind in set(kinds.values())
-    }
-    slowest = max(escapes, key=lambda c: c.start_seconds)
-    far = ahead[kinds[slowest.pool]].demand
+    ahead = {kind: _ahead(_as_seen(load, kind), kind[0] + lead_seconds, limited) for kind in set(kinds.values())}
+    slowest = kinds[max(escapes, key=lambda c: c.start_seconds).pool]
+    far = ahead[slowest].demand
     if load.rises:
-        level = load.level()
-        far = (level.unlent() if kinds[slowest.pool][1] else level).within(slowest.start_seconds + lead_seconds)
+        far = _as_seen(load.level(), slowest).within(slowest[0] + lead_seconds)
     serving = next(
         (_serving(c, ahead[kinds[c.pool]], far, past.replicas) for c in candidates if c.pool == past.serving), None
     )
@@ -190,6 +191,11 @@ class _Ahead:
     demand: Demand
     spread_rps: Sequence[float]
     saved_share: float
+
+
+def _as_seen(load: Load, kind: tuple[float, bool]) -> Load:
+    """Return the load for candidates of a kind: how long they start, and whether nothing can be left to a ladder of theirs."""
+    return load.unlent() if kind[1] else load
 
 
 def _ahead(load: Load, horizon_seconds: float, limited: bool) -> _Ahead:

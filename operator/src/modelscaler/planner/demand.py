@@ -90,7 +90,7 @@ class Load:
 
     def level(self) -> "Load":
         """Return the same as if it did not rise: what it rises to is for sizes, and no reason to do anything for good."""
-        return replace(self, rise_rps_per_second=0.0) if self.rises else self
+        return replace(self, rise_rps_per_second=0.0)
 
     @property
     def lends(self) -> bool:
@@ -108,7 +108,8 @@ class Load:
         known, not to what running replicas are assumed to carry: else they would grow with every tick without metrics.
         """
         growth = self.aim.growth
-        coming_rps = self._coming_rps(horizon_seconds) * growth + self.assumed_rps
+        rising_rps = self.least_rps + self.rise_rps_per_second * min(horizon_seconds, FOLLOWED_SECONDS)
+        coming_rps = rising_rps * growth + self.assumed_rps
         ahead_rps, carried_rps, likely_rps = self._peaks(horizon_seconds)
         present_rps = coming_rps + self.queued_requests / horizon_seconds * growth
         demand = Demand(
@@ -116,7 +117,7 @@ class Load:
             ahead_rps,
             max(present_rps, (ahead_rps or 0.0) * growth),
             horizon_seconds,
-            rising_rps=self._coming_rps(horizon_seconds) if self.rises else None,
+            rising_rps=rising_rps if self.rises else None,
             forecast_leads=ahead_rps is not None and ahead_rps * growth >= present_rps,
         )
         if self.aim.own_quantile is None:
@@ -142,10 +143,6 @@ class Load:
         reach_seconds = horizon_seconds + self.forecast_age_seconds
         planned, base, lasting = self.forecast.peaks((quantile, carried, own), reach_seconds)
         return planned, base, lasting
-
-    def _coming_rps(self, horizon_seconds: float) -> float:
-        """Return what is measured at least and, where it rises, rises to."""
-        return self.least_rps + self.rise_rps_per_second * min(horizon_seconds, FOLLOWED_SECONDS)
 
     def _saved_for(self, horizon_seconds: float) -> float:
         """Return how much of what is to be left to cheaper answers may be, in [0, 1]: the less, the sooner savings would end.

@@ -286,7 +286,7 @@ def _plan(observation: Observation, found: Considered, size: Size) -> Plan:
         reason=reason,
         message=wording.message(workload, observation, state, selection, size.replicas, reason, binding),
         binding=binding,
-        demand=option.demand if option.feasible else option.far,
+        demand=option.decisive,
         runner_up=second.choice(second.replicas) if second else None,
         why_not_runner_up=wording.loss(workload, observation, state, selection, second).text if second else "",
     )

@@ -116,8 +116,7 @@ def why_leave(active: Option | None, target: Option, state: PolicyState) -> Deci
 
 def demand_reason(option: Option) -> DecisionReason:
     """Return whether the forecast or what is measured asks for more."""
-    demand = option.demand if option.feasible else option.far
-    return DecisionReason.FORECAST_DEMAND if demand.forecast_leads else DecisionReason.MEASURED_DEMAND
+    return DecisionReason.FORECAST_DEMAND if option.decisive.forecast_leads else DecisionReason.MEASURED_DEMAND
 
 
 def _degrades_less(first: Option, incumbent: Option) -> bool:

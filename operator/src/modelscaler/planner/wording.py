@@ -177,7 +177,7 @@ def rps(value: float) -> str:
 
 
 def _demand(workload: Workload, observation: Observation, option: Option) -> str:
-    demand = option.demand if option.feasible else option.far
+    demand = option.decisive
     match observation.offered:
         case Absent():
             present = "load unknown (no such series)"
@@ -207,9 +207,9 @@ def _speed(workload: Workload, option: Option) -> str:
     text = f"{candidate.pool} carries {rps(candidate.rps_per_replica)} rps per replica {how}"
     if candidate.rung is None:
         return text
-    lasting = (option.demand if option.feasible else option.far).own_rps
+    own_rps = option.decisive.own_rps
     return (
-        f"{text}, for {rps(lasting)} rps, and {rps(candidate.rung_rps_per_replica)} as {candidate.rung.variant} beyond"
+        f"{text}, for {rps(own_rps)} rps, and {rps(candidate.rung_rps_per_replica)} as {candidate.rung.variant} beyond"
     )
 
 

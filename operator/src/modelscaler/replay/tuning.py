@@ -129,11 +129,9 @@ def chosen_of(tried: Sequence[Tried[Settings]], goal: Goal) -> Tried[Settings]:
         goal: What to keep, in bursts too.
     """
     best, room = best_of(tried, goal), Room(late=OBJECTIVE_SHARE)
-    kept = [one for one in tried if room.holds(one.outcome, goal.overall)]
-    if not kept:
-        return best
-    enough = best_of(kept, goal.overall, room)
-    return enough if best.outcome.mean_hourly_cost > DEAREST * enough.outcome.mean_hourly_cost else best
+    enough = best_of(tried, goal.overall, room)
+    too_dear = best.outcome.mean_hourly_cost > DEAREST * enough.outcome.mean_hourly_cost
+    return enough if too_dear and room.holds(enough.outcome, goal.overall) else best
 
 
 def _risk(outcome: Outcome, goal: Goal) -> tuple[float, float, int, float]:
