@@ -14,6 +14,7 @@ from modelscaler.controller.health import HEALTH_PORT
 from modelscaler.controller.mirror import Mirror
 from modelscaler.controller.run import Operator, RunSettings, SettingsError, _source
 from modelscaler.controller.telemetry import Telemetry
+from modelscaler.render import RenderDefaults
 
 KUBECONFIG = """
 apiVersion: v1
@@ -34,7 +35,7 @@ def chosen(kubeconfig: Path) -> RunSettings:
         stale_after_seconds=60.0,
         state_directory=None,
         status_refresh_seconds=30.0,
-        server_image="server",
+        defaults=RenderDefaults(server_image="server"),
         bind="127.0.0.1",
         namespace=None,
         lease_namespace="default",

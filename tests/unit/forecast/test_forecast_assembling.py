@@ -18,7 +18,7 @@ def answers(levels: tuple[float, ...] = (10.0, 20.0, 40.0), learned: float = 0.6
     shares[:, 0, MEMBERS.index("anchor")] = 0.99 - learned
     shares[:, 0, MEMBERS.index("last")] = 0.01
     wide = np.broadcast_to(quantiles, (len(levels), TARGETS, 1, len(QUANTILES)))
-    return Answers(wide.astype(np.float32), shares.astype(np.float32), np.array([True]))
+    return Answers(wide.astype(np.float32), shares.astype(np.float32), np.array([True]), np.array([12.5], np.float32))
 
 
 def asked(steps: int, waited: int = 0) -> Asked:

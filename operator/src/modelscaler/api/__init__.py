@@ -6,6 +6,7 @@ PLURAL = "modeldeployments"
 PAUSED_ANNOTATION = f"{GROUP}/paused"
 DEPLOYMENT_LABEL = f"{GROUP}/deployment"
 POOL_LABEL = f"{GROUP}/pool"
+ACTIVATOR = "activator"  # the value of POOL_LABEL that no pool has: a pool's has a hyphen
 MANAGED_BY_LABEL = "app.kubernetes.io/managed-by"
 MANAGED_BY = "modelscaler"
 POD_IP_VARIABLE = "POD_IP"

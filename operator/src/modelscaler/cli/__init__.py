@@ -13,6 +13,7 @@ from modelscaler import __version__
 
 COMMANDS: Final = {
     "run": "run the operator",
+    "activator": "hold requests until a replica is ready",
     "validate": "check ModelDeployment files without a cluster",
     "explain": "say what a ModelDeployment's last decision was, and why",
     "backtest": "score forecasts on recorded load",

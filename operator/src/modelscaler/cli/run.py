@@ -3,12 +3,14 @@
 import argparse
 import asyncio
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from modelscaler import __version__
 from modelscaler.cli.shared import add_cluster_arguments, not_negative, positive, refuse, set_up_logging
 from modelscaler.cluster.connection import ConnectionSettingsError
 from modelscaler.controller.accelerators import NodeSupply
 from modelscaler.controller.run import Operator, RunSettings, SettingsError, identity, own_namespace
+from modelscaler.render import RenderDefaults
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -20,6 +22,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--state-directory", type=Path, default=None, metavar="DIR", help="keep the tuned network there (not kept)"
     )
     parser.add_argument("--server-image", default="modelscaler/modelserver:" + __version__, help="image of the servers")
+    parser.add_argument(
+        "--activator-image",
+        default="modelscaler/operator:" + __version__,
+        help="image of activators, which hold requests while no replica runs: the operator's own",
+    )
+    parser.add_argument(
+        "--service-url",
+        type=_service_url,
+        default="http://{name}.{namespace}.svc",
+        metavar="TEMPLATE",
+        help="where pods reach a Service, with its {name} and {namespace} (http://{name}.{namespace}.svc)",
+    )
     parser.add_argument(
         "--accelerator-supply",
         choices=("Existing", "OnDemand"),
@@ -83,6 +97,23 @@ def _add_place(parser: argparse.ArgumentParser) -> None:
     add_cluster_arguments(parser)
 
 
+def _service_url(text: str) -> str:
+    """Return a template that has an address for any Service.
+
+    Raises:
+        argparse.ArgumentTypeError: It has none.
+    """
+    try:
+        address = urlsplit(text.format(name="name", namespace="namespace"))
+    except (KeyError, IndexError, ValueError) as error:
+        raise argparse.ArgumentTypeError(
+            f"got {text!r}, expected http://{{name}}.{{namespace}}.svc or the like"
+        ) from error
+    if address.scheme not in ("http", "https") or not address.hostname:
+        raise argparse.ArgumentTypeError(f"got {text!r}, expected http:// or https:// and a host")
+    return text
+
+
 async def _operate(arguments: argparse.Namespace) -> None:
     await Operator(
         RunSettings(
@@ -93,7 +124,7 @@ async def _operate(arguments: argparse.Namespace) -> None:
             stale_after_seconds=arguments.stale_after,
             state_directory=arguments.state_directory,
             status_refresh_seconds=arguments.status_refresh,
-            server_image=arguments.server_image,
+            defaults=RenderDefaults(arguments.server_image, arguments.activator_image, arguments.service_url),
             bind=arguments.bind,
             namespace=arguments.namespace,
             lease_namespace=arguments.lease_namespace or own_namespace(),

@@ -79,6 +79,7 @@ class Applier:
             # A Deployment that is just being created is scaled by the pass that its creation triggers.
             if scale.name in live and live[scale.name].replicas != scale.replicas:
                 writes.append(self._scale(key, scale))
+        writes += self._activating(key, rendering)
         for service, there in (
             (rendering.service, self._mirror.service(key)),
             (rendering.beside, self._mirror.beside(key)),
@@ -117,6 +118,13 @@ class Applier:
         kind = type(child).__name__.removesuffix("Summary")
         what = f"somebody changed a field of {kind} {child.name} that is the operator's; it is applied anew"
         self._on_drift(child.owner, what)
+
+    def _activating(self, key: WorkloadKey, rendering: Rendering) -> list[Write]:
+        """Return the write of the activator's Deployment, if any."""
+        there = self._mirror.activator(key)
+        if rendering.activator is None:
+            return [self._delete(key, there.name, there.uid)] if there else []
+        return [self._apply(key, rendering.activator, there is None)] if self._differs(rendering.activator, there) else []
 
     def _routing(self, key: WorkloadKey, rendering: Rendering) -> list[Write]:
         """Return the write of the HTTPRoute, if any; a Service that it names for the first time is there before it."""

@@ -13,6 +13,7 @@ from modelscaler.controller.tuning import Tunable
 from modelscaler.domain import Observation, Plan, PolicyState, PoolTarget, QuantileForecast, Savings, Step, Workload
 from modelscaler.planner.candidates import NoCandidateError
 from modelscaler.planner.claims import Bidder
+from modelscaler.planner.idling import rests
 from modelscaler.planner.memory import recalled
 from modelscaler.planner.plan import plan, sized_options
 from modelscaler.planner.savings import saved, with_overdrafts
@@ -158,7 +159,7 @@ def _digest(rendering: Rendering | None, step: Step) -> str | None:
 
 
 def bidder(inputs: Inputs, settings: Settings) -> Bidder | None:
-    """Return a ModelDeployment as one that may share accelerators; None when it names none, or nothing is changed of it."""
+    """Return a ModelDeployment as one that may share accelerators; None when it names or needs none, or may change nothing."""
     resource = inputs.entry.resource
     if resource is None or inputs.trouble is not None or not shares_accelerators(resource):
         return None
@@ -166,6 +167,8 @@ def bidder(inputs: Inputs, settings: Settings) -> Bidder | None:
     try:
         spec = workload_from(resource, inputs.profile)
         workload = _as_known(inputs, settings, resource, spec, before).workload
+        if rests(workload, inputs.observation, inputs.forecast, before, settings.lead_seconds):
+            return None
         listed = sized_options(workload, inputs.observation, inputs.forecast, before, settings.lead_seconds)
     except (InvalidSpec, NoCandidateError):
         return None  # `decide` says why

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Final, TypeAlias
 
-from modelscaler.controller.summaries import DeploymentSummary, RouteSummary, ServiceSummary
+from modelscaler.controller.summaries import ActivatorSummary, DeploymentSummary, RouteSummary, ServiceSummary
 from modelscaler.domain import WorkloadKey
 
 ANEW_SECONDS: Final = 3600.0
@@ -19,7 +19,7 @@ FIRST_WAIT_SECONDS: Final = 5.0
 LONGEST_WAIT_SECONDS: Final = 600.0
 """Between two mendings of one child: who else writes the same field is not fought with all the time."""
 
-Child: TypeAlias = DeploymentSummary | ServiceSummary | RouteSummary
+Child: TypeAlias = DeploymentSummary | ActivatorSummary | ServiceSummary | RouteSummary
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple, TypeAlias
 
+from modelscaler.api import ACTIVATOR
 from modelscaler.controller.history import History
 from modelscaler.controller.mirror import Mirror
 from modelscaler.controller.summaries import Entry, observe_pool, observe_route
@@ -127,6 +128,7 @@ class Fleet:
         assert self._metrics is not None  # noqa: S101 - the loop reads first
         percentile = entry.resource.spec.slo.latency.percentile if entry.resource else 99
         pods, beside = self._mirror.pods(entry.key), self._mirror.beside(entry.key)
+        service = self._mirror.service(entry.key)
         remembered = starts_from(entry.status.capacity)
         return Observation(
             now=now,
@@ -152,6 +154,8 @@ class Fleet:
             route=observe_route(self._mirror.route(entry.key), beside, beside_name(entry.key.name)),
             remembered_starts=tuple(remembered.items()),
             rise_rps_per_second=self._course(entry.key).rise_rps_per_second,
+            activator_ready=any(pod.ready and pod.pool == ACTIVATOR for pod in pods),
+            held=service is not None and service.held,
         )
 
     def forecast(self, key: WorkloadKey) -> tuple[QuantileForecast | None, ForecastHealth]:

@@ -11,6 +11,7 @@ from typing import Any, Literal, TypeAlias
 
 from modelscaler.controller.summaries import (
     SUMMARISE,
+    ActivatorSummary,
     Body,
     DeploymentSummary,
     Entry,
@@ -22,7 +23,7 @@ from modelscaler.controller.summaries import (
 )
 from modelscaler.domain import LONGEST_START_SECONDS, PoolKey, WorkloadKey
 from modelscaler.planner.starts import STARTS_KEPT
-from modelscaler.render import beside_name
+from modelscaler.render import activator_name, beside_name
 
 MirroredKind: TypeAlias = Literal["ModelDeployment", "Deployment", "Service", "Pod", "HTTPRoute"]
 ObjectName: TypeAlias = tuple[str, str]
@@ -35,7 +36,7 @@ class Mirror:
     def __init__(self, on_change: Callable[[WorkloadKey], None]) -> None:
         self._on_change = on_change
         self._entries: dict[ObjectName, Entry] = {}
-        self._deployments: dict[WorkloadKey, dict[str, DeploymentSummary]] = defaultdict(dict)
+        self._deployments: dict[WorkloadKey, dict[str, DeploymentSummary | ActivatorSummary]] = defaultdict(dict)
         self._services: dict[WorkloadKey, dict[str, ServiceSummary]] = defaultdict(dict)
         self._routes: dict[WorkloadKey, dict[str, RouteSummary]] = defaultdict(dict)
         self._pods: dict[WorkloadKey, dict[str, PodSummary]] = defaultdict(dict)
@@ -53,8 +54,13 @@ class Mirror:
         return self._entries.get((key.namespace, key.name))
 
     def deployments(self, key: WorkloadKey) -> list[DeploymentSummary]:
-        """Return the child Deployments of a ModelDeployment."""
-        return list(self._deployments.get(key, {}).values())
+        """Return the Deployments of a ModelDeployment's pools."""
+        return [child for child in self._deployments.get(key, {}).values() if isinstance(child, DeploymentSummary)]
+
+    def activator(self, key: WorkloadKey) -> ActivatorSummary | None:
+        """Return the Deployment of a ModelDeployment's activator; None when there is none."""
+        found = self._deployments.get(key, {}).get(activator_name(key.name))
+        return found if isinstance(found, ActivatorSummary) else None
 
     def service(self, key: WorkloadKey) -> ServiceSummary | None:
         """Return the Service of a ModelDeployment's serving pool; None when there is none."""

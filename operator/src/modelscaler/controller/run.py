@@ -55,7 +55,7 @@ class RunSettings:
     stale_after_seconds: float
     state_directory: Path | None
     status_refresh_seconds: float
-    server_image: str
+    defaults: RenderDefaults
     bind: str
     namespace: str | None
     lease_namespace: str
@@ -186,7 +186,7 @@ class Operator:
                 interval_seconds=chosen.interval_seconds,
                 lead_seconds=chosen.lead_seconds,
                 status_refresh_seconds=chosen.status_refresh_seconds,
-                defaults=RenderDefaults(server_image=chosen.server_image),
+                defaults=chosen.defaults,
                 rate_window_seconds=chosen.rate_window_seconds,
             ),
             tuning=tuning,

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final, TypeAlias
 
-from modelscaler.api import DEPLOYMENT_LABEL, POOL_LABEL
+from modelscaler.api import ACTIVATOR, DEPLOYMENT_LABEL, POOL_LABEL
 from modelscaler.api.v1alpha1 import ModelDeployment, ModelDeploymentStatus
 from modelscaler.domain import PoolKey, PoolObservation, Rollout, RouteObservation, WorkloadKey
 from modelscaler.planner.savings import MOST_OVERDRAFT
@@ -93,8 +93,24 @@ class DeploymentSummary:
 
 
 @dataclass(frozen=True, slots=True)
+class ActivatorSummary:
+    """The activator's Deployment; `owned` as of a pool's."""
+
+    namespace: str
+    name: str
+    uid: str
+    version: int
+    owner: WorkloadKey
+    template_digest: str
+    owned: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class ServiceSummary:
-    """A child Service and the pool it selects, None when it selects none of ours; `owned` as of a Deployment."""
+    """A child Service and the pool it selects, None when it selects none of ours; `owned` as of a Deployment.
+
+    `held`: it selects the activator.
+    """
 
     namespace: str
     name: str
@@ -103,6 +119,7 @@ class ServiceSummary:
     selected_pool: PoolKey | None
     template_digest: str
     owned: str = ""
+    held: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,10 +201,15 @@ def entry_from(body: Body) -> Entry:
     )
 
 
-def deployment_from(body: Body) -> DeploymentSummary | None:
-    """Summarise a child Deployment; None when its labels are not ours."""
+def deployment_from(body: Body) -> DeploymentSummary | ActivatorSummary | None:
+    """Summarise a child Deployment, of a pool or the activator's; None when its labels are not ours."""
     meta = body["metadata"]
     owner, pool = _owner(meta), pool_of(meta)
+    if owner is not None and (meta.get("labels") or {}).get(POOL_LABEL) == ACTIVATOR:
+        digest = _annotation(meta, TEMPLATE_DIGEST_ANNOTATION) or ""
+        return ActivatorSummary(
+            meta["namespace"], meta["name"], meta["uid"], version_of(body), owner, digest, _owned(meta)
+        )
     if owner is None or pool is None:
         return None
     return DeploymentSummary(
@@ -229,14 +251,16 @@ def service_from(body: Body) -> ServiceSummary | None:
     owner = _owner(meta)
     if owner is None:
         return None
+    selected = (body.get("spec", {}).get("selector") or {}).get(POOL_LABEL, "")
     return ServiceSummary(
         namespace=meta["namespace"],
         name=meta["name"],
         version=version_of(body),
         owner=owner,
-        selected_pool=_pool_named((body.get("spec", {}).get("selector") or {}).get(POOL_LABEL, "")),
+        selected_pool=_pool_named(selected),
         template_digest=_annotation(meta, TEMPLATE_DIGEST_ANNOTATION) or "",
         owned=_owned(meta),
+        held=selected == ACTIVATOR,
     )
 
 

@@ -75,6 +75,11 @@ class Plan:
     side: Choice | None = None
 
     @property
+    def idle(self) -> bool:
+        """Whether no replica is to run: nobody asks, nor is expected to."""
+        return self.reason is DecisionReason.IDLE
+
+    @property
     def hourly_cost(self) -> float:
         """Price of all replicas."""
         return self.target.hourly_cost + (self.side.hourly_cost if self.side else 0.0)
@@ -114,6 +119,7 @@ class Step:
 
     Replicas per pool, the pool the Service selects (None: leave the Service as it is), the state to remember, what happened
     on the way, as (reason, sentence) pairs for events, and how the route shares requests (None: leave it as it is).
+    `held`: the Service selects the activator instead, which holds requests until the pool serves; `activator`: there is one.
     """
 
     pools: tuple[PoolTarget, ...]
@@ -121,6 +127,8 @@ class Step:
     state: PolicyState
     notes: tuple[tuple[DecisionReason, str], ...] = field(default=())
     route: RouteTarget | None = None
+    held: bool = False
+    activator: bool = False
 
 
 class SloVerdict(Enum):

@@ -32,7 +32,8 @@ class QuantileForecast:
 
     `rps` has shape (steps, quantiles), float64, not below zero, not decreasing along either `quantiles` axis.
     `peak_rps` has the same shape: quantiles of the *maximum* over all steps up to that one. `note` says why the forecast is
-    whose it is; `shares` names the forecasters with a share worth naming, rounded to a tenth, the largest first.
+    whose it is; `shares` names the forecasters with a share worth naming, rounded to a tenth, the largest first. `usual_rps` is
+    the mean of the last day, as far as it is known; 0 where nobody says.
     """
 
     made_at: datetime
@@ -44,6 +45,7 @@ class QuantileForecast:
     learned: bool
     note: str = ""
     shares: tuple[tuple[str, float], ...] = ()
+    usual_rps: float = 0.0
 
     def peak(self, quantile: float, horizon_seconds: float) -> float:
         """Return the `quantile` of the peak within `horizon_seconds`, interpolated between the quantiles at hand."""

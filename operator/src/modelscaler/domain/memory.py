@@ -41,7 +41,8 @@ class PolicyState:
     a shared accelerator, or to hold one if it had not waited; `accelerator_held_since` when it got one; None: neither.
     `mix_better_since` is when another division between two pools started to be cheaper. `side` is the pool beside the serving
     one, None when there is none, and `side_recommendations` how many replicas of whichever of the two starts sooner would
-    have carried all of the load.
+    have carried all of the load. `quiet_since` is since when nobody has asked, nor been expected to; None: somebody does, or
+    may.
     """
 
     active: PoolKey | None = None
@@ -57,6 +58,7 @@ class PolicyState:
     side: Side | None = None
     side_recommendations: tuple[tuple[datetime, int], ...] = ()
     mix_better_since: datetime | None = None
+    quiet_since: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

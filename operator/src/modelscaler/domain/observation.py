@@ -103,6 +103,7 @@ class Observation:
     accelerators; one that is missing is not limited. `unmakeable` are pools that the API server does not let be made at all.
     `route` None: there is no route. `remembered_starts` is (pool, seconds) as the status has them, also of pools that are gone.
     `rise_rps_per_second` is by how much more the offered load rises than noise explains, 0 when it does not or nobody knows.
+    `activator_ready`: it may take requests. `held`: the Service selects it, so that it holds what comes until a replica serves.
     """
 
     now: datetime
@@ -121,6 +122,8 @@ class Observation:
     route: RouteObservation | None = None
     remembered_starts: tuple[tuple[PoolKey, float], ...] = ()
     rise_rps_per_second: float = 0.0
+    activator_ready: bool = False
+    held: bool = False
 
     @property
     def starts(self) -> dict[PoolKey, float]:

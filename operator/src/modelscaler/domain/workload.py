@@ -150,6 +150,8 @@ class Workload:
     `priority`: who has shared accelerators first, the higher.
     `routed`: requests come through a gateway whose route may share them between two pools.
     `stated` names the policy settings that the spec states itself, which self-tuning leaves alone.
+    `idle_after_seconds` is how long nobody must have asked, nor been expected to, for no replica to be kept; None: at least
+    `min_replicas`, which is 1 or more, always are.
     """
 
     key: WorkloadKey
@@ -174,6 +176,7 @@ class Workload:
     priority: int = 0
     routed: bool = False
     stated: frozenset[str] = frozenset()
+    idle_after_seconds: float | None = None
 
     def __hash__(self) -> int:
         """Hash what tells workloads apart nearly always; all of a spec takes longer to hash than a plan to look it up."""

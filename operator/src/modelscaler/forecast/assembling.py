@@ -41,10 +41,19 @@ def forecasts(asked: Asked, answers: Answers, rungs: Sequence[int], notes: Seque
     value, peak = coherent(between(answers.quantiles, rungs, asked.waited + 1, asked.reach))
     shares = shares_at(answers.shares, rungs, asked.waited + asked.steps)
     learned = (shares[:, : len(LEARNED)].sum(axis=1) >= LEAST_SHARE).tolist()
-    now, step = asked.now, asked.step_seconds
+    now, step, usual = asked.now, asked.step_seconds, np.nan_to_num(answers.usual).tolist()
     return [
         QuantileForecast(
-            now, step, QUANTILES, value[row, :count], peak[row, :count], who.method, learned[row], note, who.named
+            made_at=now,
+            step_seconds=step,
+            quantiles=QUANTILES,
+            rps=value[row, :count],
+            peak_rps=peak[row, :count],
+            method=who.method,
+            learned=learned[row],
+            note=note,
+            shares=who.named,
+            usual_rps=usual[row],
         )
         for row, (count, who, note) in enumerate(zip(asked.steps.tolist(), makers(shares), notes, strict=True))
     ]

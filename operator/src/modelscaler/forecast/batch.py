@@ -18,6 +18,7 @@ from modelscaler.forecast.network import Network
 from modelscaler.forecast.online import Online
 from modelscaler.forecast.panel import Begun, Flags, Floats32, Ints, Panel
 from modelscaler.forecast.pipeline import LEARNED, able, said
+from modelscaler.forecast.rules import DAY_SECONDS
 from modelscaler.forecast.store import LoadStore
 
 MOST_JUDGEMENTS: Final = 6  # of one horizon in one tick: after a long interruption the older ones are passed over
@@ -37,16 +38,17 @@ class Answers:
     """What is served for rows from one origin: `quantiles` (horizons, 2, B, Q) in rps at the cohort's first horizons.
 
     `shares` (horizons, B, members) says how much of the upper quantiles of the peak is whose; `able` (B,) whether networks
-    can tell.
+    can tell. `usual` (B,) is the mean of the last day in rps, NaN where nothing of it is known.
     """
 
     quantiles: Floats32
     shares: Floats32
     able: Flags
+    usual: Floats32
 
     def of(self, rows: NDArray[np.intp]) -> "Answers":
         """Return the answers for some of the rows."""
-        return Answers(self.quantiles[:, :, rows], self.shares[:, rows], self.able[rows])
+        return Answers(self.quantiles[:, :, rows], self.shares[:, rows], self.able[rows], self.usual[rows])
 
 
 def newest_judgement(cohort: Cohort, rung: int, complete: int) -> int:
@@ -120,7 +122,8 @@ def answer(
         quantiles.append(served)
         shares.append(weights[:, :, PEAK, UPPER].mean(axis=-1))
         can |= who[:, : len(LEARNED)].any(axis=1)
-    return Answers(np.stack(quantiles), np.stack(shares), can)
+    usual = panel.mean(columns, 0, panel.steps(DAY_SECONDS))[:, 0]
+    return Answers(np.stack(quantiles), np.stack(shares), can, usual)
 
 
 def failing(online: Online, rungs: int, can: Flags, before: Flags) -> Flags:

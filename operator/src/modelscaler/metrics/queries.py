@@ -15,6 +15,7 @@ a ModelDeployment's very first replica the rate is averaged over the whole windo
 from collections.abc import Collection
 from typing import Final
 
+from modelscaler.api import ACTIVATOR
 from modelscaler.domain import WorkloadKey
 
 NAMESPACE_LABEL: Final = "modeldeployment_namespace"
@@ -39,6 +40,7 @@ MOST_NAMED: Final = 8
 """So many ModelDeployments are asked for by name: a query goes into an address, where proxies take some thousand characters."""
 
 _OURS: Final = f'{{{NAME_LABEL}!=""}}'
+_REPLICAS: Final = f'{{{NAME_LABEL}!="", {POOL_LABEL}!="{ACTIVATOR}"}}'
 _GROUP: Final = f"{NAMESPACE_LABEL}, {NAME_LABEL}"
 _COUNTER: Final = "modelserver_requests_offered_total"
 _RETRIED: Final = "modelserver_requests_retried_total"
@@ -63,7 +65,7 @@ def current(rate_window_seconds: float, stale_after_seconds: float) -> dict[str,
         FRESHNESS: f"max by ({_GROUP}) ({stamps}) or max by ({_GROUP}) (max_over_time({stamps}[{past}:{step}]))",
         OFFERED: _offered(rate_window_seconds, _OURS),
         QUEUED: f"sum by ({_GROUP}) (modelserver_queue_depth{_OURS})",
-        WAITED: f"min by ({_GROUP}) (min_over_time(modelserver_queue_depth{_OURS}[{window}]))",
+        WAITED: f"min by ({_GROUP}) (min_over_time(modelserver_queue_depth{_REPLICAS}[{window}]))",
         LATENCY: (
             f"sum by ({_GROUP}, {BOUND_LABEL}) (rate(modelserver_request_duration_seconds_bucket{_OURS}[{window}]))"
         ),

@@ -50,7 +50,8 @@ def _without_unmakeable(observation: Observation, state: PolicyState) -> PolicyS
 
 def _not_ahead(state: PolicyState, now: datetime) -> PolicyState:
     """Return the state without times to come, each of which would hold something until the clock has caught up with it."""
-    if not any(at > now for at, _ in (*state.recommendations, *state.changes)):
+    is_ahead = state.quiet_since is not None and state.quiet_since > now
+    if not is_ahead and not any(at > now for at, _ in (*state.recommendations, *state.changes)):
         return state
 
     def no_later(history: Sequence[tuple[datetime, int]]) -> tuple[tuple[datetime, int], ...]:
@@ -66,6 +67,7 @@ def _not_ahead(state: PolicyState, now: datetime) -> PolicyState:
         side=state.side and replace(state.side, started_at=min(state.side.started_at, now)),
         cheaper_since=state.cheaper_since and min(state.cheaper_since, now),
         mix_better_since=state.mix_better_since and min(state.mix_better_since, now),
+        quiet_since=state.quiet_since and min(state.quiet_since, now),
     )
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 
 from modelscaler.api.words import Binding, DecisionReason
 from modelscaler.domain import (
@@ -26,6 +27,7 @@ from modelscaler.planner.behavior import (
 from modelscaler.planner.candidates import Candidate, candidates
 from modelscaler.planner.choice import Option, Past, best, options
 from modelscaler.planner.demand import load_from
+from modelscaler.planner.idling import idle_plan, is_idle, quiet_since
 from modelscaler.planner.memory import fallback_holds, recalled
 from modelscaler.planner.mixed import mixed_plan, side_recommendations
 from modelscaler.planner.mixing import Mixing, Scene, mixing
@@ -61,11 +63,13 @@ def plan(
     found = considered(workload, observation, forecast, state, lead_seconds)
     minimum = Binding.MIN_REPLICAS if found.workload is workload else Binding.SCHEDULE
     size = _size(found.workload, observation, found.selection.option, found.state, minimum)
-    if found.scene is None or found.shared.mix is None:
+    if found.idle:
+        made = idle_plan(workload, found.selection.option)
+    elif found.scene is None or found.shared.mix is None:
         made = _plan(observation, found, size)
     else:
         made = mixed_plan(found.scene, found.shared, found.shared.mix)
-    return made, _next_state(found.workload, observation, found.state, found.listed, found.selection, found.shared)
+    return made, _next_state(observation, found)
 
 
 def sized_options(
@@ -103,6 +107,8 @@ class Considered:
         selection: Which option to take.
         scene: What is decided from whether two pools serve; None where no route may share requests.
         shared: Whether they do, and how large each.
+        quiet_since: Since when nobody has asked, nor been expected to; None: somebody does, or may.
+        idle: Whether no replica is to run for that.
     """
 
     workload: Workload
@@ -112,6 +118,8 @@ class Considered:
     selection: Selection
     scene: Scene | None
     shared: Mixing
+    quiet_since: datetime | None
+    idle: bool
 
 
 def considered(
@@ -132,9 +140,13 @@ def considered(
     window_seconds = scale_down_window_seconds(workload)
     selection = select(listed, state, observation.now, window_seconds, observation.load_is_known)
     unlimited = _unlimited(listed, workload, observation, forecast, state, lead_seconds)
+    since = quiet_since(workload, observation, forecast, state, lead_seconds)
+    serving = option_of(listed, state.active)
+    if serving is not None and is_idle(workload, observation, state, since):
+        return Considered(workload, state, listed, unlimited, Selection(serving), None, Mixing(), since, idle=True)
     scene = _scene(workload, observation, state, listed, selection)
     shared = mixing(scene) if scene else Mixing()
-    return Considered(workload, state, listed, unlimited, selection, scene, shared)
+    return Considered(workload, state, listed, unlimited, selection, scene, shared, since, idle=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -346,18 +358,11 @@ def _as_available(option: Option) -> Option:
     return option._replace(candidate=replace(option.candidate, available=True))
 
 
-def _next_state(
-    workload: Workload,
-    observation: Observation,
-    state: PolicyState,
-    listed: Sequence[Option],
-    selection: Selection,
-    shared: Mixing,
-) -> PolicyState:
+def _next_state(observation: Observation, found: Considered) -> PolicyState:
     """Remember what the serving pool would have been sized to, for the stabilisation windows."""
-    now = observation.now
+    workload, state, shared, now = found.workload, found.state, found.shared, observation.now
     recommendations = state.recommendations
-    serving = option_of(listed, state.active)
+    serving = option_of(found.listed, state.active)
     if serving is not None:
         entry = (now, serving.wanted)
         recommendations = remember(recommendations, entry, now, longest_window_seconds(workload))
@@ -366,6 +371,7 @@ def _next_state(
         recommendations=recommendations,
         side_recommendations=side_recommendations(workload, observation, state, shared),
         mix_better_since=shared.better_since,
-        cheaper_since=selection.better_since,
+        cheaper_since=found.selection.better_since,
+        quiet_since=found.quiet_since,
         planned_generation=workload.generation,
     )

@@ -44,6 +44,12 @@ def least_replicas(workload: Workload, now: datetime, lead_seconds: float) -> in
     return min(max([workload.min_replicas, *asked]), max(workload.max_replicas, workload.min_replicas))
 
 
+def is_any_active(workload: Workload, now: datetime, lead_seconds: float) -> bool:
+    """Tell whether any schedule asks for replicas now, or after so many seconds."""
+    soon = now + timedelta(seconds=lead_seconds)
+    return any(is_active(s, now) or is_active(s, soon) for s in workload.schedules)
+
+
 def is_active(schedule: Schedule, now: datetime) -> bool:
     """Tell whether a schedule is between a start and the end after it."""
     return _is_active(schedule, now.replace(second=0, microsecond=0))

@@ -59,6 +59,8 @@ def next_step(workload: Workload, observation: Observation, plan: Plan, state: P
     scene = _Scene(workload, observation, plan, state)
     if state.active is None:
         return _first(scene)
+    if plan.idle:
+        return _rest(scene, state.active)
     if plan.target.pool == state.active:
         return _stay(scene, state.active)
     return _switch(scene, state.active)
@@ -132,6 +134,12 @@ def _first(scene: _Scene) -> Step:
     target = scene.plan.target
     state = replace(scene.state, active=target.pool, switch=None)
     return _step(scene, state, {target.pool: target.replicas}, serving=target.pool)
+
+
+def _rest(scene: _Scene, active: PoolKey) -> Step:
+    """No replica is needed: the activator takes who comes, and once the Service selects it the serving pool's replicas go."""
+    replicas = 0 if scene.observation.held else scene.seen(active).replicas
+    return _step(scene, scene.state, {active: replicas}, serving=active, held=True)
 
 
 def _stay(scene: _Scene, active: PoolKey) -> Step:
@@ -344,24 +352,30 @@ def _step(
     serving: PoolKey,
     notes: Notes = (),
     route: RouteTarget | None = None,
+    *,
+    held: bool = False,
 ) -> Step:
+    """Return a step; while the Service selects the activator it does so until a replica of the serving pool is ready."""
+    held = held or (scene.observation.held and not scene.seen(serving).ready)
     exists = {pool.pool for pool in scene.observation.pools}
     targets = [PoolTarget(pool, replicas) for pool, replicas in sizes.items() if replicas or pool in exists]
     targets += [_leftover(scene, pool, serving) for pool in scene.observation.pools if pool.pool not in sizes]
     shared = (route or alone()) if scene.workload.routed else None
     pools = tuple(sorted(targets, key=lambda t: t.pool))
-    return Step(pools=pools, serving=serving, state=state, notes=notes, route=shared)
+    activator = held or scene.observation.held or scene.workload.idle_after_seconds is not None
+    return Step(pools=pools, serving=serving, state=state, notes=notes, route=shared, held=held, activator=activator)
 
 
 def _leftover(scene: _Scene, pool: PoolObservation, serving: PoolKey) -> PoolTarget:
     """Let go of a pool that neither serves nor starts, but not while it may be needed.
 
     That is while it is not known which pool the Service selects, and while the serving pool is not ready for the load: a pool
-    that still has ready replicas is then the quickest way back.
+    that still has ready replicas is then the quickest way back. Where nobody asks there is no load.
     """
     selected = scene.observation.selected
-    relieved = scene.seen(serving).ready >= scene.needed_now(serving)
-    if pool.ready and (selected is None or not relieved):
+    relieved = scene.plan.idle or scene.seen(serving).ready >= scene.needed_now(serving)
+    unknown = selected is None and not scene.observation.held
+    if pool.ready and (unknown or not relieved):
         return PoolTarget(pool.pool, pool.replicas)
     pods = pool.alive + pool.terminating
     return PoolTarget(pool.pool, 0, delete=not pool.replicas and not pods and selected != pool.pool)

@@ -4,6 +4,7 @@ Templates and replicas have field managers of their own, so applying the one nev
 a digest of itself, so that after a restart the operator sees that it need not apply again.
 """
 
+from modelscaler.render.activator import activator_name
 from modelscaler.render.children import (
     OVERDRAFT_ANNOTATION,
     TEMPLATE_DIGEST_ANNOTATION,
@@ -29,6 +30,7 @@ __all__ = [
     "RenderDefaults",
     "Rendering",
     "Scale",
+    "activator_name",
     "beside_name",
     "digest",
     "digest_of",

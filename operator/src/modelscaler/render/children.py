@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from modelscaler.api import DEPLOYMENT_LABEL, GROUP, KIND, MANAGED_BY, MANAGED_BY_LABEL, POOL_LABEL
+from modelscaler.api import ACTIVATOR, DEPLOYMENT_LABEL, GROUP, KIND, MANAGED_BY, MANAGED_BY_LABEL, POOL_LABEL
 from modelscaler.api.v1alpha1 import ModelDeployment
 from modelscaler.domain import PoolKey, PoolTarget, RouteTarget, Step, Workload
+from modelscaler.render.activator import activator_name, activator_spec
 from modelscaler.render.ladder import LADDER_KEY, ladder_text
-from modelscaler.render.pod import SERVER_PORT, SERVER_PORT_NAME, Image, pod_spec
+from modelscaler.render.pod import SERVER_PORT_NAME, Image, pod_spec, scrape_annotations
 from modelscaler.render.routing import GATEWAY_GROUP, GATEWAY_VERSION, ROUTE_KIND, beside_name, route_spec, service_spec
 
 Manifest: TypeAlias = dict[str, Any]
@@ -24,9 +25,14 @@ REVISIONS_KEPT = 2
 
 @dataclass(frozen=True, slots=True)
 class RenderDefaults:
-    """What the operator adds where a ModelDeployment says nothing."""
+    """What the operator adds where a ModelDeployment says nothing.
+
+    `activator_image` is the operator's own; `service_url` is where pods reach the Service of that name in that namespace.
+    """
 
     server_image: str
+    activator_image: str = "modelscaler/operator"
+    service_url: str = "http://{name}.{namespace}.svc"
     image_pull_policy: str = "IfNotPresent"
 
 
@@ -53,7 +59,7 @@ class Rendering:
 
     `templates` are Deployments without `spec.replicas`; `ladders` are the ConfigMaps that their pods read, one each in the same
     order, to be applied before them; `service` None: leave the Service as it is; `deletions` are names of Deployments.
-    `beside` and `route` are the Service of the pool beside the serving one and the HTTPRoute, None: leave them as they are;
+    `activator` is its Deployment, None: there shall be none. `beside` and `route` are the Service of the pool beside the serving one and the HTTPRoute, None: leave them as they are;
     `unrouted`: there shall be no HTTPRoute.
     """
 
@@ -65,6 +71,7 @@ class Rendering:
     beside: Manifest | None = None
     route: Manifest | None = None
     unrouted: bool = True
+    activator: Manifest | None = None
 
 
 def render(resource: ModelDeployment, workload: Workload, step: Step, defaults: RenderDefaults) -> Rendering:
@@ -79,11 +86,12 @@ def render(resource: ModelDeployment, workload: Workload, step: Step, defaults: 
         templates=tuple(_deployment(resource, t, defaults, m) for t, m in zip(known, ladders, strict=True)),
         ladders=tuple(ladders),
         scales=tuple(Scale(pool_name(resource, t.pool), t.replicas) for t in kept),
-        service=_service(resource, resource.metadata.name, step.serving) if step.serving else None,
+        service=_serving_service(resource, step) if step.serving else None,
         deletions=tuple(pool_name(resource, t.pool) for t in step.pools if t.delete),
         beside=_beside(resource, step),
         route=_route(resource, step.route) if step.route else None,
         unrouted=resource.spec.serving.gateway is None,
+        activator=_activator(resource, defaults) if step.activator else None,
     )
 
 
@@ -117,7 +125,7 @@ def _ladder(resource: ModelDeployment, workload: Workload, target: PoolTarget) -
     return {
         "apiVersion": "v1",
         "kind": "ConfigMap",
-        "metadata": _metadata(resource, f"{pool_name(resource, target.pool)}-ladder", _labels(resource, target.pool)),
+        "metadata": _metadata(resource, f"{pool_name(resource, target.pool)}-ladder", _labels(resource, str(target.pool))),
         "data": {LADDER_KEY: ladder_text(resource, workload, target.pool, target.overdraft)},
     }
 
@@ -125,7 +133,7 @@ def _ladder(resource: ModelDeployment, workload: Workload, target: PoolTarget) -
 def _deployment(resource: ModelDeployment, target: PoolTarget, defaults: RenderDefaults, ladder: Manifest) -> Manifest:
     placement = next(p for p in resource.spec.placements if p.name == target.pool.placement)
     variant = next(v for v in resource.spec.variants if v.name == target.pool.variant)
-    labels, selector = _labels(resource, target.pool), _selector(resource, target.pool)
+    labels, selector = _labels(resource, str(target.pool)), _selector(resource, str(target.pool))
     serving = resource.spec.serving
     image = Image(serving.image or defaults.server_image, defaults.image_pull_policy)
     manifest = {
@@ -141,7 +149,7 @@ def _deployment(resource: ModelDeployment, target: PoolTarget, defaults: RenderD
             "template": {
                 "metadata": {
                     "labels": {**serving.pod_labels, **labels},
-                    "annotations": {**serving.pod_annotations, **_scrape_annotations()},
+                    "annotations": {**serving.pod_annotations, **scrape_annotations()},
                 },
                 "spec": pod_spec(resource, placement, variant, image, selector, ladder["metadata"]["name"]),
             },
@@ -152,7 +160,25 @@ def _deployment(resource: ModelDeployment, target: PoolTarget, defaults: RenderD
     return _digested(manifest, noted)
 
 
-def _service(resource: ModelDeployment, name: str, pool: PoolKey) -> Manifest:
+def _activator(resource: ModelDeployment, defaults: RenderDefaults) -> Manifest:
+    meta = resource.metadata
+    labels = {**_labels(resource, ACTIVATOR), "app.kubernetes.io/name": "modelscaler-activator"}
+    upstream = defaults.service_url.format(name=meta.name, namespace=meta.namespace)
+    image = Image(defaults.activator_image, defaults.image_pull_policy)
+    manifest = {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": _metadata(resource, activator_name(meta.name), labels),
+        "spec": activator_spec(resource, image, upstream, labels, _selector(resource, ACTIVATOR)),
+    }
+    return _digested(manifest, {})
+
+
+def _serving_service(resource: ModelDeployment, step: Step) -> Manifest:
+    return _service(resource, resource.metadata.name, ACTIVATOR if step.held else str(step.serving))
+
+
+def _service(resource: ModelDeployment, name: str, pool: str) -> Manifest:
     manifest = {
         "apiVersion": "v1",
         "kind": "Service",
@@ -165,7 +191,7 @@ def _service(resource: ModelDeployment, name: str, pool: PoolKey) -> Manifest:
 def _beside(resource: ModelDeployment, step: Step) -> Manifest | None:
     """Return the Service of the pool beside the serving one, before the route sends anything to it."""
     side = step.state.side
-    return _service(resource, beside_name(resource.metadata.name), side.pool) if step.route and side else None
+    return _service(resource, beside_name(resource.metadata.name), str(side.pool)) if step.route and side else None
 
 
 def _route(resource: ModelDeployment, target: RouteTarget) -> Manifest | None:
@@ -213,25 +239,17 @@ def _metadata(resource: ModelDeployment, name: str, labels: Mapping[str, str]) -
     }
 
 
-def _selector(resource: ModelDeployment, pool: PoolKey) -> dict[str, str]:
-    return {DEPLOYMENT_LABEL: resource.metadata.name, POOL_LABEL: str(pool)}
+def _selector(resource: ModelDeployment, pool: str) -> dict[str, str]:
+    return {DEPLOYMENT_LABEL: resource.metadata.name, POOL_LABEL: pool}
 
 
-def _labels(resource: ModelDeployment, pool: PoolKey | None) -> dict[str, str]:
+def _labels(resource: ModelDeployment, pool: str | None) -> dict[str, str]:
     return {
         MANAGED_BY_LABEL: MANAGED_BY,
         "app.kubernetes.io/name": "modelserver",
         "app.kubernetes.io/instance": resource.metadata.name,
         DEPLOYMENT_LABEL: resource.metadata.name,
-        **({POOL_LABEL: str(pool)} if pool else {}),
-    }
-
-
-def _scrape_annotations() -> dict[str, str]:
-    return {
-        "prometheus.io/scrape": "true",
-        "prometheus.io/port": str(SERVER_PORT),
-        "prometheus.io/path": "/metrics",
+        **({POOL_LABEL: pool} if pool else {}),
     }
 
 

@@ -25,6 +25,18 @@ NOBODY = 65532
 
 STARTUP_PERIOD_SECONDS = 1
 
+POD_SECURITY: Fields = {
+    "runAsNonRoot": True,
+    "runAsUser": NOBODY,
+    "runAsGroup": NOBODY,
+    "seccompProfile": {"type": "RuntimeDefault"},
+}
+CONTAINER_SECURITY: Fields = {
+    "allowPrivilegeEscalation": False,
+    "readOnlyRootFilesystem": True,
+    "capabilities": {"drop": ["ALL"]},
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Image:
@@ -64,12 +76,7 @@ def pod_spec(
     return {
         "automountServiceAccountToken": False,
         "terminationGracePeriodSeconds": serving.termination_grace_period_seconds,
-        "securityContext": {
-            "runAsNonRoot": True,
-            "runAsUser": NOBODY,
-            "runAsGroup": NOBODY,
-            "seccompProfile": {"type": "RuntimeDefault"},
-        },
+        "securityContext": POD_SECURITY,
         "topologySpreadConstraints": [_soft_spread(spread_over)],
         "containers": [_container(resource, placement, variant, image)],
         "volumes": [{"name": TMP_VOLUME, "emptyDir": {}}, ladder_volume(ladder), *map(_as_written, serving.volumes)],
@@ -87,11 +94,7 @@ def _container(resource: ModelDeployment, placement: Placement, variant: Variant
         "env": _environment(resource, pool),
         "ports": [{"name": SERVER_PORT_NAME, "containerPort": SERVER_PORT, "protocol": "TCP"}],
         "resources": _resources(placement),
-        "securityContext": {
-            "allowPrivilegeEscalation": False,
-            "readOnlyRootFilesystem": True,
-            "capabilities": {"drop": ["ALL"]},
-        },
+        "securityContext": CONTAINER_SECURITY,
         "volumeMounts": [
             {"name": TMP_VOLUME, "mountPath": TMP_DIRECTORY},
             {"name": LADDER_VOLUME, "mountPath": LADDER_DIRECTORY, "readOnly": True},
@@ -116,13 +119,31 @@ def _command(resource: ModelDeployment, variant: Variant) -> list[str]:
 
 def _environment(resource: ModelDeployment, pool: PoolKey) -> list[Fields]:
     """Return the environment; what the operator relies on comes first and cannot be overridden (`workload_from`)."""
-    meta = resource.metadata
-    labels = f"modeldeployment_namespace={meta.namespace},modeldeployment={meta.name},pool={pool}"
     return [
-        {"name": POD_IP_VARIABLE, "valueFrom": {"fieldRef": {"apiVersion": "v1", "fieldPath": "status.podIP"}}},
-        {"name": METRIC_LABELS_VARIABLE, "value": labels},
+        pod_ip(),
+        {"name": METRIC_LABELS_VARIABLE, "value": metric_labels(resource, str(pool))},
         *({"name": extra.name, "value": extra.value} for extra in resource.spec.serving.env),
     ]
+
+
+def scrape_annotations() -> dict[str, str]:
+    """Return the annotations by which Prometheus finds a pod's metrics."""
+    return {
+        "prometheus.io/scrape": "true",
+        "prometheus.io/port": str(SERVER_PORT),
+        "prometheus.io/path": "/metrics",
+    }
+
+
+def pod_ip() -> Fields:
+    """Return the variable that holds the pod's address."""
+    return {"name": POD_IP_VARIABLE, "valueFrom": {"fieldRef": {"apiVersion": "v1", "fieldPath": "status.podIP"}}}
+
+
+def metric_labels(resource: ModelDeployment, pool: str) -> str:
+    """Return the labels that all series of a pod bear."""
+    meta = resource.metadata
+    return f"modeldeployment_namespace={meta.namespace},modeldeployment={meta.name},pool={pool}"
 
 
 def _resources(placement: Placement) -> Fields:

@@ -86,12 +86,14 @@ class Foresight:
         wait_seconds: From the replay's beginning until then.
         step_seconds: Between forecasts, and the step they are made for.
         quantiles: Shape (2, forecasts, steps, quantiles): of the value and of the peak, of every step ahead.
+        usual: Mean load of the day before each, in rps, shape (forecasts,).
     """
 
     start: datetime
     wait_seconds: float
     step_seconds: float
     quantiles: Floats
+    usual: Floats
 
     def at(self, seconds: float, lag_seconds: float) -> QuantileForecast | None:
         """Return the newest forecast at a time of the replay; None before there is one.
@@ -106,7 +108,10 @@ class Foresight:
             return None
         value, peak = self.quantiles[:, row]
         made_at = self.start + timedelta(seconds=row * self.step_seconds)
-        return QuantileForecast(made_at, self.step_seconds, QUANTILES, value, peak, "replayed", True)
+        usual_rps = float(self.usual[row])
+        return QuantileForecast(
+            made_at, self.step_seconds, QUANTILES, value, peak, "replayed", True, usual_rps=usual_rps
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +177,9 @@ def foresee(
     wait_seconds = 0.0 if warm_up else history.step_seconds  # without history the first forecast is from the first step
     start = history.start + timedelta(seconds=history.first * history.step_seconds + wait_seconds)
     every = coherent(between(np.stack(rows), rungs, 1, rungs[-1]))
-    return Foresight(start, wait_seconds, history.step_seconds, every)
+    day = panel.steps(DAY_SECONDS)
+    usual = panel.mean(np.arange(panel.columns - every.shape[1], panel.columns), 0, day)[0]
+    return Foresight(start, wait_seconds, history.step_seconds, every, np.nan_to_num(usual).astype(np.float64))
 
 
 def _rungs(history: History, horizon_seconds: float) -> tuple[int, ...]:

@@ -9,6 +9,7 @@ from modelscaler.backtest.trace import Ints
 from modelscaler.domain import PoolKey, RouteTarget
 from modelscaler.planner.savings import carried_on, covered_share, settled
 from modelscaler.replay.case import Case
+from modelscaler.replay.holding import Holding
 from modelscaler.replay.incidents import MetricsOutage
 from modelscaler.replay.metering import Metering
 from modelscaler.replay.nodes import Nodes
@@ -55,6 +56,7 @@ class _Run:
         self._saved = 0.0
         self._serving: PoolKey | None = case.pool
         self._route: RouteTarget | None = None
+        self._holding = Holding()
         self._metering = Metering(self._step_seconds, case.cluster.lag_seconds)
         self._remember(max(first_replicas, 1))
         self._log = _Log(self._steps)
@@ -111,7 +113,8 @@ class _Run:
             )
             for key, pool in self._pools.items()
         )
-        return Sight(seconds, pools, self._serving, self._metering, self._route, self._usual_starts(seconds), outage)
+        starts, held = self._usual_starts(seconds), self._holding.active
+        return Sight(seconds, pools, self._serving, self._metering, self._route, starts, outage, held)
 
     def _usual_starts(self, seconds: float) -> dict[PoolKey, float]:
         """Return how long replicas were seen to take, also of pools that are gone; without nodes their own start is all."""
@@ -128,7 +131,9 @@ class _Run:
                 pool = self._pools[key] = Pool(self._case.settings(key))
             if replicas != len(pool.ready_at):
                 pool.resize(replicas, seconds, self._startable(key, replicas, seconds), self._start_seconds(pool))
-        self._serving, self._route = targets.serving, targets.route
+        self._serving, self._route, self._holding.active = targets.serving, targets.route, targets.held
+        if self._serving is not None and not self._holding.active:
+            self._pools[self._serving].queued += self._holding.let_go()
         self._remove([key for key in self._pools if key not in targets.replicas])
         self._tell_overdrafts(seconds)
 
@@ -188,9 +193,9 @@ class _Run:
     def _advance(self, step: int, seconds: float, arriving: Arriving) -> None:
         middle = seconds + self._step_seconds / 2.0
         ready = {key: pool.ready(middle) for key, pool in self._pools.items()}
-        shares = self._shares(ready)
-        total = Tally() if shares else refused(arriving)
-        queued = 0.0
+        shares = {} if self._holding.active else self._shares(ready)
+        total = self._untaken(arriving) if not shares else Tally()
+        queued = self._holding.requests
         for key, pool in self._pools.items():
             share = shares.get(key, 0.0)
             if ready[key] and (share or pool.queued > 0.0):
@@ -201,6 +206,10 @@ class _Run:
         self._save(total if self._outage(seconds) is None else Tally())
         self._metering.note(total, sum(ready.values()), queued)
         self._log.note(step, total, queued, self._pools, ready, self._serving)
+
+    def _untaken(self, arriving: Arriving) -> Tally:
+        """Return what becomes of arrivals that no pool gets."""
+        return self._holding.take(arriving) if self._holding.active else refused(arriving)
 
     def _shares(self, ready: dict[PoolKey, int]) -> dict[PoolKey, float]:
         """Return what share of the arrivals each pool gets; empty when nobody is there to take any."""

@@ -82,6 +82,7 @@ class Sight:
         route: How a gateway shares requests between the serving pool and another; None: it does not.
         starts: How many seconds replicas of pools were seen to take, where a node may come first.
         outage: Of Prometheus, when there is one now.
+        held: Whether requests are held until a replica serves.
     """
 
     seconds: float
@@ -91,6 +92,7 @@ class Sight:
     route: RouteTarget | None = None
     starts: Mapping[PoolKey, float] = field(default_factory=dict)
     outage: MetricsOutage | None = None
+    held: bool = False
 
     @property
     def prometheus(self) -> Meter:
@@ -110,11 +112,13 @@ class Targets:
         replicas: Of each pool that shall exist; a pool that is left out goes away.
         serving: The pool that gets all requests; None: all pools, by the capacity of their ready replicas.
         route: How requests are shared between the serving pool and another; None: they are not.
+        held: Whether requests are held until a replica serves.
     """
 
     replicas: Mapping[PoolKey, int]
     serving: PoolKey | None = None
     route: RouteTarget | None = None
+    held: bool = False
 
 
 class Policy(Protocol):

@@ -90,6 +90,8 @@ def ready(inputs: StatusInputs) -> Judgement:
         return Judgement("Unknown", ConditionReason.UNKNOWN, "the spec cannot be read, so its pools are not looked at")
     if pool is None:
         return Judgement("False", ConditionReason.STARTING, _progress(seen.pools))
+    if inputs.step is not None and inputs.step.held:
+        return _held(pool, seen, inputs.plan)
     found = seen.pool(pool)
     needed = max(1, min(inputs.workload.min_replicas if inputs.workload else 1, found.replicas))
     if found.ready >= needed and seen.selected is None:
@@ -107,6 +109,15 @@ def ready(inputs: StatusInputs) -> Judgement:
             "False", ConditionReason.STARTING, f"fewer replicas of {pool} are ready than scaling.minReplicas asks"
         )
     return Judgement("False", ConditionReason.NOT_STARTED, f"no replica of {pool} is ready")
+
+
+def _held(pool: PoolKey, seen: Observation, plan: Plan | None) -> Judgement:
+    """Judge readiness where the activator takes requests, or is about to."""
+    if seen.held and not seen.activator_ready:
+        return Judgement("False", ConditionReason.NOT_STARTED, f"neither the activator nor a replica of {pool} is ready")
+    if plan is not None and plan.idle:
+        return Judgement("True", ConditionReason.IDLE, f"nobody asks; who does is held until a replica of {pool} is ready")
+    return Judgement("False", ConditionReason.STARTING, f"requests are held until a replica of {pool} is ready")
 
 
 def updated(inputs: StatusInputs) -> Judgement:

@@ -48,6 +48,7 @@ def policy_state(status: ModelDeploymentStatus, now: datetime) -> PolicyState:
         side=_side(status.side),
         side_recommendations=points_of(_dated([(r.time, r.replicas) for r in policy.side_recommendations]), now),
         mix_better_since=_optional_moment(policy.mix_better_since),
+        quiet_since=_optional_moment(policy.quiet_since),
     )
 
 
@@ -63,6 +64,7 @@ def policy_status(state: PolicyState, most_missing_ticks: int, savings: Savings 
         recommendations=_recommendations(state.recommendations),
         side_recommendations=_recommendations(state.side_recommendations),
         mix_better_since=_optional_exact(state.mix_better_since),
+        quiet_since=_optional_exact(state.quiet_since),
         changes=[ScaleChange(time=exact(at), change=change) for at, change in state.changes[-MOST_ENTRIES:]],
         missing_ticks=min(state.missing_ticks, most_missing_ticks),
         cheaper_since=_optional_exact(state.cheaper_since),

@@ -50,6 +50,7 @@ def _urgent(status: ModelDeploymentStatus) -> dict[str, Any]:
         "missing_ticks": policy.missing_ticks,
         "cheaper_since": policy.cheaper_since,
         "mix_better_since": policy.mix_better_since,
+        "quiet_since": policy.quiet_since,
         "planned_generation": policy.planned_generation,
         "accelerator_wanted_since": policy.accelerator_wanted_since,
         "accelerator_held_since": policy.accelerator_held_since,

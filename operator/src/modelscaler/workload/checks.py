@@ -73,6 +73,8 @@ def _replicas(spec: ModelDeploymentSpec) -> Iterator[InvalidSpec]:
     limit = f"at most spec.scaling.maxReplicas ({scaling.max_replicas})"
     if scaling.min_replicas > scaling.max_replicas:
         yield InvalidSpec("spec.scaling.minReplicas", scaling.min_replicas, limit)
+    if scaling.scale_to_zero and scaling.min_replicas:
+        yield InvalidSpec("spec.scaling.scaleToZero", "given", "absent, or spec.scaling.minReplicas 0")
     if scaling.fallback and scaling.fallback.replicas > scaling.max_replicas:
         yield InvalidSpec("spec.scaling.fallback.replicas", scaling.fallback.replicas, limit)
 

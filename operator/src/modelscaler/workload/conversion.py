@@ -8,6 +8,7 @@ from modelscaler.api.v1alpha1 import (
     ModelDeployment,
     ModelDeploymentSpec,
     Placement,
+    ScaleToZero,
     Scaling,
     ScalingRules,
 )
@@ -58,7 +59,8 @@ def workload_from(resource: ModelDeployment, profile: tuple[CapacityEntry, ...] 
         placements=tuple(_placement(p) for p in spec.placements),
         objective=_objective(spec),
         capacities=_capacities(spec, profile or ()),
-        min_replicas=scaling.min_replicas,
+        min_replicas=max(scaling.min_replicas, 1),
+        idle_after_seconds=None if scaling.min_replicas else float((scaling.scale_to_zero or ScaleToZero()).after_seconds),
         max_replicas=scaling.max_replicas,
         max_hourly_cost=None if scaling.max_hourly_cost is None else float(scaling.max_hourly_cost),
         scale_up=_rules(scaling.behavior.scale_up, SCALE_UP_STABILIZATION_SECONDS),

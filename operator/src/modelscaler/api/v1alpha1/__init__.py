@@ -10,7 +10,7 @@ from modelscaler.api.v1alpha1.fields import ApiModel, Quantity, cel, list_map, v
 from modelscaler.api.v1alpha1.model import Model, Variant
 from modelscaler.api.v1alpha1.placement import Placement, Resources, Toleration
 from modelscaler.api.v1alpha1.resource import ModelDeployment
-from modelscaler.api.v1alpha1.scaling import Forecast, Scaling, ScalingRules
+from modelscaler.api.v1alpha1.scaling import Forecast, ScaleToZero, Scaling, ScalingRules
 from modelscaler.api.v1alpha1.serving import GatewayRoute, ParentRef, Serving
 from modelscaler.api.v1alpha1.spec import ModelDeploymentSpec
 from modelscaler.api.v1alpha1.status import (
@@ -66,6 +66,7 @@ __all__ = [
     "RunnerUp",
     "SavingsStatus",
     "ScaleChange",
+    "ScaleToZero",
     "Scaling",
     "ScalingRules",
     "Serving",

@@ -116,6 +116,18 @@ class Forecast(ApiModel):
     )
 
 
+class ScaleToZero(ApiModel):
+    """When no replica is kept, and what becomes of requests that come meanwhile; only with `minReplicas: 0`."""
+
+    after_seconds: int = Field(
+        default=300, ge=30, le=86400, description="How long nobody must have asked, nor been expected to, in seconds."
+    )
+    hold_seconds: int = Field(
+        default=600, ge=1, le=3600, description="Longest time that a request is held until a replica is ready, in seconds."
+    )
+    max_held_requests: int = Field(default=1000, ge=1, le=10000, description="Most requests that are held at once.")
+
+
 class Scaling(ApiModel):
     """Limits and behaviour of scaling."""
 
@@ -136,9 +148,14 @@ class Scaling(ApiModel):
     )
     min_replicas: int = Field(
         default=1,
-        ge=1,
+        ge=0,
         le=1000,
-        description="Fewest replicas, or the placement's maxReplicas where that is less.",
+        description=(
+            "Fewest replicas, or the placement's maxReplicas where that is less; 0: none where nobody asks, nor is expected to."
+        ),
+    )
+    scale_to_zero: ScaleToZero | None = Field(
+        default=None, description="When no replica is kept, where minReplicas is 0; absent: the defaults of its fields."
     )
     max_replicas: int = Field(default=10, ge=1, le=1000, description="Most replicas.")
     max_hourly_cost: Decimal | None = Field(
@@ -158,6 +175,11 @@ class Scaling(ApiModel):
                 "self.minReplicas <= self.maxReplicas",
                 "minReplicas must not be greater than maxReplicas",
                 field=".minReplicas",
+            ),
+            cel(
+                "!has(self.scaleToZero) || self.minReplicas == 0",
+                "scaleToZero needs minReplicas 0",
+                field=".scaleToZero",
             ),
             cel(
                 "!has(self.fallback) || self.fallback.replicas <= self.maxReplicas",

@@ -266,6 +266,9 @@ class PolicyStatus(ApiModel):
     mix_better_since: ShortText | None = Field(
         default=None, description="Since when another division between two pools has been cheaper, RFC 3339."
     )
+    quiet_since: ShortText | None = Field(
+        default=None, description="Since when nobody has asked, nor been expected to, RFC 3339; only with minReplicas 0."
+    )
     savings: SavingsStatus | None = Field(
         default=None,
         description="What servers may overdraw is taken from it; absent where no mean accuracy is asked for.",

@@ -68,7 +68,8 @@ class Keda:
     def start(self, workload: Workload, pool: PoolKey) -> Policy:
         """Return the policy for a run."""
         limits = Limits(behavior_of(self.stabilization_seconds), max(workload.min_replicas, 1), workload.max_replicas)
-        return _ScaledObject(self, pool, self.threshold * carried_rps(workload, pool), limits, workload.min_replicas)
+        least = workload.min_replicas if workload.idle_after_seconds is None else 0
+        return _ScaledObject(self, pool, self.threshold * carried_rps(workload, pool), limits, least)
 
 
 @dataclass(slots=True)

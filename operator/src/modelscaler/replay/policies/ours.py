@@ -85,7 +85,7 @@ class Planned:
         step = next_step(self.workload, seen, wanted, state)
         self.state = step.state
         replicas = {target.pool: target.replicas for target in step.pools if not target.delete}
-        return Targets(replicas, step.serving or sight.serving, step.route)
+        return Targets(replicas, step.serving or sight.serving, step.route, step.held)
 
     def _forecast(self, seconds: float) -> QuantileForecast | None:
         if self.kind.foresight is None:
@@ -109,7 +109,9 @@ def observation_of(sight: Sight, now: datetime, target_seconds: float, percentil
         waited=Absent(),
         pools=tuple(_pool(pool, sight.starts.get(pool.pool)) for pool in sight.pools),
         remembered_starts=tuple(sight.starts.items()),
-        selected=sight.serving,
+        selected=None if sight.held else sight.serving,
+        activator_ready=True,
+        held=sight.held,
     )
 
 

@@ -1,0 +1,110 @@
+"""Whether no replica is needed at all. Pure.
+
+A ModelDeployment with `minReplicas: 0` keeps no replica where nobody has asked for a while, nor is expected to before one could
+be ready again. Only what is known puts it to sleep: a load that is absent, stale or of some replicas alone keeps it awake, or
+wakes it. Meanwhile the activator holds who comes; what it holds is a queue, and a queue is demand.
+"""
+
+from datetime import datetime
+from typing import Final
+
+from modelscaler.api.words import Binding, DecisionReason
+from modelscaler.domain import Choice, Observation, Plan, PolicyState, QuantileForecast, Workload, Zero, known
+from modelscaler.planner.choice import Option
+from modelscaler.planner.demand import heeded, planned_quantile
+from modelscaler.planner.schedules import is_any_active
+
+EXPECTED_REQUESTS: Final = 1.0
+"""A forecast of fewer requests in each of its steps is one of none."""
+
+QUIET_SHARE: Final = 0.01
+"""So is one of less than this share of the mean of the last day: quantiles of a load that rests are noise of about a thousandth
+of what it is by day, a hundredth at the highest ones."""
+
+
+def quiet_since(
+    workload: Workload,
+    observation: Observation,
+    forecast: QuantileForecast | None,
+    state: PolicyState,
+    lead_seconds: float,
+) -> datetime | None:
+    """Return since when nobody has asked, nor been expected to; None: somebody does, or may, or replicas are always kept.
+
+    Args:
+        workload: What the user asked for.
+        observation: What is seen.
+        forecast: Quantiles of the coming load; None when there is none.
+        state: What earlier decisions left behind.
+        lead_seconds: How far to look ahead besides the start of a replica.
+    """
+    if workload.idle_after_seconds is None or not isinstance(observation.offered, Zero) or known(observation.queued) != 0.0:
+        return None
+    ahead_seconds = _start_seconds(workload, observation, state) + lead_seconds
+    if is_any_active(workload, observation.now, ahead_seconds):
+        return None
+    expected = heeded(workload, forecast)
+    if expected is not None and _somebody(workload, observation, expected, ahead_seconds):
+        return None
+    return state.quiet_since or observation.now
+
+
+def rests(
+    workload: Workload,
+    observation: Observation,
+    forecast: QuantileForecast | None,
+    state: PolicyState,
+    lead_seconds: float,
+) -> bool:
+    """Tell whether no replica is to run; the arguments are those of `quiet_since`."""
+    return is_idle(workload, observation, state, quiet_since(workload, observation, forecast, state, lead_seconds))
+
+
+def is_idle(workload: Workload, observation: Observation, state: PolicyState, since: datetime | None) -> bool:
+    """Tell whether no replica is to run: it has been quiet for long enough, and the activator is there for who comes.
+
+    Not while another pool is on its way, or beside the serving one: that is over first. Nor where nothing may be taken away.
+    """
+    if since is None or workload.idle_after_seconds is None or workload.scale_down.select == "Disabled":
+        return False
+    settled = state.active is not None and state.switch is None and state.side is None
+    lasted_seconds = (observation.now - since).total_seconds()
+    return settled and observation.activator_ready and lasted_seconds >= workload.idle_after_seconds
+
+
+def idle_plan(workload: Workload, serving: Option) -> Plan:
+    """Return the plan to keep no replica; the runner-up is to keep as many as there would be otherwise.
+
+    Args:
+        workload: What the user asked for.
+        serving: The pool that serves, and shall when somebody asks.
+    """
+    candidate, kept = serving.candidate, serving.choice(serving.replicas)
+    return Plan(
+        target=Choice(candidate.pool, 0, 0.0, candidate.accuracy, latency_seconds=candidate.start_seconds),
+        reason=DecisionReason.IDLE,
+        message=(
+            f"nobody has asked for {workload.idle_after_seconds:g} s, nor is expected to within "
+            f"{serving.demand.horizon_seconds:.0f} s: 0 replicas of {candidate.pool}; who comes is held until one is ready, "
+            f"which takes {candidate.start_seconds:.0f} s"
+        ),
+        binding=Binding.DEMAND,
+        demand=serving.demand,
+        runner_up=kept,
+        why_not_runner_up=f"it would cost {kept.hourly_cost:.3g} an hour and answer nobody",
+    )
+
+
+def _start_seconds(workload: Workload, observation: Observation, state: PolicyState) -> float:
+    """Return how long a replica of the serving pool takes: as it was seen to, or as the spec says where that is longer."""
+    if state.active is None:
+        return 0.0
+    stated = next((p.start_seconds for p in workload.placements if p.name == state.active.placement), 0.0)
+    return max(observation.starts.get(state.active, 0.0), stated)
+
+
+def _somebody(workload: Workload, observation: Observation, forecast: QuantileForecast, ahead_seconds: float) -> bool:
+    """Tell whether requests are forecast, at the quantile that is planned for."""
+    age_seconds = max((observation.now - forecast.made_at).total_seconds(), 0.0)
+    (peak_rps,) = forecast.peaks((planned_quantile(workload),), ahead_seconds + age_seconds)
+    return peak_rps >= max(EXPECTED_REQUESTS / forecast.step_seconds, QUIET_SHARE * forecast.usual_rps)
