@@ -68,9 +68,8 @@ class Replica:
 async def replica(answer: Answering = echo) -> AsyncIterator[Replica]:
     """Serve as a replica."""
     made = Replica(answer=answer)
-    runner = web.ServerRunner(
-        web.Server(made.handle, access_log=None, auto_decompress=False), shutdown_timeout=0.0, handler_cancellation=True
-    )
+    served = web.Server(made.handle, access_log=None, auto_decompress=False, handler_cancellation=True)
+    runner = web.ServerRunner(served, shutdown_timeout=0.01)
     async with _on_a_port(runner) as made.port:
         yield made
 
@@ -163,7 +162,7 @@ async def activator(upstream_port: int, limits: Limits | None = None) -> AsyncIt
         upstream = Upstream(URL(f"http://{HOST}:{upstream_port}"), session)
         running = Activator(upstream, house, metrics, turns, PROBE_SECONDS)
         looking = asyncio.create_task(running.look_out())
-        async with _on_a_port(web.ServerRunner(main_server(running), shutdown_timeout=0.0)) as port:
+        async with _on_a_port(web.ServerRunner(main_server(running), shutdown_timeout=0.01)) as port:
             yield Rig(port, house, turns, metrics, client)
         looking.cancel()
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from forwarder import Forwarder
 from localcluster.binaries.search import find
 from localcluster.cluster import Cluster
 from localcluster.spec import ClusterSpec, Image, NodeSpec, PrometheusSpec, Timing
@@ -64,11 +65,19 @@ def cluster(tmp_path_factory: pytest.TempPathFactory, history: Path) -> Iterator
 
 
 @pytest.fixture(scope="session")
-def stage(cluster: Cluster) -> Iterator[Stage]:
+def forwarder(cluster: Cluster) -> Iterator[Forwarder]:
+    """Forward connections to one Service's pods, as kube-proxy does."""
+    with (made := Forwarder(cluster, NAMESPACE)).listening():
+        yield made
+
+
+@pytest.fixture(scope="session")
+def stage(cluster: Cluster, forwarder: Forwarder) -> Iterator[Stage]:
     """Install the operator from its chart, and wait until it leads and serves."""
     cluster.kubectl("create", "namespace", NAMESPACE)
     settings = {
         "prometheus.url": cluster.prometheus_url,
+        "operator.serviceUrl": forwarder.url,
         "operator.intervalSeconds": "2",
         "operator.rateWindowSeconds": "8",
         "operator.historyStepSeconds": "2",

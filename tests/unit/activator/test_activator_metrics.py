@@ -23,7 +23,7 @@ def test_labels_are_read_when_well_formed() -> None:
 
 @pytest.mark.parametrize("text", ["a", "1a=2", "a-b=2", "reason=x", "le=1", "__name__=x", "a=1,b"])
 def test_labels_are_refused_when_malformed_or_taken(text: str) -> None:
-    with pytest.raises(LabelsError, match="MODELSERVER_METRIC_LABELS: .*, expected name=value"):
+    with pytest.raises(LabelsError, match=r"MODELSERVER_METRIC_LABELS: .*, expected name=value"):
         parse_labels(text)
 
 
@@ -56,10 +56,7 @@ def test_series_have_no_labels_when_none_are_given() -> None:
 
 @pytest.mark.parametrize(("draining", "status"), [(False, 200), (True, 503)])
 async def test_status_port_says_whether_it_accepts(draining: bool, status: int) -> None:
-    application: web.Application = status_application(ActivatorMetrics(LABELS, lambda: 0.0), lambda: draining)
+    application: web.Application = status_application(lambda: draining)
     async with TestClient(TestServer(application)) as client:
         assert (await client.get("/readyz")).status == status
         assert (await client.get("/healthz")).status == 200
-        exposed = await client.get("/metrics")
-        assert exposed.content_type == "text/plain"
-        assert f"modelserver_queue_depth{SHOWN} 0.0" in await exposed.text()

@@ -55,7 +55,9 @@ def test_upstream_is_taken_when_it_is_a_host(text: str) -> None:
     assert str(upstream_url(text)).rstrip("/") == text.rstrip("/")
 
 
-@pytest.mark.parametrize("text", ["", "m.ns.svc", "https://m", "http://", "http://m/path", "http://m?q=1", "http://u@m"])
+@pytest.mark.parametrize(
+    "text", ["", "m.ns.svc", "https://m", "http://", "http://m/path", "http://m?q=1", "http://u@m"]
+)
 def test_upstream_is_refused_when_it_is_something_else(text: str) -> None:
     with pytest.raises(ValueError, match="expected http://HOST"):
         upstream_url(text)

@@ -50,9 +50,48 @@ async def test_every_request_arrives_once_when_the_service_selects_the_activator
     async with service() as front, replica() as server, activator(front.port) as rig:
         front.endpoints = [server.port, rig.port]
         answers = await asyncio.gather(*(rig.ask(body=b"%d" % n) for n in range(40)))
-        assert [answer for answer in answers] == [(200, b"%d" % n) for n in range(40)]
+        assert answers == [(200, b"%d" % n) for n in range(40)]
     assert len(server.received) == 40
     assert "modelscaler_activator_forwarded_total 40.0" in rig.exposed()
+
+
+@pytest.mark.parametrize(
+    ("path", "said"),
+    [
+        ("/metrics", b'modelserver_queue_depth{modeldeployment="m",pool="activator"} 0.0'),
+        ("/v2/health/live", b'"live": true'),
+        ("/v2/health/ready", b'"ready": true'),
+    ],
+)
+async def test_who_looks_after_pods_is_answered_at_once_and_counts_as_nobody(path: str, said: bytes) -> None:
+    async with service() as front, activator(front.port) as rig:
+        status, body = await rig.ask("GET", path)
+        assert status == 200
+        assert said in body
+        assert "modelscaler_activator_abandoned_total 0.0" in rig.exposed()
+
+
+async def test_who_was_held_is_asked_again_while_replicas_are_full_and_says_so() -> None:
+    async def full_at_first(_: web.BaseRequest, body: bytes) -> web.StreamResponse:
+        return web.Response(status=429 if len(server.received) < 3 else 200, body=body)
+
+    async with replica(answer=full_at_first) as server, activator(server.port) as rig:
+        server.ready = False
+        asking = asyncio.create_task(rig.ask(body=b"[1]"))
+        await rig.until_held(1)
+        await asyncio.sleep(1.05)
+        server.ready = True
+        assert await asking == (200, b"[1]")
+        assert [got.headers.get("x-envoy-attempt-count") for got in server.received] == [None, "2", "3"]
+
+
+async def test_who_was_not_held_is_told_that_replicas_are_full() -> None:
+    async def full(_: web.BaseRequest, body: bytes) -> web.StreamResponse:
+        return web.Response(status=429)
+
+    async with replica(answer=full) as server, activator(server.port) as rig:
+        assert (await rig.ask())[0] == 429
+        assert len(server.received) == 1
 
 
 @pytest.mark.parametrize("word", ["probe", "forwarded"])
@@ -110,9 +149,13 @@ async def test_compressed_body_stays_as_it_is() -> None:
     async def answer(_: web.BaseRequest, body: bytes) -> web.StreamResponse:
         return web.Response(body=body, headers={"Content-Encoding": "gzip"})
 
-    async with replica(answer) as server, activator(server.port) as rig:
-        async with rig.client.post(rig.url(), data=packed, headers={"Content-Encoding": "gzip"}) as got:
-            assert (await got.read(), got.headers["Content-Encoding"]) == (packed, "gzip")
+    headers = {"Content-Encoding": "gzip"}
+    async with (
+        replica(answer) as server,
+        activator(server.port) as rig,
+        rig.client.post(rig.url(), data=packed, headers=headers) as got,
+    ):
+        assert (await got.read(), got.headers["Content-Encoding"]) == (packed, "gzip")
     assert server.received[0].body == packed
 
 
@@ -153,12 +196,15 @@ async def test_answer_is_passed_on_as_it_is(status: int) -> None:
         body = b"" if status == 204 else b"said"
         return web.Response(status=status, reason="Why", body=body, headers={"Retry-After": "9", "Location": "/y"})
 
-    async with replica(answer) as server, activator(server.port) as rig:
-        async with rig.client.post(rig.url(), data=b"x", allow_redirects=False) as got:
-            assert (got.status, got.reason, got.headers["Retry-After"]) == (status, "Why", "9")
-            assert got.headers["Connection"] == "close"
-            assert got.headers["Location"] == "/y"
-            assert await got.read() == (b"" if status == 204 else b"said")
+    async with (
+        replica(answer) as server,
+        activator(server.port) as rig,
+        rig.client.post(rig.url(), data=b"x", allow_redirects=False) as got,
+    ):
+        assert (got.status, got.reason, got.headers["Retry-After"]) == (status, "Why", "9")
+        assert got.headers["Connection"] == "close"
+        assert got.headers["Location"] == "/y"
+        assert await got.read() == (b"" if status == 204 else b"said")
     assert len(server.received) == 1
 
 
@@ -185,12 +231,11 @@ async def test_answer_is_passed_on_piece_by_piece() -> None:
         await response.write(b"second")
         return response
 
-    async with replica(answer) as server, activator(server.port) as rig:
-        async with rig.client.post(rig.url(), data=b"x") as got:
-            assert await got.content.readany() == b"first"
-            assert rig.house.body_bytes == 0
-            go_on.set()
-            assert await got.read() == b"second"
+    async with replica(answer) as server, activator(server.port) as rig, rig.client.post(rig.url(), data=b"x") as got:
+        assert await got.content.readany() == b"first"
+        assert rig.house.body_bytes == 0
+        go_on.set()
+        assert await got.read() == b"second"
 
 
 @pytest.mark.parametrize("length", [None, 1000])

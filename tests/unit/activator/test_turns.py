@@ -125,6 +125,16 @@ async def test_all_are_refused_when_the_activator_stops() -> None:
     assert len(turns) == 0
 
 
+async def test_request_goes_all_the_same_while_the_activator_stops_when_a_replica_is_known() -> None:
+    turns = Turns(Clock(), most_at_once=1)
+    turns.seen(True)
+    turns.close()
+    turn = await turns.take(1)
+    with pytest.raises(RefusedError):
+        await turns.take(2)
+    turn.end()
+
+
 async def test_turn_ends_by_itself_when_the_answer_is_slow(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("modelscaler.activator.turns.LONGEST_TURN_SECONDS", 0.001)
     turns = Turns(Clock(), most_at_once=1)

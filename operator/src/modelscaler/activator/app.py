@@ -3,11 +3,14 @@
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
+from contextlib import suppress
+from itertools import cycle
 from typing import Final
 
 import aiohttp
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from modelscaler.activator.answers import holding, pass_on, refusal
@@ -15,13 +18,27 @@ from modelscaler.activator.bodies import read_body
 from modelscaler.activator.framing import request_headers
 from modelscaler.activator.holding import Holding, Place
 from modelscaler.activator.metrics import ActivatorMetrics
-from modelscaler.activator.turns import Turn, Turns
-from modelscaler.activator.upstream import HEADER_BYTES, BrokenOffError, NoReplicaError, Sending, Upstream
-from modelscaler.activator.words import FORWARDED, HEADER, PROBE, RefusalReason, RefusedError
+from modelscaler.activator.turns import FRESH_SECONDS, Turn, Turns
+from modelscaler.activator.upstream import (
+    HEADER_BYTES,
+    READY_PATH,
+    BrokenOffError,
+    NoReplicaError,
+    Sending,
+    Upstream,
+)
+from modelscaler.activator.words import ATTEMPT_HEADER, FORWARDED, HEADER, PROBE, RefusalReason, RefusedError
 
 log = logging.getLogger(__name__)
+_server_log = logging.getLogger(f"{__name__}.server")
+_server_log.addFilter(lambda record: not isinstance(record.exc_info and record.exc_info[1], HttpProcessingError))
+"""A malformed request is its client's fault: whoever likes could fill the log with them."""
 
 PROBE_SECONDS: Final = 0.25
+METRICS_PATH: Final = "/metrics"
+LIVE_PATH: Final = "/v2/health/live"
+_OWN_PATHS: Final = frozenset({METRICS_PATH, LIVE_PATH, READY_PATH})
+"""Prometheus, gateways and load balancers ask these of every pod behind a Service; nobody is to be woken by that."""
 _IDLE_SECONDS: Final = 60.0
 """For a client to send the headers of a request."""
 _BUFFER_BYTES: Final = 64 << 10
@@ -29,6 +46,11 @@ _OF_ACTIVATORS: Final = frozenset({PROBE, FORWARDED})
 _IDEMPOTENT: Final = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"})
 """RFC 9110, 9.2.2: sent twice, they do what they do once."""
 _MOST_BREAKS: Final = 2
+_BUSY: Final = frozenset({429, 503})
+_BUSY_SECONDS: Final = 0.5
+_TRIES: Final = (1, 2, 3)
+"""Per turn, in rotation. A Service that takes its endpoints by turns, one of them an activator, could else give the replica to
+each probe and the activator to each request that follows it."""
 
 
 class Activator:
@@ -68,6 +90,8 @@ class Activator:
         """Answer a request, with a replica's answer once there is one."""
         if request.headers.get(HEADER) in _OF_ACTIVATORS:
             return holding()
+        if own := own_answer(request, self._metrics):
+            return own
         arrived = time.monotonic()
         try:
             with self._house.place(request.content_length) as place:
@@ -83,7 +107,7 @@ class Activator:
         """Return a replica's answer; what was read of the request is let go with that."""
         try:
             sending = await self._read(request, place)
-            answer = await self._sent(sending, place, arrived + self._house.limits.hold_seconds)
+            answer = await self._taken(sending, place, arrived)
         except (asyncio.CancelledError, ConnectionError):
             self._metrics.abandoned(time.monotonic() - arrived)
             raise
@@ -100,14 +124,31 @@ class Activator:
         body = await read_body(request, place, self._house.limits)
         return Sending(request.method, request.rel_url, request_headers(request.headers, len(body)), body)
 
+    async def _taken(self, sending: Sending, place: Place, arrived: float) -> aiohttp.ClientResponse:
+        """Return an answer; of who had to wait that of a replica with room for it, as long as there is time.
+
+        Whoever was held comes with all the others, and to replicas that are new.
+        """
+        until, attempt = arrived + self._house.limits.hold_seconds, 1
+        while True:
+            answer = await self._sent(sending, place, until)
+            was_held = time.monotonic() - arrived > FRESH_SECONDS
+            if answer.status not in _BUSY or not was_held or time.monotonic() + _BUSY_SECONDS > until:
+                return answer
+            answer.close()
+            attempt += 1
+            sending.headers[ATTEMPT_HEADER] = str(attempt)
+            place.come_back()
+            await asyncio.sleep(_BUSY_SECONDS)
+
     async def _sent(self, sending: Sending, place: Place, until: float) -> aiohttp.ClientResponse:
         """Send a request as often as it takes until a replica answers it."""
-        breaks = 0
+        breaks, tries = 0, cycle(_TRIES)
         while True:
             turn = await self._turn(place, until)
             place.set_out()
             try:
-                answer = await self._upstream.send(sending)
+                answer = await self._tried(sending, next(tries))
             except NoReplicaError:
                 self._note(False)
             except BrokenOffError as error:
@@ -121,6 +162,13 @@ class Activator:
             finally:
                 turn.end()
             place.come_back()
+
+    async def _tried(self, sending: Sending, times: int) -> aiohttp.ClientResponse:
+        """Send a request, at once again when nobody took it, at most that many times."""
+        for _ in range(times - 1):
+            with suppress(NoReplicaError):
+                return await self._upstream.send(sending)
+        return await self._upstream.send(sending)
 
     async def _turn(self, place: Place, until: float) -> Turn:
         try:
@@ -147,12 +195,22 @@ def _broken_off(error: BrokenOffError) -> RefusedError:
     )
 
 
+def own_answer(request: web.BaseRequest, metrics: ActivatorMetrics) -> web.Response | None:
+    """Return what is asked of this pod, as of any, and not of the model; None where it is the model that is asked."""
+    if request.method != "GET" or request.path not in _OWN_PATHS:
+        return None
+    if request.path == METRICS_PATH:
+        return web.Response(body=generate_latest(metrics.registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
+    return web.json_response({"live": True} if request.path == LIVE_PATH else {"ready": True})
+
+
 def main_server(activator: Activator) -> web.Server:
     """Return what serves every request, whatever its method and path; who goes away is let go at once."""
     return web.Server(
         activator.handle,
         handler_cancellation=True,
         access_log=None,
+        logger=_server_log,
         auto_decompress=False,
         keepalive_timeout=_IDLE_SECONDS,
         max_line_size=HEADER_BYTES,
@@ -161,8 +219,8 @@ def main_server(activator: Activator) -> web.Server:
     )
 
 
-def status_application(metrics: ActivatorMetrics, is_draining: Callable[[], bool]) -> web.Application:
-    """Return what serves health and metrics."""
+def status_application(is_draining: Callable[[], bool]) -> web.Application:
+    """Return what serves kubelet's questions after health."""
 
     async def healthz(_: web.Request) -> web.Response:
         return web.Response(text="ok\n")
@@ -170,15 +228,7 @@ def status_application(metrics: ActivatorMetrics, is_draining: Callable[[], bool
     async def readyz(_: web.Request) -> web.Response:
         return web.Response(text="draining\n", status=503) if is_draining() else web.Response(text="ok\n")
 
-    async def exposed(_: web.Request) -> web.Response:
-        return web.Response(body=generate_latest(metrics.registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
-
-    handlers: dict[str, Callable[[web.Request], Awaitable[web.Response]]] = {
-        "/healthz": healthz,
-        "/readyz": readyz,
-        "/metrics": exposed,
-    }
     application = web.Application()
-    for path, handler in handlers.items():
-        application.router.add_get(path, handler)
+    application.router.add_get("/healthz", healthz)
+    application.router.add_get("/readyz", readyz)
     return application

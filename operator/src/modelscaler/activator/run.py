@@ -2,7 +2,9 @@
 
 import asyncio
 import logging
+import select
 import signal
+import socket
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -23,12 +25,14 @@ log = logging.getLogger(__name__)
 LAME_DUCK_SECONDS: Final = 5.0
 """Endpoints, proxies and clients learn with a delay that a pod is going; until then they send it requests."""
 _BACKLOG: Final = 2048
+_REFUSING_SECONDS: Final = 1.0
+"""For the refusals of what is held, before the listener is closed: whoever comes meanwhile is refused as well."""
 _LINGER_SECONDS: Final = 0.3
 """After the listener is closed, connections that are open get this long to send what is on its way and read a 503."""
 _ENDING_SECONDS: Final = 10.0
 """For answers that have begun to end, and for the last refusals to reach their clients."""
-_ACCEPTING_TURNS: Final = 5
-"""Of the event loop, within which it accepts whoever connected before the listener is closed: that would reset them."""
+_QUIET_TURNS: Final = 4
+"""Of the event loop, within which a connection that was accepted is there: only then may its listener be closed."""
 
 
 class ListenError(Exception):
@@ -71,28 +75,34 @@ async def run(settings: ActivatorSettings) -> None:
     metrics = ActivatorMetrics(settings.labels, lambda: float(house.waiting))
     async with new_session() as session:
         activator = Activator(Upstream(settings.upstream, session), house, metrics, turns)
-        status = web.AppRunner(status_application(metrics, stop.is_set), access_log=None)
+        status = web.AppRunner(status_application(stop.is_set), access_log=None)
         main = web.ServerRunner(main_server(activator), shutdown_timeout=1.0)
         async with (
             _listening(status, settings.host, settings.status_port, "status"),
-            _listening(main, settings.host, settings.port, "requests"),
+            _listening(main, settings.host, settings.port, "requests") as listener,
         ):
             await _look_out_until(stop, activator, house, settings.shutdown_seconds)
-            await _refuse_the_rest(main, turns, house)
+            await _refuse_the_rest(main, listener, turns, house)
 
 
 @asynccontextmanager
-async def _listening(runner: web.BaseRunner, host: str, port: int, what: str) -> AsyncIterator[None]:
+async def _listening(runner: web.BaseRunner, host: str, port: int, what: str) -> AsyncIterator[socket.socket]:
+    listener = _bound(host, port)
     await runner.setup()
     try:
-        try:
-            await web.TCPSite(runner, host, port, backlog=_BACKLOG).start()
-        except OSError as error:
-            raise ListenError(f"{host}:{port}: {error}") from error
-        log.info("listening on http://%s:%d for %s", host, runner.addresses[0][1], what)
-        yield
+        await web.SockSite(runner, listener, backlog=_BACKLOG).start()
+        log.info("listening on http://%s:%d for %s", host, listener.getsockname()[1], what)
+        yield listener
     finally:
         await runner.cleanup()
+
+
+def _bound(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=_BACKLOG)
+    except OSError as error:
+        raise ListenError(f"{host}:{port}: {error}") from error
 
 
 async def _look_out_until(stop: asyncio.Event, activator: Activator, house: Holding, shutdown_seconds: float) -> None:
@@ -107,11 +117,23 @@ async def _look_out_until(stop: asyncio.Event, activator: Activator, house: Hold
         looking.cancel()
 
 
-async def _refuse_the_rest(main: web.BaseRunner, turns: Turns, house: Holding) -> None:
+async def _refuse_the_rest(main: web.BaseRunner, listener: socket.socket, turns: Turns, house: Holding) -> None:
     turns.close()
-    for _ in range(_ACCEPTING_TURNS):
-        await asyncio.sleep(0)
+    await house.empties_within(_REFUSING_SECONDS)
+    await _accept_all(listener)
     for site in main.sites:
         await site.stop()
     await asyncio.sleep(_LINGER_SECONDS)
     await house.empties_within(_ENDING_SECONDS)
+
+
+async def _accept_all(listener: socket.socket) -> None:
+    """Have the event loop accept whoever waits for that: closing the listener would reset them."""
+    waiting = select.poll()
+    waiting.register(listener, select.POLLIN)
+    quiet_turns = 0
+    for _ in range(_BACKLOG):
+        quiet_turns = 0 if waiting.poll(0) else quiet_turns + 1
+        if quiet_turns > _QUIET_TURNS:
+            return
+        await asyncio.sleep(0)

@@ -83,14 +83,14 @@ class Turns:
         return Turn(self._end_one)
 
     def close(self) -> None:
-        """Refuse all that wait and all that come."""
+        """Refuse all that wait, and all that come and would have to wait."""
         self._is_closed = True
         for given in list(self._waiting.values()):
             if not given.done():
                 given.set_exception(_stopping())
 
     def _enqueue(self, ticket: int) -> asyncio.Future[None]:
-        if self._is_closed:
+        if self._is_closed and not (self.is_replica_known and self._free > 0):
             raise _stopping()
         given: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         insort(self._order, ticket)

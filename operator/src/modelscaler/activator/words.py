@@ -9,6 +9,8 @@ PROBE: Final = "probe"
 FORWARDED: Final = "forwarded"
 HOLDING: Final = "holding"
 RETRY_AFTER_SECONDS: Final = 5
+ATTEMPT_HEADER: Final = "x-envoy-attempt-count"
+"""As Envoy counts attempts, from 1 on: a server that knows does not take a retry for more demand."""
 
 
 class RefusalReason(StrEnum):

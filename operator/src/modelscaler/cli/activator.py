@@ -27,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--host", default="0.0.0.0", help="address to listen on (0.0.0.0)")  # noqa: S104 - a pod's own
     parser.add_argument("--port", type=_port, default=8080, help="of the requests; 0: any that is free (8080)")
-    parser.add_argument("--status-port", type=_port, default=8081, metavar="PORT", help="of health and metrics (8081)")
+    parser.add_argument("--status-port", type=_port, default=8081, metavar="PORT", help="of health (8081)")
     _add_limits(parser)
     parser.add_argument("--log-level", choices=("debug", "info", "warning", "error"), default="info")
     parser.add_argument("--log-format", choices=("text", "json"), default="text")

@@ -3,9 +3,9 @@
 import argparse
 import asyncio
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from modelscaler import __version__
+from modelscaler.activator.upstream import upstream_url
 from modelscaler.cli.shared import add_cluster_arguments, not_negative, positive, refuse, set_up_logging
 from modelscaler.cluster.connection import ConnectionSettingsError
 from modelscaler.controller.accelerators import NodeSupply
@@ -104,13 +104,10 @@ def _service_url(text: str) -> str:
         argparse.ArgumentTypeError: It has none.
     """
     try:
-        address = urlsplit(text.format(name="name", namespace="namespace"))
+        upstream_url(text.format(name="name", namespace="namespace"))
     except (KeyError, IndexError, ValueError) as error:
-        raise argparse.ArgumentTypeError(
-            f"got {text!r}, expected http://{{name}}.{{namespace}}.svc or the like"
-        ) from error
-    if address.scheme not in ("http", "https") or not address.hostname:
-        raise argparse.ArgumentTypeError(f"got {text!r}, expected http:// or https:// and a host")
+        expected = "http://HOST or http://HOST:PORT with {name} and {namespace} in it"
+        raise argparse.ArgumentTypeError(f"got {text!r}, expected {expected}") from error
     return text
 
 

@@ -124,7 +124,8 @@ class Applier:
         there = self._mirror.activator(key)
         if rendering.activator is None:
             return [self._delete(key, there.name, there.uid)] if there else []
-        return [self._apply(key, rendering.activator, there is None)] if self._differs(rendering.activator, there) else []
+        differs = self._differs(rendering.activator, there)
+        return [self._apply(key, rendering.activator, is_new=there is None)] if differs else []
 
     def _routing(self, key: WorkloadKey, rendering: Rendering) -> list[Write]:
         """Return the write of the HTTPRoute, if any; a Service that it names for the first time is there before it."""

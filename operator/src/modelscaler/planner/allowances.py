@@ -99,6 +99,11 @@ def remembered(observation: Observation, state: PolicyState) -> PolicyState:
     )
 
 
+def released(state: PolicyState) -> PolicyState:
+    """Return the state of one that gives its accelerators up, since it wants none."""
+    return replace(state, accelerator_wanted_since=None, accelerator_held_since=None)
+
+
 def denied(allowances: Iterable[Allowance]) -> tuple[Allowance, ...]:
     """Return those that allow fewer replicas than are wanted."""
     return tuple(a for a in allowances if a.reason is not GrantReason.AS_WANTED and a.replicas < a.wanted)

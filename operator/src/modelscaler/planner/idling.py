@@ -10,9 +10,11 @@ from typing import Final
 
 from modelscaler.api.words import Binding, DecisionReason
 from modelscaler.domain import Choice, Observation, Plan, PolicyState, QuantileForecast, Workload, Zero, known
+from modelscaler.planner.candidates import candidate_of
 from modelscaler.planner.choice import Option
 from modelscaler.planner.demand import heeded, planned_quantile
 from modelscaler.planner.schedules import is_any_active
+from modelscaler.planner.starts import longest_start
 
 EXPECTED_REQUESTS: Final = 1.0
 """A forecast of fewer requests in each of its steps is one of none."""
@@ -38,9 +40,10 @@ def quiet_since(
         state: What earlier decisions left behind.
         lead_seconds: How far to look ahead besides the start of a replica.
     """
-    if workload.idle_after_seconds is None or not isinstance(observation.offered, Zero) or known(observation.queued) != 0.0:
+    nobody_asks = isinstance(observation.offered, Zero) and known(observation.queued) == 0.0
+    if workload.idle_after_seconds is None or not nobody_asks:
         return None
-    ahead_seconds = _start_seconds(workload, observation, state) + lead_seconds
+    ahead_seconds = longest_start(workload.placements, observation.starts) + lead_seconds
     if is_any_active(workload, observation.now, ahead_seconds):
         return None
     expected = heeded(workload, forecast)
@@ -56,7 +59,13 @@ def rests(
     state: PolicyState,
     lead_seconds: float,
 ) -> bool:
-    """Tell whether no replica is to run; the arguments are those of `quiet_since`."""
+    """Tell whether no replica is to run; the arguments are those of `quiet_since`.
+
+    Raises:
+        NoCandidateError: The spec allows no pool at all.
+    """
+    if state.active is None or candidate_of(workload, observation, state, state.active) is None:
+        return False
     return is_idle(workload, observation, state, quiet_since(workload, observation, forecast, state, lead_seconds))
 
 
@@ -64,12 +73,17 @@ def is_idle(workload: Workload, observation: Observation, state: PolicyState, si
     """Tell whether no replica is to run: it has been quiet for long enough, and the activator is there for who comes.
 
     Not while another pool is on its way, or beside the serving one: that is over first. Nor where nothing may be taken away.
+    Nor while the pool that is to serve does not yet: a model that does not start must not pass for one that rests.
     """
     if since is None or workload.idle_after_seconds is None or workload.scale_down.select == "Disabled":
         return False
-    settled = state.active is not None and state.switch is None and state.side is None
+    if state.active is None or state.switch is not None or _is_shared(observation, state):
+        return False
+    found = observation.pool(state.active)
+    if found.replicas and not found.ready and not observation.held:
+        return False
     lasted_seconds = (observation.now - since).total_seconds()
-    return settled and observation.activator_ready and lasted_seconds >= workload.idle_after_seconds
+    return observation.activator_ready and lasted_seconds >= workload.idle_after_seconds
 
 
 def idle_plan(workload: Workload, serving: Option) -> Plan:
@@ -91,16 +105,21 @@ def idle_plan(workload: Workload, serving: Option) -> Plan:
         binding=Binding.DEMAND,
         demand=serving.demand,
         runner_up=kept,
-        why_not_runner_up=f"it would cost {kept.hourly_cost:.3g} an hour and answer nobody",
+        why_not_runner_up=of_no_use(serving),
     )
 
 
-def _start_seconds(workload: Workload, observation: Observation, state: PolicyState) -> float:
-    """Return how long a replica of the serving pool takes: as it was seen to, or as the spec says where that is longer."""
-    if state.active is None:
-        return 0.0
-    stated = next((p.start_seconds for p in workload.placements if p.name == state.active.placement), 0.0)
-    return max(observation.starts.get(state.active, 0.0), stated)
+def of_no_use(option: Option) -> str:
+    """Say why an option is not taken while nobody asks."""
+    return f"it would cost {option.hourly_cost:.3g} an hour and answer nobody"
+
+
+def _is_shared(observation: Observation, state: PolicyState) -> bool:
+    """Tell whether a pool beside the serving one runs, or gets requests; one that would be started in time does neither."""
+    if state.side is None:
+        return False
+    route, side = observation.route, observation.pool(state.side.pool)
+    return bool(side.replicas or side.alive) or (route is not None and route.share_of(side.pool) > 0.0)
 
 
 def _somebody(workload: Workload, observation: Observation, forecast: QuantileForecast, ahead_seconds: float) -> bool:

@@ -16,7 +16,7 @@ from modelscaler.domain import (
     known,
 )
 from modelscaler.planner import wording
-from modelscaler.planner.allowances import remembered, within_allowances
+from modelscaler.planner.allowances import released, remembered, within_allowances
 from modelscaler.planner.behavior import (
     limit_change,
     longest_window_seconds,
@@ -33,7 +33,7 @@ from modelscaler.planner.mixed import mixed_plan, side_recommendations
 from modelscaler.planner.mixing import Mixing, Scene, mixing
 from modelscaler.planner.recourse import degraded_share
 from modelscaler.planner.schedules import least_replicas
-from modelscaler.planner.starts import slowest_start
+from modelscaler.planner.starts import longest_start
 from modelscaler.planner.switching import Selection, demand_reason, option_of, select, why_leave
 
 
@@ -143,7 +143,8 @@ def considered(
     since = quiet_since(workload, observation, forecast, state, lead_seconds)
     serving = option_of(listed, state.active)
     if serving is not None and is_idle(workload, observation, state, since):
-        return Considered(workload, state, listed, unlimited, Selection(serving), None, Mixing(), since, idle=True)
+        chosen = Selection(serving)
+        return Considered(workload, released(state), listed, unlimited, chosen, None, Mixing(), since, idle=True)
     scene = _scene(workload, observation, state, listed, selection)
     shared = mixing(scene) if scene else Mixing()
     return Considered(workload, state, listed, unlimited, selection, scene, shared, since, idle=False)
@@ -163,16 +164,10 @@ class Size:
 
 
 def _scheduled(workload: Workload, observation: Observation, lead_seconds: float) -> Workload:
-    """Return the workload with the minimum that schedules ask for, in time for the slowest placement; else itself.
-
-    What was measured counts where it is slower than stated. A faster one does not: what was begun as the spec says would no
-    longer be asked for as soon as it was seen to start.
-    """
+    """Return the workload with the minimum that schedules ask for, in time for the slowest placement; else itself."""
     if not workload.schedules:
         return workload
-    starts = observation.starts
-    slowest = max(max(p.start_seconds, slowest_start(starts, p.name) or 0.0) for p in workload.placements)
-    ahead_seconds = slowest + lead_seconds
+    ahead_seconds = longest_start(workload.placements, observation.starts) + lead_seconds
     least = least_replicas(workload, observation.now, ahead_seconds)
     return workload if least == workload.min_replicas else replace(workload, min_replicas=least)
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 
-from modelscaler.domain import PoolKey
+from modelscaler.domain import PlacementOption, PoolKey
 
 STARTS_KEPT = 20
 """So many of the last starts of a pool count."""
@@ -29,6 +29,14 @@ def measured_start(starts: Mapping[PoolKey, float], pool: PoolKey) -> float | No
     """
     own = starts.get(pool)
     return slowest_start(starts, pool.placement) if own is None else own
+
+
+def longest_start(placements: Iterable[PlacementOption], starts: Mapping[PoolKey, float]) -> float:
+    """Return how many seconds the slowest of some placements, one at least, takes: what was measured counts where it is slower.
+
+    A faster one does not: what was begun as the spec says would no longer be asked for as soon as it was seen to start.
+    """
+    return max(max(p.start_seconds, slowest_start(starts, p.name) or 0.0) for p in placements)
 
 
 def slowest_start(starts: Mapping[PoolKey, float], placement: str) -> float | None:

@@ -88,6 +88,10 @@ class _Scene:
     def seen(self, pool: PoolKey) -> PoolObservation:
         return self.observation.pool(pool)
 
+    def is_held(self, serving: PoolKey) -> bool:
+        """Tell whether requests are held, since no replica of the serving pool is ready."""
+        return self.observation.held and not self.seen(serving).ready
+
     def candidate(self, pool: PoolKey) -> Candidate | None:
         if not self.observation.allowances:
             return candidate_of(self.workload, self.observation, self.state, pool)
@@ -139,7 +143,7 @@ def _first(scene: _Scene) -> Step:
 def _rest(scene: _Scene, active: PoolKey) -> Step:
     """No replica is needed: the activator takes who comes, and once the Service selects it the serving pool's replicas go."""
     replicas = 0 if scene.observation.held else scene.seen(active).replicas
-    return _step(scene, scene.state, {active: replicas}, serving=active, held=True)
+    return _step(scene, replace(scene.state, side=None), {active: replicas}, serving=active, held=True)
 
 
 def _stay(scene: _Scene, active: PoolKey) -> Step:
@@ -213,7 +217,7 @@ def _kept_beside(scene: _Scene, state: PolicyState, active: PoolKey, sizes: Size
 def _switch(scene: _Scene, active: PoolKey) -> Step:
     """Another pool shall serve: start it, and point the Service to it once it carries the load of now."""
     target = scene.plan.target.pool
-    state, notes = _started(scene)
+    state, notes = _started(scene, active)
     state, trouble = _doubted(scene, state, active)
     notes += trouble
     sizes = {active: _kept(scene, active), target: max(scene.plan.target.replicas, scene.seen(target).ready)}
@@ -223,7 +227,8 @@ def _switch(scene: _Scene, active: PoolKey) -> Step:
     why = _why_give_up(scene, state)
     if why is not None:
         state = replace(with_outage(state, target, scene.observation, why), switch=None)
-        text = f"{target} did not start ({why}) and is given up for a while; {active} keeps serving"
+        meanwhile = "requests are held" if scene.is_held(active) else f"{active} keeps serving"
+        text = f"{target} did not start ({why}) and is given up for a while; {meanwhile}"
         notes += ((DecisionReason.CANDIDATE_UNAVAILABLE, text),)
         beside = state.side.pool if state.side else None
         kept = {pool: size for pool, size in sizes.items() if pool in (active, beside)}
@@ -232,12 +237,13 @@ def _switch(scene: _Scene, active: PoolKey) -> Step:
     return _step(scene, changed, sizes, serving=active, notes=notes, route=route)
 
 
-def _started(scene: _Scene) -> tuple[PolicyState, Notes]:
+def _started(scene: _Scene, active: PoolKey) -> tuple[PolicyState, Notes]:
     """Note the start of a switch, or that it goes to another pool now."""
     state, target = scene.state, scene.plan.target
     if state.switch is not None and state.switch.target == target.pool:
         return state, ()
-    text = f"starting {target.replicas} x {target.pool}; {state.active} serves until they are ready"
+    meanwhile = "requests are held" if scene.is_held(active) else f"{active} serves"
+    text = f"starting {target.replicas} x {target.pool}; {meanwhile} until they are ready"
     return replace(state, switch=Switch(target.pool, scene.now)), ((scene.plan.reason, text),)
 
 
@@ -323,9 +329,12 @@ def _why_give_up(scene: _Scene, state: PolicyState) -> str | None:
 
 
 def _kept(scene: _Scene, active: PoolKey) -> int:
-    """Return the serving pool's size during a switch: never less than it has, more when the demand asks for it."""
+    """Return the serving pool's size during a switch: never less than it has, more when the demand asks for it.
+
+    One without replicas is gone, and stays so; but where they went because nobody asked it may be the first to answer.
+    """
     seen, candidate = scene.seen(active), scene.candidate(active)
-    if candidate is None or candidate.stuck or not seen.replicas:
+    if candidate is None or candidate.stuck or not (seen.replicas or scene.observation.held):
         return seen.replicas
     demand, beside = scene.plan.demand, scene.beside(active)
     own_rps, helped_rps = (beside.rps_per_replica, beside.rung_rps_per_replica) if beside else (0.0, 0.0)
@@ -356,7 +365,7 @@ def _step(
     held: bool = False,
 ) -> Step:
     """Return a step; while the Service selects the activator it does so until a replica of the serving pool is ready."""
-    held = held or (scene.observation.held and not scene.seen(serving).ready)
+    held = held or scene.is_held(serving)
     exists = {pool.pool for pool in scene.observation.pools}
     targets = [PoolTarget(pool, replicas) for pool, replicas in sizes.items() if replicas or pool in exists]
     targets += [_leftover(scene, pool, serving) for pool in scene.observation.pools if pool.pool not in sizes]

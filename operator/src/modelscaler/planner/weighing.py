@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from modelscaler.api.words import Binding
 from modelscaler.domain import Observation, PolicyState, QuantileForecast, Workload
 from modelscaler.planner.choice import Option
+from modelscaler.planner.idling import of_no_use
 from modelscaler.planner.mixed import alone
 from modelscaler.planner.mixing import Scene
 from modelscaler.planner.pairing import Mix
@@ -50,9 +51,11 @@ def weigh(
 
 
 def _others(found: Considered, observation: Observation) -> list[Weighed]:
-    """Return the candidates that lost against one pool."""
+    """Return the candidates that lost against one pool, or against no replica at all."""
     chosen = found.selection.option.candidate.pool
     others = [option for option in found.unlimited if option.candidate.pool != chosen]
+    if found.idle:
+        return [Weighed(option, Binding.COST, of_no_use(option)) for option in others]
     losses = [loss(found.workload, observation, found.state, found.selection, option) for option in others]
     return [Weighed(option, why.word, why.text) for option, why in zip(others, losses, strict=True)]
 

@@ -204,7 +204,7 @@ class _Run:
                 total.add(refused(arriving.shared(share)))
             queued += pool.queued
         self._save(total if self._outage(seconds) is None else Tally())
-        self._metering.note(total, sum(ready.values()), queued)
+        self._metering.note(self._holding.measured(total), sum(ready.values()), queued)
         self._log.note(step, total, queued, self._pools, ready, self._serving)
 
     def _untaken(self, arriving: Arriving) -> Tally:

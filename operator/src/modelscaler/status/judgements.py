@@ -114,10 +114,12 @@ def ready(inputs: StatusInputs) -> Judgement:
 def _held(pool: PoolKey, seen: Observation, plan: Plan | None) -> Judgement:
     """Judge readiness where the activator takes requests, or is about to."""
     if seen.held and not seen.activator_ready:
-        return Judgement("False", ConditionReason.NOT_STARTED, f"neither the activator nor a replica of {pool} is ready")
+        nobody = f"neither the activator nor a replica of {pool} is ready"
+        return Judgement("False", ConditionReason.NOT_STARTED, nobody)
+    until = f"held until a replica of {pool} is ready"
     if plan is not None and plan.idle:
-        return Judgement("True", ConditionReason.IDLE, f"nobody asks; who does is held until a replica of {pool} is ready")
-    return Judgement("False", ConditionReason.STARTING, f"requests are held until a replica of {pool} is ready")
+        return Judgement("True", ConditionReason.IDLE, f"nobody asks; who does is {until}")
+    return Judgement("False", ConditionReason.STARTING, f"requests are {until}")
 
 
 def updated(inputs: StatusInputs) -> Judgement:

@@ -60,7 +60,7 @@ def workload_from(resource: ModelDeployment, profile: tuple[CapacityEntry, ...] 
         objective=_objective(spec),
         capacities=_capacities(spec, profile or ()),
         min_replicas=max(scaling.min_replicas, 1),
-        idle_after_seconds=None if scaling.min_replicas else float((scaling.scale_to_zero or ScaleToZero()).after_seconds),
+        idle_after_seconds=_idle_after_seconds(scaling),
         max_replicas=scaling.max_replicas,
         max_hourly_cost=None if scaling.max_hourly_cost is None else float(scaling.max_hourly_cost),
         scale_up=_rules(scaling.behavior.scale_up, SCALE_UP_STABILIZATION_SECONDS),
@@ -140,6 +140,10 @@ def _capacity(entry: CapacityEntry, *, from_profile: bool) -> ReplicaCapacity:
         tail_seconds=float(entry.tail_milliseconds) / 1000.0,
         relative_error=None if entry.relative_error is None else float(entry.relative_error),
     )
+
+
+def _idle_after_seconds(scaling: Scaling) -> float | None:
+    return None if scaling.min_replicas else float((scaling.scale_to_zero or ScaleToZero()).after_seconds)
 
 
 def _rules(rules: ScalingRules, default_seconds: float) -> DirectionRules:

@@ -123,7 +123,10 @@ class ScaleToZero(ApiModel):
         default=300, ge=30, le=86400, description="How long nobody must have asked, nor been expected to, in seconds."
     )
     hold_seconds: int = Field(
-        default=600, ge=1, le=3600, description="Longest time that a request is held until a replica is ready, in seconds."
+        default=600,
+        ge=1,
+        le=3600,
+        description="Longest time that a request is held until a replica is ready, in seconds.",
     )
     max_held_requests: int = Field(default=1000, ge=1, le=10000, description="Most requests that are held at once.")
 

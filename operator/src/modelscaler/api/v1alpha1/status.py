@@ -267,7 +267,8 @@ class PolicyStatus(ApiModel):
         default=None, description="Since when another division between two pools has been cheaper, RFC 3339."
     )
     quiet_since: ShortText | None = Field(
-        default=None, description="Since when nobody has asked, nor been expected to, RFC 3339; only with minReplicas 0."
+        default=None,
+        description="Since when nobody has asked, nor been expected to, RFC 3339; only with minReplicas 0.",
     )
     savings: SavingsStatus | None = Field(
         default=None,
