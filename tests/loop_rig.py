@@ -127,6 +127,7 @@ class FakeSource:
 
     def __init__(self) -> None:
         self.offered: Reading = Absent()
+        self.queued: Reading | None = None
         self.reporting: Reading = Value(100.0, START)
         self.served: dict[tuple[str, ...], float] = {}
         self.budgets: dict[tuple[str, ...], float] = {}
@@ -141,7 +142,7 @@ class FakeSource:
         ranker = WorkloadKey("shop", "ranker")
         return FleetMetrics(
             offered_rps=rows,
-            queued_requests={ranker: Zero(now)},
+            queued_requests={ranker: self.queued or Zero(now)},
             reporting_replicas={ranker: self.reporting},
             served_rows={ranker: self.served},
             budget_shares={ranker: self.budgets},

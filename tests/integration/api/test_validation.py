@@ -109,6 +109,12 @@ RULES = [
         "spec.scaling.minReplicas",
     ),
     Rule(
+        "scaleToZero needs minReplicas 0",
+        {"spec.scaling": {"minReplicas": 0, "scaleToZero": {"afterSeconds": 60}}},
+        {"spec.scaling": {"scaleToZero": {"afterSeconds": 60}}},
+        "spec.scaling.scaleToZero",
+    ),
+    Rule(
         "fallback.replicas must not be greater than maxReplicas",
         {"spec.scaling.fallback": {"replicas": 10}},
         {"spec.scaling.fallback": {"replicas": 11}},
@@ -258,7 +264,7 @@ BAD_INPUT = {
     "a cost that is a number": ({"spec.placements.0.hourlyCost": 0.2}, "hourlyCost in body must be of type string"),
     "a negative budget": ({"spec.scaling.maxHourlyCost": "-1"}, 'spec.scaling.maxHourlyCost: Invalid value: \\"-1\\"'),
     "an accuracy in percent": ({"spec.variants.0.accuracy": "91"}, 'spec.variants[0].accuracy: Invalid value: \\"91\\"'),
-    "no replicas at least": ({"spec.scaling.minReplicas": 0}, "spec.scaling.minReplicas: Invalid value: 0"),
+    "fewer than no replicas": ({"spec.scaling.minReplicas": -1}, "spec.scaling.minReplicas: Invalid value: -1"),
     "a mode in lower case": ({"spec.scaling.mode": "auto"}, 'supported values: \\"Auto\\", \\"Recommend\\"'),
     "a reflex that is on": ({"spec.scaling.reflex": "On"}, 'supported values: \\"Auto\\", \\"Off\\"'),
     "a mean accuracy in percent": (

@@ -84,3 +84,71 @@ def test_forecast_brings_the_gpus_back_before_they_are_needed(load: Load, with_f
 def test_day_costs_little_more_than_half_of_gpus_that_stay(with_forecast: Timeline) -> None:
     assert outcome_of(with_forecast, FIRST_HOUR_SECONDS).mean_hourly_cost < 0.6 * 2.0
     assert replicas(with_forecast, GPU_FULL, CLOSED) == 0
+
+
+# --- no replica at all at night
+
+
+def empty_nights() -> Trace:
+    """Return the same days with nobody there at night."""
+    days = office_hours()
+    return Trace("empty nights", days.step_seconds, START, np.where(days.rps > NIGHT_RPS, days.rps, 0.0))
+
+
+def on_gpus(idle_after_seconds: float | None) -> Workload:
+    """Return a workload that only GPUs carry."""
+    return builders.workload(
+        variants=(VariantOption("full", 0.92),),
+        placements=(placement("gpu", 1.0, 180.0),),
+        capacities=(capacity(GPU_FULL, 4.0),),
+        max_replicas=6,
+        idle_after_seconds=idle_after_seconds,
+    )
+
+
+@pytest.fixture(scope="module")
+def empty_load() -> Load:
+    return load_of(empty_nights(), Part(HISTORY_DAYS, HISTORY_DAYS + 1.0), Arrivals(seed=0))
+
+
+@pytest.fixture(scope="module")
+def of_empty_nights(empty_load: Load) -> Foresight:
+    shipped = shipped_network()
+    assert shipped is not None
+    return foresee(history_of(empty_nights(), empty_load, HISTORY_DAYS, seed=1), 300.0, shipped)
+
+
+def empty_day(load: Load, foresight: Foresight | None, idle_after_seconds: float | None = 300.0) -> Timeline:
+    settings = PolicySettings(forecaster="Forecast" if foresight else "Reactive")
+    case = Case(on_gpus(idle_after_seconds), GPU_FULL, load)
+    return replay(case, Modelscaler(foresight, load.start, settings), 1)
+
+
+def test_no_replica_is_paid_for_at_night_and_the_forecast_brings_them_back_for_the_first_request(
+    empty_load: Load, of_empty_nights: Foresight
+) -> None:
+    run = empty_day(empty_load, of_empty_nights)
+    outcome = outcome_of(run)
+
+    assert [replicas(run, GPU_FULL, hour) for hour in (1.0, 4.0, 7.0, 21.0, 23.0)] == [0] * 5
+    assert replicas(run, GPU_FULL, BUSY) == 2
+    assert (outcome.refused, outcome.violating < 50.0) == (0.0, True), "of 12.7 million"
+    assert outcome.mean_hourly_cost < 1.1
+    assert outcome.direction_changes <= 4, "down at night, up in the morning"
+
+
+def test_night_of_a_replica_is_paid_for_when_zero_is_not_asked_for(
+    empty_load: Load, of_empty_nights: Foresight
+) -> None:
+    kept = outcome_of(empty_day(empty_load, of_empty_nights, idle_after_seconds=None))
+
+    assert kept.mean_hourly_cost == pytest.approx(1.49, abs=0.05)
+    assert kept.violating < 1.0
+
+
+def test_first_requests_wait_and_some_are_refused_when_no_forecast_wakes(empty_load: Load) -> None:
+    blind = outcome_of(empty_day(empty_load, None))
+
+    assert blind.violating > 20_000.0
+    assert blind.refused > 1_000.0
+    assert blind.mean_hourly_cost < 1.1

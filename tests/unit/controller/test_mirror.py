@@ -239,3 +239,38 @@ def test_what_came_while_a_list_was_read_is_kept(mirror: Mirror) -> None:
     mirror.absorb("Deployment", child("ranker-gpu-full", version=12))
     mirror.replace("Deployment", [child(version=10)], 11, known_before)
     assert len(mirror.deployments(KEY)) == 2
+
+
+def activator(version: int = 1, digest: str = "") -> dict[str, Any]:
+    made = child("ranker-activator", version)
+    made["metadata"]["labels"] = made["metadata"]["labels"] | {"modelscaler.dev/pool": "activator"}
+    made["metadata"]["annotations"] = {"modelscaler.dev/template-digest": digest}
+    return made
+
+
+def test_activator_is_apart_from_the_pools_when_absorbed(mirror: Mirror, touched: list[WorkloadKey]) -> None:
+    mirror.absorb("Deployment", child())
+    assert mirror.activator(KEY) is None
+    mirror.absorb("Deployment", activator())
+    assert [deployment.pool for deployment in mirror.deployments(KEY)] == [POOL]
+    assert (found := mirror.activator(KEY)) is not None
+    assert found.name == "ranker-activator"
+    before = len(touched)
+    mirror.absorb("Deployment", activator(version=2))
+    assert len(touched) == before, "nothing of it has changed"
+    mirror.absorb("Deployment", activator(version=3, digest="d"))
+    assert len(touched) == before + 1
+    mirror.drop("Deployment", activator(version=4))
+    assert mirror.activator(KEY) is None
+    assert touched[-1] == KEY
+
+
+def test_a_pool_s_deployment_is_not_taken_for_the_activator_when_it_bears_its_name(mirror: Mirror) -> None:
+    mirror.absorb("Deployment", child("ranker-activator"))
+    assert mirror.activator(KEY) is None
+
+
+def test_service_touches_when_it_selects_the_activator(mirror: Mirror, touched: list[WorkloadKey]) -> None:
+    for version, pool in ((1, "cpu-int8"), (2, "activator"), (3, "activator"), (4, "cpu-int8")):
+        mirror.absorb("Service", child("ranker", version, selector={"modelscaler.dev/pool": pool}))
+    assert touched == [KEY] * 3

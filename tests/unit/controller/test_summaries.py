@@ -6,11 +6,13 @@ from typing import Any
 import pytest
 
 from modelscaler.controller.summaries import (
+    ActivatorSummary,
     DeploymentSummary,
     PodSummary,
     deployment_from,
     observe_pool,
     pod_from,
+    service_from,
 )
 from modelscaler.domain import PoolKey, Rollout, WorkloadKey
 from modelscaler.planner.starts import percentile
@@ -101,7 +103,7 @@ def test_missing_pods_are_refused_when_the_deployment_says_so(status: str, refus
             "status": {"conditions": [{"type": "Progressing", "status": "True"}, condition]},
         }
     )
-    assert found is not None
+    assert isinstance(found, DeploymentSummary)
     seen = observe_pool(found, [pod(conditions=READY), pod(conditions=READY, deleting=True)], [], NOW)
     assert (seen.refused, seen.refused_seconds, seen.failure) == refused
 
@@ -125,7 +127,7 @@ def test_rollout_has_failed_when_old_pods_stay_and_new_ones_do_not_get_ready(
     meta = {"name": "ranker-gpu-full", "namespace": "shop", "uid": "u", "labels": LABELS, "generation": 2}
     conditions = [{"type": "Progressing", "status": progressing}]
     found = deployment_from({"metadata": meta, "spec": {"replicas": 3}, "status": status | {"conditions": conditions}})
-    assert found is not None
+    assert isinstance(found, DeploymentSummary)
     assert found.rollout is rollout
 
 
@@ -136,7 +138,7 @@ def deployment(digest: str, generation: int, observed: int) -> DeploymentSummary
     found = deployment_from(
         {"metadata": meta | {"annotations": annotations}, "spec": {"replicas": 3}, "status": status}
     )
-    assert found is not None
+    assert isinstance(found, DeploymentSummary)
     return found
 
 
@@ -186,3 +188,38 @@ def test_cold_start_is_known_when_the_pod_was_ready_no_later_than_its_startup_pr
     summary = pod_from(found)
     assert summary is not None
     assert (summary.start_seconds is not None) == measured
+
+
+ACTIVATOR_LABELS = {"modelscaler.dev/deployment": "ranker", "modelscaler.dev/pool": "activator"}
+
+
+def test_activator_is_none_of_the_pools_when_it_is_summarised() -> None:
+    annotations = {"modelscaler.dev/template-digest": "d"}
+    fields = {"manager": "modelscaler", "operation": "Apply", "fieldsV1": {"f:spec": {}}}
+    meta = {"name": "ranker-activator", "namespace": "shop", "uid": "u", "labels": ACTIVATOR_LABELS}
+    found = deployment_from({"metadata": meta | {"annotations": annotations, "resourceVersion": "7"}})
+    owned = deployment_from({"metadata": meta | {"managedFields": [fields]}})
+    assert found == ActivatorSummary("shop", "ranker-activator", "u", 7, OWNER, "d")
+    assert isinstance(owned, ActivatorSummary)
+    assert owned.owned != ""
+    assert deployment_from({"metadata": meta | {"labels": {"modelscaler.dev/pool": "activator"}}}) is None
+
+
+@pytest.mark.parametrize(
+    ("pool", "selected", "held"),
+    [("gpu-full", PoolKey("gpu", "full"), False), ("activator", None, True), ("mine", None, False), ("", None, False)],
+)
+def test_service_selects_a_pool_or_the_activator_or_neither(pool: str, selected: PoolKey | None, held: bool) -> None:
+    meta = {"name": "ranker", "namespace": "shop", "uid": "u", "labels": LABELS}
+    found = service_from({"metadata": meta, "spec": {"selector": {"modelscaler.dev/pool": pool}}})
+    assert found is not None
+    assert (found.selected_pool, found.held) == (selected, held)
+
+
+def test_activator_s_pods_are_summarised_and_are_no_replica_of_any_pool() -> None:
+    made = body(conditions=READY)
+    made["metadata"]["labels"] = ACTIVATOR_LABELS
+    found = pod_from(made)
+    assert found is not None
+    assert (found.pool, found.ready) == ("activator", True)
+    assert observe_pool(DEPLOYMENT, [found], [], NOW).alive == 0

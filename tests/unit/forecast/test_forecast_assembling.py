@@ -1,4 +1,7 @@
+from dataclasses import replace
+
 import numpy as np
+import pytest
 
 from loads import time_of
 from modelscaler.domain import QuantileForecast
@@ -79,3 +82,22 @@ def test_shares_never_round_to_nothing() -> None:
     shares = np.array([[0.0] * (len(MEMBERS) - 2) + [0.05, 0.94]], dtype=np.float32)
 
     assert makers(shares)[0].named[-1][1] == 0.1
+
+
+@pytest.mark.parametrize(("usual", "usual_rps"), [(12.5, 12.5), (float("nan"), 0.0)], ids=["known", "not known"])
+def test_a_forecast_says_what_is_usual_as_far_as_that_is_known(usual: float, usual_rps: float) -> None:
+    of_the_day = replace(answers(), usual=np.array([usual], np.float32))
+
+    assert only(forecasts(asked(4), of_the_day, RUNGS, ["because"])).usual_rps == usual_rps
+
+
+def test_every_series_has_its_own_usual_load_when_some_are_taken_out() -> None:
+    one = answers()
+    both = Answers(
+        np.concatenate([one.quantiles] * 2, axis=2),
+        np.concatenate([one.shares] * 2, axis=1),
+        np.array([True, True]),
+        np.array([12.5, 3.0], np.float32),
+    )
+
+    assert both.of(np.array([1])).usual.tolist() == [3.0]

@@ -221,7 +221,7 @@ def test_forecasts_are_as_old_as_the_outage_and_readings_say_what_is_wrong() -> 
             asked.append(seconds)
             return None
 
-    kind = Modelscaler(Noted(START, 0.0, 60.0, np.zeros((2, 0, 1, 9))), START)
+    kind = Modelscaler(Noted(START, 0.0, 60.0, np.zeros((2, 0, 1, 9)), np.zeros(0)), START)
     policy = kind.start(standard_workload(60.0, with_rung=True), POOL)
     expected: dict[Answer, type[Absent | SourceError]] = {"empty": Absent, "none": SourceError}
     for answer, reading in expected.items():
@@ -253,7 +253,7 @@ def test_ours_grows_by_the_last_forecast_while_nothing_is_found() -> None:
     each = carried_rps(workload, POOL)
     load = load_of(STEADY, Part(0.0, 1.5 / 24.0), Arrivals(mean_rps=4.0 * each))
     rising = np.repeat(np.linspace(4.0, 12.0, 60)[:, None] * each, len(QUANTILES), axis=1)
-    ahead = Foresight(load.start, 0.0, 60.0, np.broadcast_to(rising, (2, 90, *rising.shape)))
+    ahead = Foresight(load.start, 0.0, 60.0, np.broadcast_to(rising, (2, 90, *rising.shape)), np.zeros(90))
     cluster = Cluster(outages=(MetricsOutage("none", 1800.0, 3600.0),))
 
     run = replay(Case(workload, POOL, load, cluster), Modelscaler(ahead, load.start), first_replicas=5)

@@ -11,6 +11,7 @@ from modelscaler.domain import (
     Absent,
     AtLeast,
     Observation,
+    Plan,
     PolicyState,
     PoolObservation,
     Reading,
@@ -122,6 +123,60 @@ def test_pods_are_up_to_date_when_all_are_made_from_the_newest_template(
 ) -> None:
     seen = seeing(builders.pool(builders.CPU_INT8, rollout=rollout, template_digest="new"))
     assert told(replace(seen, template_digest=wanted), ConditionType.UPDATED) == expected
+
+
+IDLE = plan(builders.choice(replicas=0), reason=DecisionReason.IDLE)
+HELD = Step((), builders.CPU_INT8, PolicyState(active=builders.CPU_INT8), held=True, activator=True)
+NONE, STARTS, RUNS = builders.pool(replicas=0), builders.pool(replicas=1, ready=0), builders.pool(replicas=1)
+
+
+@pytest.mark.parametrize(
+    ("pool", "held", "activator_ready", "made", "expected"),
+    [
+        (RUNS, False, True, IDLE, ("True", "Idle")),
+        (NONE, True, True, IDLE, ("True", "Idle")),
+        (NONE, True, True, plan(), ("False", "ReplicasStarting")),
+        (STARTS, True, True, plan(), ("False", "ReplicasStarting")),
+        (STARTS, True, False, plan(), ("False", "NoReplicaReady")),
+        (NONE, True, False, plan(), ("False", "NoReplicaReady")),
+    ],
+    ids=[
+        "about to rest",
+        "rests",
+        "somebody waits",
+        "it starts",
+        "the activator is lost, it starts",
+        "nobody is there",
+    ],
+)
+def test_ready_is_true_at_zero_exactly_while_nobody_asks_and_who_does_is_held(
+    pool: PoolObservation, held: bool, activator_ready: bool, made: Plan, expected: tuple[str, str]
+) -> None:
+    selected = None if held else builders.CPU_INT8
+    seen = builders.observation(0.0, pool, selected=selected, held=held, activator_ready=activator_ready)
+    found = condition(scene(observation=seen, plan=made, step=HELD), ConditionType.READY)
+    assert (found.status, found.reason) == expected
+    assert "cpu-int8" in found.message
+
+
+def test_ready_is_the_pool_s_again_when_requests_are_not_held_any_more() -> None:
+    seen = builders.observation(0.0, RUNS, selected=builders.CPU_INT8, activator_ready=False)
+    assert told(scene(observation=seen), ConditionType.READY) == ("True", "EnoughReplicasReady")
+
+
+def test_ready_is_false_when_nobody_may_wake_what_sleeps() -> None:
+    hands_off = Step((), None, PolicyState(active=builders.CPU_INT8))
+    seen = builders.observation(0.0, NONE, held=True, activator_ready=True)
+    found = scene(observation=seen, plan=replace(IDLE, reason=DecisionReason.PAUSED), step=hands_off, paused=True)
+    assert told(found, ConditionType.READY) == ("False", "NoReplicaReady")
+
+
+def test_no_limit_is_said_to_hold_back_what_rests() -> None:
+    seen = builders.observation(0.0, NONE, held=True, activator_ready=True)
+    found = scene(observation=seen, plan=IDLE, step=HELD)
+    assert told(found, ConditionType.SCALING_LIMITED) == ("False", "WithinLimits")
+    assert told(found, ConditionType.SLO_MET) == ("Unknown", "NoTraffic")
+    assert told(found, ConditionType.UPDATED) == ("True", "UpToDate")
 
 
 def test_ready_is_false_when_no_service_selects_what_runs() -> None:

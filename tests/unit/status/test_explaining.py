@@ -324,3 +324,18 @@ def test_explaining_is_refused_when_nothing_can_be_found(
     assert main([*given, *([str(tmp_path / "mdep.yaml")] if "-f" in given else [])]) == 1
 
     assert expected in capsys.readouterr().err
+
+
+def test_every_pool_is_told_to_be_of_no_use_when_nobody_asks() -> None:
+    spec = builders.workload(idle_after_seconds=60.0)
+    state = PolicyState(active=builders.GPU_INT8, quiet_since=builders.NOW - timedelta(seconds=60))
+    asleep = builders.observation(0.0, builders.pool(builders.GPU_INT8, 0), held=True, activator_ready=True)
+    made, _ = plan(spec, asleep, None, state, 15.0)
+    rows = candidates_status(weigh(spec, asleep, None, state, 15.0), made)
+
+    taken, *others = rows
+    assert (taken.variant, taken.needed, taken.replicas, taken.hourly_cost) == ("int8", 0, 0, "0")
+    assert (taken.carries, taken.why_not) == ("Yes", None)
+    assert len(others) == 3
+    assert all(one.why_not and one.why_not.endswith("an hour and answer nobody") for one in others)
+    assert {one.bound_by for one in others} == {Binding.COST}

@@ -30,6 +30,7 @@ STATES = st.builds(
     planned_generation=st.integers(0, 9),
     side=st.builds(Side, POOLS, MOMENTS) | st.none(),
     mix_better_since=MOMENTS | st.none(),
+    quiet_since=MOMENTS | st.none(),
 )
 
 
@@ -130,3 +131,8 @@ def test_what_two_pools_were_to_carry_is_remembered_when_it_went_through_a_statu
         side_recommendations=((builders.NOW - 9 * TICK, 7), (builders.NOW, 5)),
     )
     assert [n for _, n in through_the_api(state).side_recommendations] == [7, 7, 5]
+
+
+def test_a_quiet_time_that_cannot_be_read_is_forgotten_when_somebody_edited_it() -> None:
+    status = ModelDeploymentStatus.model_validate({"policy": {"quietSince": "yesterday"}})
+    assert policy_state(status, builders.NOW).quiet_since is None

@@ -134,3 +134,18 @@ def steady(stored: ModelDeploymentStatus, now: datetime, rps: float) -> StatusIn
     reason = DecisionReason.FIRST_PLAN if stored.desired is None else DecisionReason.STEADY
     message = f"{rps:.1f} requests/s are planned for"
     return scene(stored, now, rps=rps, step=step(state), plan=plan(reason=reason, message=message))
+
+
+@pytest.mark.parametrize("since", [builders.NOW, None])
+def test_quiet_is_written_at_once_when_it_begins_and_when_it_is_over(since: datetime | None) -> None:
+    quiet = PolicyState(active=builders.CPU_INT8, planned_generation=7, quiet_since=builders.NOW)
+    before = next_status(scene(step=step(quiet))) if since is None else BEFORE
+    status = written(scene(before, SOON, step=step(replace(quiet, quiet_since=since))), before)
+    assert status is not None
+    assert policy_state(status, SOON).quiet_since == since
+
+
+def test_nothing_is_written_while_it_stays_quiet() -> None:
+    quiet = PolicyState(active=builders.CPU_INT8, planned_generation=7, quiet_since=builders.NOW)
+    before = next_status(scene(step=step(quiet)))
+    assert written(scene(before, LATER, step=step(quiet)), before) is None

@@ -27,6 +27,9 @@ def problem(changes: dict[str, Any]) -> InvalidSpec:
         ({"spec.variants.0.accuracy": "1.2"}, "spec.variants[0].accuracy"),
         ({"spec.scaling.minReplica": 2}, "spec.scaling.minReplica"),
         ({"spec.scaling.minReplicas": -1}, "spec.scaling.minReplicas"),
+        ({"spec.scaling.scaleToZero": {"afterSeconds": 29}}, "spec.scaling.scaleToZero.afterSeconds"),
+        ({"spec.scaling.scaleToZero": {"holdSeconds": 0}}, "spec.scaling.scaleToZero.holdSeconds"),
+        ({"spec.scaling.scaleToZero": {"maxHeldRequests": 10_001}}, "spec.scaling.scaleToZero.maxHeldRequests"),
         ({"spec.scaling.mode": "Manual"}, "spec.scaling.mode"),
         ({"spec.scaling.forecast.model": "Prophet"}, "spec.scaling.forecast.model"),
         ({"spec.scaling.forecast.timeZone": "two o'clock"}, "spec.scaling.forecast.timeZone"),
@@ -60,6 +63,14 @@ def test_field_is_named_when_its_value_breaks_the_schema(changes: dict[str, Any]
         (
             {"spec.scaling.minReplicas": 5, "spec.scaling.maxReplicas": 3},
             "spec.scaling.minReplicas: got 5, expected at most spec.scaling.maxReplicas (3)",
+        ),
+        (
+            {"spec.scaling.minReplicas": 1, "spec.scaling.scaleToZero": {"afterSeconds": 60}},
+            "spec.scaling.scaleToZero: got 'given', expected absent, or spec.scaling.minReplicas 0",
+        ),
+        (
+            {"spec.scaling.scaleToZero": {}},
+            "spec.scaling.scaleToZero: got 'given', expected absent, or spec.scaling.minReplicas 0",
         ),
         (
             {"spec.scaling.maxReplicas": 3, "spec.scaling.fallback": {"replicas": 4}},

@@ -63,6 +63,22 @@ def test_behaviour_is_the_spec_s_when_it_says_so() -> None:
 
 
 @pytest.mark.parametrize(
+    ("scaling", "idle_after_seconds"),
+    [
+        ({}, None),
+        ({"minReplicas": 2}, None),
+        ({"minReplicas": 0}, 300.0),
+        ({"minReplicas": 0, "scaleToZero": {"afterSeconds": 45}}, 45.0),
+        ({"minReplicas": 0, "scaleToZero": {"holdSeconds": 5}}, 300.0),
+    ],
+)
+def test_zero_is_a_time_without_requests_and_no_size(scaling: dict[str, Any], idle_after_seconds: float | None) -> None:
+    made = workload_from(model_deployment({"spec.scaling": scaling}), None)
+    assert made.idle_after_seconds == idle_after_seconds
+    assert made.min_replicas == max(scaling.get("minReplicas", 1), 1)
+
+
+@pytest.mark.parametrize(
     ("scaling", "stated", "kept"),
     [
         ({}, set(), PolicySettings(0.99, 0.5, 0.1, "Forecast", 60.0)),

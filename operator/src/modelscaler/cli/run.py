@@ -105,7 +105,7 @@ def _service_url(text: str) -> str:
     """
     try:
         upstream_url(text.format(name="name", namespace="namespace"))
-    except (KeyError, IndexError, ValueError) as error:
+    except (LookupError, AttributeError, TypeError, ValueError) as error:
         expected = "http://HOST or http://HOST:PORT with {name} and {namespace} in it"
         raise argparse.ArgumentTypeError(f"got {text!r}, expected {expected}") from error
     return text

@@ -59,8 +59,8 @@ class Rendering:
 
     `templates` are Deployments without `spec.replicas`; `ladders` are the ConfigMaps that their pods read, one each in the same
     order, to be applied before them; `service` None: leave the Service as it is; `deletions` are names of Deployments.
-    `activator` is its Deployment, None: there shall be none. `beside` and `route` are the Service of the pool beside the serving
-    one and the HTTPRoute, None: leave them as they are; `unrouted`: there shall be no HTTPRoute.
+    `activator` is its Deployment, None: there shall be none. `beside` and `route` are the Service of the pool beside the
+    serving one and the HTTPRoute, None: leave them as they are; `unrouted`: there shall be no HTTPRoute.
     """
 
     templates: tuple[Manifest, ...] = ()

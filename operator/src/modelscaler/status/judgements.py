@@ -94,10 +94,8 @@ def ready(inputs: StatusInputs) -> Judgement:
         return _held(pool, seen, inputs.plan)
     found = seen.pool(pool)
     needed = max(1, min(inputs.workload.min_replicas if inputs.workload else 1, found.replicas))
-    if found.ready >= needed and seen.selected is None:
-        return Judgement("False", ConditionReason.STARTING, f"no Service selects {pool} yet")
     if found.ready >= needed:
-        return Judgement("True", ConditionReason.ENOUGH_READY, f"{pool} serves")
+        return _up(pool, seen)
     if found.failing:
         why = f"replicas of {pool} do not start: {found.failure}; see `kubectl logs` and `kubectl describe` of its pods"
         return Judgement("False", ConditionReason.MODEL_FAILED, why)
@@ -109,6 +107,13 @@ def ready(inputs: StatusInputs) -> Judgement:
             "False", ConditionReason.STARTING, f"fewer replicas of {pool} are ready than scaling.minReplicas asks"
         )
     return Judgement("False", ConditionReason.NOT_STARTED, f"no replica of {pool} is ready")
+
+
+def _up(pool: PoolKey, seen: Observation) -> Judgement:
+    """Judge readiness where enough replicas are ready."""
+    if seen.selected is None:
+        return Judgement("False", ConditionReason.STARTING, f"no Service selects {pool} yet")
+    return Judgement("True", ConditionReason.ENOUGH_READY, f"{pool} serves")
 
 
 def _held(pool: PoolKey, seen: Observation, plan: Plan | None) -> Judgement:

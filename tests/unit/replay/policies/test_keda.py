@@ -9,7 +9,7 @@ from modelscaler.replay.sight import Policy
 NOTHING = ToldMeter(rps=float("nan"))
 
 
-def started(kind: Keda, **overrides: int) -> Policy:
+def started(kind: Keda, **overrides: float) -> Policy:
     return kind.start(single_pool(**overrides), CPU_INT8)
 
 
