@@ -128,6 +128,7 @@ def test_pods_are_up_to_date_when_all_are_made_from_the_newest_template(
 IDLE = plan(builders.choice(replicas=0), reason=DecisionReason.IDLE)
 HELD = Step((), builders.CPU_INT8, PolicyState(active=builders.CPU_INT8), held=True, activator=True)
 NONE, STARTS, RUNS = builders.pool(replicas=0), builders.pool(replicas=1, ready=0), builders.pool(replicas=1)
+FAILS = builders.pool(replicas=1, ready=0, failing=1, failure="CrashLoopBackOff")
 
 
 @pytest.mark.parametrize(
@@ -135,8 +136,9 @@ NONE, STARTS, RUNS = builders.pool(replicas=0), builders.pool(replicas=1, ready=
     [
         (RUNS, False, True, IDLE, ("True", "Idle")),
         (NONE, True, True, IDLE, ("True", "Idle")),
-        (NONE, True, True, plan(), ("False", "ReplicasStarting")),
-        (STARTS, True, True, plan(), ("False", "ReplicasStarting")),
+        (NONE, True, True, plan(), ("True", "Waking")),
+        (STARTS, True, True, plan(), ("True", "Waking")),
+        (FAILS, True, True, plan(), ("False", "ModelFailedToStart")),
         (STARTS, True, False, plan(), ("False", "NoReplicaReady")),
         (NONE, True, False, plan(), ("False", "NoReplicaReady")),
     ],
@@ -145,11 +147,12 @@ NONE, STARTS, RUNS = builders.pool(replicas=0), builders.pool(replicas=1, ready=
         "rests",
         "somebody waits",
         "it starts",
+        "it does not start",
         "the activator is lost, it starts",
         "nobody is there",
     ],
 )
-def test_ready_is_true_at_zero_exactly_while_nobody_asks_and_who_does_is_held(
+def test_ready_is_true_at_zero_exactly_while_who_asks_is_held_and_will_be_answered(
     pool: PoolObservation, held: bool, activator_ready: bool, made: Plan, expected: tuple[str, str]
 ) -> None:
     selected = None if held else builders.CPU_INT8

@@ -136,13 +136,21 @@ def steady(stored: ModelDeploymentStatus, now: datetime, rps: float) -> StatusIn
     return scene(stored, now, rps=rps, step=step(state), plan=plan(reason=reason, message=message))
 
 
-@pytest.mark.parametrize("since", [builders.NOW, None])
-def test_quiet_is_written_at_once_when_it_begins_and_when_it_is_over(since: datetime | None) -> None:
-    quiet = PolicyState(active=builders.CPU_INT8, planned_generation=7, quiet_since=builders.NOW)
-    before = next_status(scene(step=step(quiet))) if since is None else BEFORE
-    status = written(scene(before, SOON, step=step(replace(quiet, quiet_since=since))), before)
+QUIET = PolicyState(active=builders.CPU_INT8, planned_generation=7, quiet_since=builders.NOW)
+
+
+def test_quiet_is_written_only_once_it_has_lasted() -> None:
+    assert written(scene(BEFORE, SOON, step=step(QUIET)), BEFORE) is None
+    status = written(scene(BEFORE, LATER, step=step(QUIET)), BEFORE)
     assert status is not None
-    assert policy_state(status, SOON).quiet_since == since
+    assert policy_state(status, LATER).quiet_since == builders.NOW
+
+
+def test_quiet_is_written_at_once_when_it_is_over() -> None:
+    before = next_status(scene(step=step(QUIET)))
+    status = written(scene(before, SOON, step=step(replace(QUIET, quiet_since=None))), before)
+    assert status is not None
+    assert policy_state(status, SOON).quiet_since is None
 
 
 def test_nothing_is_written_while_it_stays_quiet() -> None:

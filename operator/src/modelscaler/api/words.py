@@ -33,6 +33,7 @@ class ConditionReason(StrEnum):
     STARTING = "ReplicasStarting"
     NOT_STARTED = "NoReplicaReady"
     IDLE = "Idle"
+    WAKING = "Waking"
     UP_TO_DATE = "UpToDate"
     ROLLING_OUT = "RollingOut"
     ROLLOUT_FAILED = "RolloutFailed"

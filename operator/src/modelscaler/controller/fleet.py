@@ -170,7 +170,8 @@ class Fleet:
         assert self._metrics is not None  # noqa: S101 - the loop reads first
         offered, reporting = self._metrics.offered(key), self._metrics.reporting(key)
         by = self._read_at - self._rate_window
-        expected = sum(pod.ready and pod.ready_at is not None and pod.ready_at <= by for pod in self._mirror.pods(key))
+        replicas = (pod for pod in self._mirror.pods(key) if pod.pool != ACTIVATOR)
+        expected = sum(pod.ready and pod.ready_at is not None and pod.ready_at <= by for pod in replicas)
         if not expected or is_unknown(offered):
             return offered
         if is_unknown(reporting):

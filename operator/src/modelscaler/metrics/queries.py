@@ -69,7 +69,7 @@ def current(rate_window_seconds: float, stale_after_seconds: float) -> dict[str,
         LATENCY: (
             f"sum by ({_GROUP}, {BOUND_LABEL}) (rate(modelserver_request_duration_seconds_bucket{_OURS}[{window}]))"
         ),
-        REPORTING: f"count by ({_GROUP}) (rate({_COUNTER}{_OURS}[{window}]))",
+        REPORTING: f"count by ({_GROUP}) (rate({_COUNTER}{_REPLICAS}[{window}]))",
         SERVED: f"sum by ({_GROUP}, {POOL_LABEL}, {VARIANT_LABEL}) (rate(modelserver_rows_total{_OURS}[{window}]))",
         BUDGETS: f"sum by ({_GROUP}, {POOL_LABEL}) (modelserver_reflex_budget{_OURS})",
     }

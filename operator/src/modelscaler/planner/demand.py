@@ -41,21 +41,11 @@ class Aim:
     growth: float = 1.0
 
 
-def planned_quantile(workload: Workload) -> float:
-    """Return the quantile of demand that is planned for: of the policy settings, else of the forecast's."""
-    chosen = workload.policy.quantile
-    return workload.forecast.quantile if chosen is None else chosen
-
-
-def heeded(workload: Workload, forecast: QuantileForecast | None) -> QuantileForecast | None:
-    """Return the forecast where the policy heeds any; a reactive one does not."""
-    return forecast if workload.policy.forecaster == "Forecast" else None
-
-
 def aim_of(workload: Workload, account: Account) -> Aim:
-    """Return what a workload's settings aim at."""
-    quantile, chosen = planned_quantile(workload), workload.policy.recourse_quantile
-    own = LIKELY if chosen is None else chosen
+    """Return what a workload's settings aim at; the quantile of its forecast settings where the policy has none."""
+    policy = workload.policy
+    quantile = workload.forecast.quantile if policy.quantile is None else policy.quantile
+    own = LIKELY if policy.recourse_quantile is None else policy.recourse_quantile
     growth = 1.0 + headroom_of(workload, account)
     return Aim(quantile, min(own, quantile) if workload.reflex else None, growth)
 
@@ -179,15 +169,15 @@ def load_from(
         forecast: The forecast, None when there is none.
         assumed_rps: Load to assume of replicas that it is not known of.
     """
-    forecast = heeded(workload, forecast)
-    age = (observation.now - forecast.made_at).total_seconds() if forecast is not None else 0.0
+    heeded = forecast if workload.policy.forecaster == "Forecast" else None
+    age = (observation.now - heeded.made_at).total_seconds() if heeded is not None else 0.0
     account = account_of(workload, observation.pools)
     return Load(
         measured_rps=known(observation.offered),
         least_rps=least(observation.offered),
         queued_requests=known(observation.queued) or 0.0,
         assumed_rps=assumed_rps,
-        forecast=forecast,
+        forecast=heeded,
         forecast_age_seconds=max(age, 0.0),
         aim=aim_of(workload, account),
         saved_share=account.saved_share,

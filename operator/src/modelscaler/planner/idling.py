@@ -9,10 +9,19 @@ from datetime import datetime
 from typing import Final
 
 from modelscaler.api.words import Binding, DecisionReason
-from modelscaler.domain import Choice, Observation, Plan, PolicyState, QuantileForecast, Workload, Zero, known
+from modelscaler.domain import (
+    Choice,
+    Observation,
+    Plan,
+    PolicyState,
+    QuantileForecast,
+    Workload,
+    Zero,
+    is_unknown,
+    known,
+)
 from modelscaler.planner.candidates import candidate_of
 from modelscaler.planner.choice import Option
-from modelscaler.planner.demand import heeded, planned_quantile
 from modelscaler.planner.schedules import is_any_active
 from modelscaler.planner.starts import longest_start
 
@@ -22,6 +31,13 @@ EXPECTED_REQUESTS: Final = 1.0
 QUIET_SHARE: Final = 0.01
 """So is one of less than this share of the mean of the last day: quantiles of a load that rests are noise of about a thousandth
 of what it is by day, a hundredth at the highest ones."""
+
+MOST_TO_HOLD: Final = 500.0
+"""But not where so many might come until a replica is ready: half of what an activator holds by default."""
+
+MOST_MISSING_TICKS: Final = 3
+"""So many ticks without metrics wake nobody: a Prometheus that starts anew takes two scrapes to know a rate, and whoever asks
+meanwhile is held."""
 
 
 def quiet_since(
@@ -40,14 +56,16 @@ def quiet_since(
         state: What earlier decisions left behind.
         lead_seconds: How far to look ahead besides the start of a replica.
     """
-    nobody_asks = isinstance(observation.offered, Zero) and known(observation.queued) == 0.0
-    if workload.idle_after_seconds is None or not nobody_asks:
+    if workload.idle_after_seconds is None:
+        return None
+    if observation.held and is_unknown(observation.offered) and state.missing_ticks <= MOST_MISSING_TICKS:
+        return state.quiet_since
+    if not isinstance(observation.offered, Zero) or known(observation.queued) != 0.0:
         return None
     ahead_seconds = longest_start(workload.placements, observation.starts) + lead_seconds
     if is_any_active(workload, observation.now, ahead_seconds):
         return None
-    expected = heeded(workload, forecast)
-    if expected is not None and _somebody(workload, observation, expected, ahead_seconds):
+    if forecast is not None and _somebody(workload, observation, forecast, ahead_seconds):
         return None
     return state.quiet_since or observation.now
 
@@ -123,7 +141,12 @@ def _is_shared(observation: Observation, state: PolicyState) -> bool:
 
 
 def _somebody(workload: Workload, observation: Observation, forecast: QuantileForecast, ahead_seconds: float) -> bool:
-    """Tell whether requests are forecast, at the quantile that is planned for."""
+    """Tell whether requests are forecast, at the quantile that the spec plans for.
+
+    What self-tuning finds changes nothing here, neither the quantile nor whether the forecast is heeded: settings are for
+    sizes, and whether replicas may go at all is the user's choice.
+    """
     age_seconds = max((observation.now - forecast.made_at).total_seconds(), 0.0)
-    (peak_rps,) = forecast.peaks((planned_quantile(workload),), ahead_seconds + age_seconds)
-    return peak_rps >= max(EXPECTED_REQUESTS / forecast.step_seconds, QUIET_SHARE * forecast.usual_rps)
+    (peak_rps,) = forecast.peaks((workload.forecast.quantile,), ahead_seconds + age_seconds)
+    negligible_rps = min(QUIET_SHARE * forecast.usual_rps, MOST_TO_HOLD / ahead_seconds)
+    return peak_rps >= max(EXPECTED_REQUESTS / forecast.step_seconds, negligible_rps)

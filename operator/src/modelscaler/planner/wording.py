@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from modelscaler.api.words import Binding, DecisionReason
-from modelscaler.domain import Absent, AtLeast, Observation, PolicyState, SourceError, Stale, Workload, is_out
+from modelscaler.domain import Absent, AtLeast, Observation, PolicyState, SourceError, Stale, Workload, is_out, known
 from modelscaler.planner.allowances import WHY as WHY_NO_ACCELERATOR
 from modelscaler.planner.allowances import denied, sentence
 from modelscaler.planner.choice import NEAR_EQUAL_COST, Option
@@ -71,13 +71,31 @@ def message(
     elif option.degraded_rps > 0.0:
         parts.append(f"{rps(option.degraded_rps)} rps of it by cheaper answers, {SHORT.get(binding, 'no more is had')}")
     elif binding in HELD:
-        parts.append(HELD[binding])
+        parts.append(_kept_awake(workload) if binding is Binding.MIN_REPLICAS else HELD[binding])
+    parts += _woken(observation)
     if state.active not in (None, option.candidate.pool):
         parts.append(f"instead of {state.active}")
     if reason in WHY:
         parts.append(WHY[reason])
     parts += [sentence(workload, allowance) for allowance in denied(observation.allowances)]
     return ", ".join(parts)
+
+
+def _kept_awake(workload: Workload) -> str:
+    """Return why there is a replica that the demand does not ask for."""
+    if workload.idle_after_seconds is None:
+        return HELD[Binding.MIN_REPLICAS]
+    return f"kept until nobody has asked, nor been expected to, for {workload.idle_after_seconds:g} s"
+
+
+def _woken(observation: Observation) -> list[str]:
+    """Return why replicas come back that there were none of; nothing where the demand says it."""
+    if not observation.held:
+        return []
+    if not observation.activator_ready:
+        return ["the activator is not ready"]
+    held = known(observation.queued)
+    return [f"{held:.0f} requests are held until one is ready"] if held else []
 
 
 def mixed_message(

@@ -16,6 +16,7 @@ from modelscaler.api.v1alpha1 import (
 )
 from modelscaler.api.words import Binding, DecisionReason
 from modelscaler.domain import Observation, Plan, PoolKey, QuantileForecast, Side, Step, Value, Workload, known
+from modelscaler.planner.idling import MOST_MISSING_TICKS
 from modelscaler.planner.recourse import degraded_share
 from modelscaler.status.candidates import candidates_status
 from modelscaler.status.capacity import capacity_status
@@ -71,8 +72,14 @@ def _decided(inputs: StatusInputs, workload: Workload, plan: Plan, step: Step) -
         ),
         last_decision=_decision(inputs, plan),
         tuning=inputs.tuning,
-        policy=policy_status(state, workload.fallback.failure_threshold if workload.fallback else 1, inputs.savings),
+        policy=policy_status(state, _most_missing_ticks(workload), inputs.savings),
     )
+
+
+def _most_missing_ticks(workload: Workload) -> int:
+    """Return how many ticks without metrics make a difference to a decision."""
+    held = workload.fallback.failure_threshold if workload.fallback else 1
+    return held if workload.idle_after_seconds is None else max(held, MOST_MISSING_TICKS + 1)
 
 
 def _active(pool: PoolKey, seen: Observation, step: Step | None) -> ActivePool:

@@ -90,9 +90,9 @@ def ready(inputs: StatusInputs) -> Judgement:
         return Judgement("Unknown", ConditionReason.UNKNOWN, "the spec cannot be read, so its pools are not looked at")
     if pool is None:
         return Judgement("False", ConditionReason.STARTING, _progress(seen.pools))
-    if inputs.step is not None and inputs.step.held:
-        return _held(pool, seen, inputs.plan)
     found = seen.pool(pool)
+    if inputs.step is not None and inputs.step.held and not found.failure:
+        return _held(pool, seen, inputs.plan)
     needed = max(1, min(inputs.workload.min_replicas if inputs.workload else 1, found.replicas))
     if found.ready >= needed:
         return _up(pool, seen)
@@ -124,7 +124,7 @@ def _held(pool: PoolKey, seen: Observation, plan: Plan | None) -> Judgement:
     until = f"held until a replica of {pool} is ready"
     if plan is not None and plan.idle:
         return Judgement("True", ConditionReason.IDLE, f"nobody asks; who does is {until}")
-    return Judgement("False", ConditionReason.STARTING, f"requests are {until}")
+    return Judgement("True", ConditionReason.WAKING, f"requests are {until}")
 
 
 def updated(inputs: StatusInputs) -> Judgement:

@@ -37,6 +37,8 @@ def settle(
     """
     if _urgent(old) != _urgent(new) or _decision_matters(old, new) or _forgets(old.policy, new.policy):
         return new
+    if _quiet_matters(old.policy, new.policy, now, refresh_seconds):
+        return new
     return new if _refresh_due(old.load, now, refresh_seconds) and _moved(old, new) else None
 
 
@@ -50,7 +52,6 @@ def _urgent(status: ModelDeploymentStatus) -> dict[str, Any]:
         "missing_ticks": policy.missing_ticks,
         "cheaper_since": policy.cheaper_since,
         "mix_better_since": policy.mix_better_since,
-        "quiet_since": policy.quiet_since,
         "planned_generation": policy.planned_generation,
         "accelerator_wanted_since": policy.accelerator_wanted_since,
         "accelerator_held_since": policy.accelerator_held_since,
@@ -73,6 +74,17 @@ def _forgets(old: PolicyStatus | None, new: PolicyStatus | None) -> bool:
         (old.changes, new.changes),
     )
     return not all(_ends_with(kept, wanted) for kept, wanted in pairs)
+
+
+def _quiet_matters(old: PolicyStatus | None, new: PolicyStatus | None, now: datetime, refresh_seconds: float) -> bool:
+    """Tell whether since when it has been quiet is worth a write: no more as soon as it is over, but only once it lasts.
+
+    A load that comes and goes would be written with every tick.
+    """
+    before, after = (old or PolicyStatus()).quiet_since, (new or PolicyStatus()).quiet_since
+    since = moment(after) if after else None
+    lasts = since is not None and (now - since).total_seconds() >= refresh_seconds
+    return before != after and (before is not None or lasts)
 
 
 def _ends_with(whole: Sequence[object], tail: Sequence[object]) -> bool:

@@ -1,6 +1,7 @@
 """Replay a ModelDeployment's own recent history over the grid of settings, and recommend some."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
@@ -64,7 +65,10 @@ def recommend(
     parts = parts_of(trace, extent, spared_days=0.0 if tuner is None else LEARNED_DAYS)
     if isinstance(parts, TuningRefused):
         return parts
-    setting = Setting(trace, workload, usual_pool(workload), parts.older, parts.newer, arrivals, 1, Cluster())
+    awake = replace(
+        workload, idle_after_seconds=None
+    )  # settings are for sizes: when there is none is the user's choice
+    setting = Setting(trace, awake, usual_pool(workload), parts.older, parts.newer, arrivals, 1, Cluster())
     replays = Replays(setting, shipped, tuner)
     allowed = list(dict.fromkeys(settings.within(workload.stated) for settings in grid or grid_for(workload)))
     return choose(workload.policy, allowed, goal_of(workload.objective), parts, replays, left_seconds)
