@@ -1,3 +1,4 @@
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -336,6 +337,26 @@ def test_switch_is_called_off_when_the_silent_pool_answers_again() -> None:
     made, _ = plan(TWO, observation(150.0, pool(CPU_INT8, 2)), None, state, 15.0)
 
     assert made.target.pool == CPU_INT8
+
+
+@pytest.mark.parametrize("reason", [DecisionReason.FORECAST_DEMAND, DecisionReason.MEASURED_DEMAND])
+def test_switch_for_the_load_goes_on_for_a_start_when_a_smaller_load_is_expected_again(reason: DecisionReason) -> None:
+    state = PolicyState(active=CPU_INT8, switch=Switch(GPU_INT8, NOW, reason))
+    seen = observation(150.0, pool(CPU_INT8, 2))
+    start_seconds = TWO.placement("gpu").start_seconds
+    taken = []
+    for seconds in (0.0, start_seconds - 1.0, start_seconds):
+        made, state = plan(TWO, replace(seen, now=NOW + timedelta(seconds=seconds)), None, state, 15.0)
+        taken.append(made.target.pool)
+    assert taken == [GPU_INT8, GPU_INT8, CPU_INT8]
+
+
+def test_switch_for_the_load_waits_anew_when_a_larger_load_is_expected_in_between() -> None:
+    waited = NOW - timedelta(seconds=600)
+    switch = Switch(GPU_INT8, waited, DecisionReason.FORECAST_DEMAND)
+    state = PolicyState(active=CPU_INT8, switch=switch, cheaper_since=waited)
+    made, state = plan(TWO, observation(5_000.0, pool(CPU_INT8, 10)), None, state, 15.0)
+    assert (made.target.pool, state.cheaper_since) == (GPU_INT8, None)
 
 
 def test_pool_that_answers_is_taken_for_the_serving_one_when_the_memory_is_lost() -> None:

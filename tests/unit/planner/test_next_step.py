@@ -73,7 +73,7 @@ def test_new_pool_starts_beside_the_serving_one_when_a_switch_begins() -> None:
     step = step_of(ON_CPU, wanted(GPU_INT8, 1), pool(CPU_INT8, 2))
 
     assert (sizes(step), step.serving) == ({CPU_INT8: 2, GPU_INT8: 1}, CPU_INT8)
-    assert step.state.switch == Switch(GPU_INT8, NOW)
+    assert step.state.switch == Switch(GPU_INT8, NOW, DecisionReason.CHEAPER_CHOICE)
     assert step.notes == (
         (DecisionReason.CHEAPER_CHOICE, "starting 1 x gpu-int8; cpu-int8 serves until they are ready"),
     )
@@ -183,7 +183,7 @@ def test_switch_goes_to_another_pool_when_the_plan_changes_on_the_way() -> None:
     step = step_of(TO_GPU, wanted(CPU_FULL, 4), pool(CPU_INT8, 2), pool(GPU_INT8, 1, ready=0))
 
     assert sizes(step) == {CPU_INT8: 2, CPU_FULL: 4, GPU_INT8: 0}
-    assert step.state.switch == Switch(CPU_FULL, NOW)
+    assert step.state.switch == Switch(CPU_FULL, NOW, DecisionReason.CHEAPER_CHOICE)
 
 
 def test_switch_is_called_off_when_the_plan_returns_to_the_serving_pool() -> None:

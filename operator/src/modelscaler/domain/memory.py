@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from modelscaler.api.words import DecisionReason
 from modelscaler.domain.keys import PoolKey
 
 
@@ -18,10 +19,11 @@ class Outage:
 
 @dataclass(frozen=True, slots=True)
 class Switch:
-    """A make-before-break switch under way towards `target`."""
+    """A make-before-break switch under way towards `target`; `reason` is why it began, None where nobody knows."""
 
     target: PoolKey
     started_at: datetime
+    reason: DecisionReason | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,6 +27,9 @@ WORTHWHILE_RELIEF = 0.10
 CALL_OFF_MARGIN = 0.10
 """A switch is called off when the serving pool would do after all, with this much to spare."""
 
+FOR_THE_LOAD = frozenset({DecisionReason.FORECAST_DEMAND, DecisionReason.MEASURED_DEMAND})
+"""Reasons of switches that the serving pool was too small for."""
+
 SPENT_WAITING = 0.5
 """So much of what servers have saved may be used up while waiting for lost replicas."""
 
@@ -62,12 +65,15 @@ def select(
         return Selection(first)
     if not first.candidate.available:  # nor is the incumbent: there is nowhere to go, and what runs is kept
         return Selection(incumbent)
-    if must_leave(incumbent, first) or _calls_off(listed, state, first):
+    if must_leave(incumbent, first):
+        return Selection(first)
+    stays_seconds = _stays_seconds(listed, state, first, incumbent)
+    if stays_seconds == 0.0 and _is_ample(first):
         return Selection(first)
     if not load_is_known or not (_degrades_less(first, incumbent) or _is_better(first, incumbent)):
         return Selection(incumbent)
     since = state.cheaper_since or now
-    patience_seconds = _patience_seconds(first, incumbent, window_seconds)
+    patience_seconds = max(_patience_seconds(first, incumbent, window_seconds), stays_seconds or 0.0)
     if (now - since).total_seconds() < patience_seconds:
         return Selection(incumbent, first, since, patience_seconds)
     return Selection(first, better_since=since)
@@ -126,10 +132,19 @@ def _degrades_less(first: Option, incumbent: Option) -> bool:
     return first.degraded_rps <= 0.0 or (first.own_carried_rps >= incumbent.own_carried_rps * (1.0 + WORTHWHILE_RELIEF))
 
 
-def _calls_off(listed: Sequence[Option], state: PolicyState, first: Option) -> bool:
-    """Tell whether the serving pool, left for a reason that is gone, is the best again: its pods were only silent a while."""
-    if first is not option_of(listed, state.active):
-        return False
+def _stays_seconds(listed: Sequence[Option], state: PolicyState, first: Option, incumbent: Option) -> float | None:
+    """Return for how long the serving pool must be the best again until a switch away from it is called off.
+
+    At once where its pods were only silent for a while. But not where it was left for the load: forecasts go to and fro, and to
+    begin anew costs a start, as to go on does. None: no switch is under way, or another pool is the best.
+    """
+    if state.switch is None or first is not option_of(listed, state.active):
+        return None
+    return incumbent.candidate.start_seconds if state.switch.reason in FOR_THE_LOAD else 0.0
+
+
+def _is_ample(first: Option) -> bool:
+    """Tell whether a pool carries the demand with something to spare."""
     ample_rps = first.far.planned_rps * (1.0 + CALL_OFF_MARGIN)
     own_rps = first.far.lasting_rps * (1.0 + CALL_OFF_MARGIN)
     return first.candidate.carried_rps(ample_rps) >= ample_rps and first.candidate.own_carried_rps(own_rps) >= own_rps

@@ -244,7 +244,7 @@ def _started(scene: _Scene, active: PoolKey) -> tuple[PolicyState, Notes]:
         return state, ()
     meanwhile = "requests are held" if scene.is_held(active) else f"{active} serves"
     text = f"starting {target.replicas} x {target.pool}; {meanwhile} until they are ready"
-    return replace(state, switch=Switch(target.pool, scene.now)), ((scene.plan.reason, text),)
+    return replace(state, switch=Switch(target.pool, scene.now, scene.plan.reason)), ((scene.plan.reason, text),)
 
 
 def _abandoned(scene: _Scene) -> Notes:

@@ -19,6 +19,7 @@ from modelscaler.api.v1alpha1 import (
     TransitionStatus,
     Unavailable,
 )
+from modelscaler.api.words import DecisionReason
 from modelscaler.domain import Outage, PolicyState, PoolKey, Savings, Side, Switch
 from modelscaler.status.wording import LONGEST_WORD_CHARACTERS, clipped, exact, moment
 
@@ -93,7 +94,10 @@ def transition_status(switch: Switch | None) -> TransitionStatus | None:
     if switch is None:
         return None
     return TransitionStatus(
-        placement=switch.target.placement, variant=switch.target.variant, start_time=exact(switch.started_at)
+        placement=switch.target.placement,
+        variant=switch.target.variant,
+        start_time=exact(switch.started_at),
+        reason=switch.reason,
     )
 
 
@@ -148,7 +152,11 @@ def _switch(transition: TransitionStatus | None) -> Switch | None:
     started_at = moment(transition.start_time) if transition else None
     if transition is None or started_at is None:
         return None
-    return Switch(PoolKey(transition.placement, transition.variant), started_at)
+    return Switch(PoolKey(transition.placement, transition.variant), started_at, _reason(transition.reason))
+
+
+def _reason(word: str | None) -> DecisionReason | None:
+    return DecisionReason(word) if word in set(DecisionReason) else None
 
 
 def _side(pool: SidePool | None) -> Side | None:

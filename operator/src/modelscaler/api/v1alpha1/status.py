@@ -215,6 +215,7 @@ class TransitionStatus(ApiModel):
     placement: ShortText = Field(description="Placement that is being started.")
     variant: ShortText = Field(description="Variant that is being started.")
     start_time: ShortText = Field(description="Since when, RFC 3339.")
+    reason: ShortText | None = Field(default=None, description="Why it began, one word.")
 
 
 class Recommendation(ApiModel):
