@@ -12,6 +12,7 @@ from modelscaler.domain import (
     DirectionRules,
     FallbackRule,
     ForecastSettings,
+    Idling,
     LoadWindow,
     Objective,
     Observation,
@@ -62,6 +63,11 @@ def placement(
 def rules(stabilization_seconds: float = 0.0, *limits: RateLimit, **overrides: Any) -> DirectionRules:
     """Return scaling rules of one direction: neither a window nor limits by default."""
     return DirectionRules(stabilization_seconds=stabilization_seconds, limits=limits, **overrides)
+
+
+def idling(after_seconds: float = 300.0, hold_seconds: float = 600.0, most_held: int = 1000) -> Idling:
+    """Return when no replica is kept: after five minutes by default, with the activator's own limits."""
+    return Idling(after_seconds, hold_seconds, most_held)
 
 
 def workload(**overrides: Any) -> Workload:

@@ -129,6 +129,7 @@ class FakeSource:
         self.offered: Reading = Absent()
         self.queued: Reading | None = None
         self.reporting: Reading = Value(100.0, START)
+        self.activators: Reading = Value(1.0, START)
         self.served: dict[tuple[str, ...], float] = {}
         self.budgets: dict[tuple[str, ...], float] = {}
         self.reads = 0
@@ -144,6 +145,7 @@ class FakeSource:
             offered_rps=rows,
             queued_requests={ranker: self.queued or Zero(now)},
             reporting_replicas={ranker: self.reporting},
+            activators={ranker: self.activators},
             served_rows={ranker: self.served},
             budget_shares={ranker: self.budgets},
         )

@@ -46,7 +46,7 @@ def pool() -> Iterator[ThreadPoolExecutor]:
 
 
 def asked(pool: ThreadPoolExecutor, activator: ActivatorProcess, *bodies: str) -> list[Future[tuple[int, bytes]]]:
-    futures = [pool.submit(activator.ask, "POST", "/x", body) for body in bodies]
+    futures = [pool.submit(activator.ask, "POST", "/x/infer", body) for body in bodies]
     activator.until_held(len(bodies))
     return futures
 
@@ -93,7 +93,7 @@ def test_what_is_held_is_forwarded_when_a_replica_comes_after_the_signal(
         while activator.status("/readyz")[0] != 503:
             pass
         assert activator.status("/healthz")[0] == 200
-        late = pool.submit(activator.ask, "POST", "/x", "c")
+        late = pool.submit(activator.ask, "POST", "/x/infer", "c")
         activator.until_held(3)
         server = serve_on(port)
         assert [future.result(30) for future in (*futures, late)] == [(200, b"a"), (200, b"b"), (200, b"c")]

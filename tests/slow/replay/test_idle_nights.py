@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 import builders
-from builders import CPU_FULL, GPU_FULL, capacity, placement
+from builders import CPU_FULL, GPU_FULL, capacity, idling, placement
 from modelscaler.backtest.trace import Ints, Trace
-from modelscaler.domain import PolicySettings, PoolKey, VariantOption, Workload
+from modelscaler.domain import Idling, PolicySettings, PoolKey, VariantOption, Workload
 from modelscaler.forecast.networks import shipped_network
 from modelscaler.replay.case import Case
 from modelscaler.replay.foresight import Foresight, foresee, history_of
@@ -23,6 +23,7 @@ HISTORY_DAYS = 4.0
 NIGHT_RPS, DAY_RPS = 0.2, 300.0
 OPENS, BUSY, CLOSED = 8.0, 8.2, 20.5  # hours: doors open, everybody is there, the last has left
 FIRST_HOUR_SECONDS = 3600.0
+IDLE = idling()
 
 
 def office_hours() -> Trace:
@@ -95,14 +96,14 @@ def empty_nights() -> Trace:
     return Trace("empty nights", days.step_seconds, START, np.where(days.rps > NIGHT_RPS, days.rps, 0.0))
 
 
-def on_gpus(idle_after_seconds: float | None) -> Workload:
+def on_gpus(idle: Idling | None) -> Workload:
     """Return a workload that only GPUs carry."""
     return builders.workload(
         variants=(VariantOption("full", 0.92),),
         placements=(placement("gpu", 1.0, 180.0),),
         capacities=(capacity(GPU_FULL, 4.0),),
         max_replicas=6,
-        idle_after_seconds=idle_after_seconds,
+        idling=idle,
     )
 
 
@@ -118,9 +119,9 @@ def of_empty_nights(empty_load: Load) -> Foresight:
     return foresee(history_of(empty_nights(), empty_load, HISTORY_DAYS, seed=1), 300.0, shipped)
 
 
-def empty_day(load: Load, foresight: Foresight | None, idle_after_seconds: float | None = 300.0) -> Timeline:
+def empty_day(load: Load, foresight: Foresight | None, idle: Idling | None = IDLE) -> Timeline:
     settings = PolicySettings(forecaster="Forecast" if foresight else "Reactive")
-    case = Case(on_gpus(idle_after_seconds), GPU_FULL, load)
+    case = Case(on_gpus(idle), GPU_FULL, load)
     return replay(case, Modelscaler(foresight, load.start, settings), 1)
 
 
@@ -140,7 +141,7 @@ def test_no_replica_is_paid_for_at_night_and_the_forecast_brings_them_back_for_t
 def test_night_of_a_replica_is_paid_for_when_zero_is_not_asked_for(
     empty_load: Load, of_empty_nights: Foresight
 ) -> None:
-    kept = outcome_of(empty_day(empty_load, of_empty_nights, idle_after_seconds=None))
+    kept = outcome_of(empty_day(empty_load, of_empty_nights, idle=None))
 
     assert kept.mean_hourly_cost == pytest.approx(1.49, abs=0.05)
     assert kept.violating < 1.0

@@ -71,6 +71,28 @@ async def test_who_looks_after_pods_is_answered_at_once_and_counts_as_nobody(pat
         assert "modelscaler_activator_abandoned_total 0.0" in rig.exposed()
 
 
+@pytest.mark.parametrize(
+    ("method", "path"), [("GET", "/v2"), ("GET", "/v2/models/m/ready"), ("HEAD", "/"), ("POST", "/v2/repository/index")]
+)
+async def test_what_is_no_load_to_servers_wakes_nobody_but_is_forwarded_to_who_is_there(method: str, path: str) -> None:
+    async with replica() as server, activator(server.port) as rig:
+        server.ready = False
+        assert (await rig.ask(method, path))[0] == 503
+        assert "modelscaler_activator_held_seconds_count 0.0" in rig.exposed()
+        assert 'modelserver_requests_offered_total{modeldeployment="m",pool="activator"} 0.0' in rig.exposed()
+        server.ready = True
+        assert (await rig.ask(method, path))[0] == 200
+
+
+async def test_headers_are_bounded_together() -> None:
+    async with replica() as server, activator(server.port) as rig:
+        large = {f"x-{number}": "y" * 8_000 for number in range(5)}
+        async with rig.client.post(rig.url(INFER), data=b"{}", headers=large) as answer:
+            assert answer.status == 431
+            assert "send 32768 at most" in await answer.text()
+        assert not server.received
+
+
 async def test_who_was_held_is_asked_again_while_replicas_are_full_and_says_so() -> None:
     async def full_at_first(_: web.BaseRequest, body: bytes) -> web.StreamResponse:
         return web.Response(status=429 if len(server.received) < 3 else 200, body=body)

@@ -64,14 +64,14 @@ async def test_body_is_refused_when_it_is_too_large(framing: str) -> None:
 async def test_client_is_refused_before_it_sends_a_body_that_is_too_large() -> None:
     limits = Limits(most_body_bytes=10)
     async with replica() as server, activator(server.port, limits) as rig, raw(rig.port) as (reader, writer):
-        writer.write(b"POST /x HTTP/1.1\r\nHost: m\r\nContent-Length: 11\r\nExpect: 100-continue\r\n\r\n")
+        writer.write(b"POST /x/infer HTTP/1.1\r\nHost: m\r\nContent-Length: 11\r\nExpect: 100-continue\r\n\r\n")
         assert (await reader.readline()).startswith(b"HTTP/1.1 413 ")
 
 
 async def test_body_is_refused_when_it_comes_too_slowly() -> None:
     async with replica() as server, activator(server.port, Limits(body_seconds=0.05)) as rig, raw(rig.port) as client:
         reader, writer = client
-        writer.write(b"POST /x HTTP/1.1\r\nHost: m\r\nContent-Length: 10\r\n\r\nabc")
+        writer.write(b"POST /x/infer HTTP/1.1\r\nHost: m\r\nContent-Length: 10\r\n\r\nabc")
         assert (await reader.readline()).startswith(b"HTTP/1.1 408 ")
         await until(lambda: rig.house.requests == 0)
         assert rig.house.body_bytes == 0
@@ -81,7 +81,7 @@ async def test_nothing_is_kept_when_the_client_goes_away() -> None:
     async with replica() as server, activator(server.port) as rig:
         server.ready = False
         async with raw(rig.port) as (_, writer):
-            writer.write(b"POST /x HTTP/1.1\r\nHost: m\r\nContent-Length: 3\r\n\r\nabc")
+            writer.write(b"POST /x/infer HTTP/1.1\r\nHost: m\r\nContent-Length: 3\r\n\r\nabc")
             await rig.until_held(1)
             assert rig.house.body_bytes == 3
         await until(lambda: rig.house.requests == 0)
@@ -95,7 +95,7 @@ async def test_nothing_is_kept_when_the_client_goes_away() -> None:
 async def test_nothing_is_kept_when_the_client_goes_away_in_the_middle_of_its_body() -> None:
     async with replica() as server, activator(server.port) as rig:
         async with raw(rig.port) as (_, writer):
-            writer.write(b"POST /x HTTP/1.1\r\nHost: m\r\nContent-Length: 10\r\n\r\nabc")
+            writer.write(b"POST /x/infer HTTP/1.1\r\nHost: m\r\nContent-Length: 10\r\n\r\nabc")
             await until(lambda: rig.house.body_bytes == 3)
         await until(lambda: rig.house.requests == 0)
         assert rig.house.body_bytes == 0
@@ -108,9 +108,9 @@ async def test_nothing_is_kept_when_the_client_goes_away_in_the_middle_of_its_bo
         b"GET http HTTP/1.1\r\nHost: m\r\n\r\n",
         b"OPTIONS * HTTP/1.1\r\nHost: m\r\n\r\n",
         b"CONNECT h:1 HTTP/1.1\r\nHost: h:1\r\n\r\n",
-        b"POST /x HTTP/1.1\r\nHost: m\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
-        b"POST /x HTTP/1.1\r\nHost: m\r\nTransfer-Encoding: chunked\r\nContent-Length: 3\r\n\r\n0\r\n\r\n",
-        b"POST /x HTTP/1.1\r\nHost: m\r\nContent-Length: 3\r\nContent-Length: 4\r\n\r\nabcd",
+        b"POST /x/infer HTTP/1.1\r\nHost: m\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+        b"POST /x/infer HTTP/1.1\r\nHost: m\r\nTransfer-Encoding: chunked\r\nContent-Length: 3\r\n\r\n0\r\n\r\n",
+        b"POST /x/infer HTTP/1.1\r\nHost: m\r\nContent-Length: 3\r\nContent-Length: 4\r\n\r\nabcd",
         b"GET /x HTTP/1.1\r\nHost: m\r\nX: " + b"y" * 40_000 + b"\r\n\r\n",
         b"GET /" + b"y" * 40_000 + b" HTTP/1.1\r\nHost: m\r\n\r\n",
         b"\x16\x03\x01\x02\x00\x01",
@@ -131,7 +131,7 @@ async def test_malformed_request_is_refused_and_not_forwarded(
 async def test_second_request_of_a_connection_is_not_answered_as_part_of_the_first() -> None:
     async with replica() as server, activator(server.port) as rig:
         smuggled = b"POST /smuggled HTTP/1.1\r\nHost: m\r\nContent-Length: 0\r\n\r\n"
-        sent = b"POST /x HTTP/1.1\r\nHost: m\r\nContent-Length: 3\r\n\r\nabc" + smuggled
+        sent = b"POST /x/infer HTTP/1.1\r\nHost: m\r\nContent-Length: 3\r\n\r\nabc" + smuggled
         answer = await asked_raw(rig, sent)
         assert answer.endswith(b"abc")
     assert [received.target for received in server.received] == ["/x"]

@@ -33,6 +33,9 @@ def test_services_are_found_by_their_names_when_nothing_is_said() -> None:
         "http://{}.svc",
         "http://{name",
         "http://{name.host}.svc",
+        "http://gateway",
+        "http://{name}.shared.svc",
+        "http://{namespace}.svc",
         "http://{name[host]}.svc",
     ],
 )

@@ -6,7 +6,7 @@ from typing import Any
 from loop_rig import Harness, run_all_pods, running
 from modelscaler.cluster.errors import ApiCallError
 from modelscaler.controller.decide import bidder
-from modelscaler.domain import SourceError, Value, WorkloadKey, Zero, known
+from modelscaler.domain import Absent, SourceError, Value, WorkloadKey, Zero, known
 from modelscaler.planner.claims import Bidder
 
 KEY = WorkloadKey("shop", "ranker")
@@ -203,6 +203,30 @@ async def test_activator_does_not_count_among_those_that_report() -> None:
         seen = harness.loop._fleet.observation(entry, harness.now, new_readings=True)
         assert known(seen.offered) == 5.0, "two pods are ready, of which one is a replica, and heard of"
         assert (seen.activator_ready, seen.held) == (True, False)
+
+
+async def test_nobody_asks_is_not_known_when_the_activator_alone_reports() -> None:
+    async with running(Harness()) as harness:
+        harness.deploy(**{**ZERO, "spec.scaling": {"minReplicas": 0, "maxReplicas": 9}})
+        await tick(harness, 200.0, ticks=8)
+        before = replicas(harness)
+        assert before > 1
+        for name in [name for kind, name in harness.cluster.objects if kind == "Pod" and name.startswith(POOL)]:
+            harness.mirror.drop("Pod", harness.cluster.objects["Pod", name])
+        harness.source.offered, harness.source.reporting = Zero(harness.now), Absent()
+        for _ in range(40):
+            await harness.tick()
+        assert replicas(harness) == before, "all that is known is that the activator got nothing"
+        assert harness.condition("MetricsAvailable")["status"] != "True"
+
+
+async def test_activator_that_is_not_heard_of_does_not_count_as_ready() -> None:
+    async with running(Harness()) as harness:
+        harness.source.activators = Absent()
+        harness.deploy(**ZERO)
+        await tick(harness, ticks=12)
+        assert (selected(harness), replicas(harness)) == ("cpu-full", 1)
+        assert "Prometheus does not scrape it" in harness.status["lastDecision"]["message"]
 
 
 async def test_observation_says_whether_the_activator_is_ready_and_selected() -> None:

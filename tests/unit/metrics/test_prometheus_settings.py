@@ -42,9 +42,9 @@ def test_token_is_not_read_when_settings_are_made() -> None:
     assert PrometheusSettings("http://prom", 60.0, 60.0, token_file=Path("/nonexistent")).token_file
 
 
-def test_queries_stay_eight_and_grouped_when_windows_are_fractions_of_a_second() -> None:
+def test_queries_stay_nine_and_grouped_when_windows_are_fractions_of_a_second() -> None:
     asked = queries.current(rate_window_seconds=2.5, stale_after_seconds=0.5)
-    assert len(asked) == 8
+    assert len(asked) == 9
     assert all("by (modeldeployment_namespace, modeldeployment" in promql for promql in asked.values())
     assert "[2500ms]" in asked[queries.OFFERED]
     assert "[5000ms:125ms]" in asked[queries.FRESHNESS]

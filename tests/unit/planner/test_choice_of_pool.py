@@ -355,8 +355,12 @@ def test_switch_for_the_load_waits_anew_when_a_larger_load_is_expected_in_betwee
     waited = NOW - timedelta(seconds=600)
     switch = Switch(GPU_INT8, waited, DecisionReason.FORECAST_DEMAND)
     state = PolicyState(active=CPU_INT8, switch=switch, cheaper_since=waited)
-    made, state = plan(TWO, observation(5_000.0, pool(CPU_INT8, 10)), None, state, 15.0)
-    assert (made.target.pool, state.cheaper_since) == (GPU_INT8, None)
+    taken = []
+    for rps, seconds in ((5_000.0, 0.0), (150.0, 15.0), (150.0, 30.0)):
+        seen = replace(observation(rps, pool(CPU_INT8, 10)), now=NOW + timedelta(seconds=seconds))
+        made, state = plan(TWO, seen, None, state, 15.0)
+        taken.append(made.target.pool)
+    assert taken == [GPU_INT8] * 3
 
 
 def test_pool_that_answers_is_taken_for_the_serving_one_when_the_memory_is_lost() -> None:

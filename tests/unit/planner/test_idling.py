@@ -16,6 +16,7 @@ from builders import (
     NOW,
     capacity,
     forecast,
+    idling,
     observation,
     placement,
     pool,
@@ -51,7 +52,7 @@ from planner_cases import CASES, Situation, routed_situation_of, situation_of
 LEAD_SECONDS = 30.0
 START_SECONDS = 20.0
 MINUTE = timedelta(seconds=60)
-SPEC = single_pool(idle_after_seconds=300.0)
+SPEC = single_pool(idling=idling(300.0))
 QUIET = PolicyState(active=CPU_INT8, quiet_since=NOW - 5 * MINUTE)
 
 
@@ -159,11 +160,11 @@ def test_sleep_goes_on_when_the_service_was_lost_meanwhile() -> None:
     ("spec", "state"),
     [
         (single_pool(), QUIET),
-        (single_pool(idle_after_seconds=301.0), QUIET),
+        (single_pool(idling=idling(301.0)), QUIET),
         (replace(SPEC, scale_down=rules(select="Disabled")), QUIET),
         (SPEC, replace(QUIET, quiet_since=None)),
-        (workload(idle_after_seconds=300.0), replace(QUIET, switch=Switch(GPU_INT8, NOW))),
-        (workload(idle_after_seconds=300.0, capacities=(capacity(GPU_INT8, 2.0),)), QUIET),
+        (workload(idling=idling(300.0)), replace(QUIET, switch=Switch(GPU_INT8, NOW))),
+        (workload(idling=idling(300.0), capacities=(capacity(GPU_INT8, 2.0),)), QUIET),
     ],
     ids=[
         "zero is not asked for",
@@ -189,7 +190,7 @@ SHARED = replace(QUIET, side=Side(GPU_INT8, NOW))
 def test_replicas_stay_when_another_pool_is_beside(beside: Any, share: float, idle: bool) -> None:
     route = RouteObservation(True, GPU_INT8 if share else None, share)
     looked = replace(seen(), pools=(pool(), beside), route=route)
-    assert is_idle(workload(idle_after_seconds=300.0, routed=True), looked, state=SHARED) is idle
+    assert is_idle(workload(idling=idling(300.0), routed=True), looked, state=SHARED) is idle
 
 
 def test_the_first_pool_is_started_when_nobody_has_asked_since_before_there_was_one() -> None:
@@ -259,7 +260,7 @@ def test_another_variant_s_start_counts_when_the_serving_one_was_never_seen_to_s
 
 def test_the_slowest_placement_counts_when_it_may_be_needed() -> None:
     """Else nobody would ask for a GPU in time for a load that the CPUs do not carry."""
-    spec = workload(idle_after_seconds=300.0, placements=(placement("cpu", 0.1, 20.0), placement("gpu", 0.5, 180.0)))
+    spec = workload(idling=idling(300.0), placements=(placement("cpu", 0.1, 20.0), placement("gpu", 0.5, 180.0)))
     assert is_idle(spec, ahead=coming(210.0, 10.0))
     assert not is_idle(spec, ahead=coming(195.0, 10.0))
 
@@ -277,11 +278,34 @@ def test_what_self_tuning_finds_changes_nothing(found: PolicySettings) -> None:
     assert is_idle(tuned, ahead=forecast(0.01))
 
 
+def test_somebody_who_waits_wakes_also_while_metrics_are_missing() -> None:
+    gap = replace(ASLEEP, offered=Absent(), queued=Value(9.0, NOW))
+    assert not is_idle(looked=gap)
+
+
+def test_replicas_stay_when_a_start_takes_longer_than_a_request_is_held() -> None:
+    assert is_idle(replace(SPEC, idling=idling(hold_seconds=START_SECONDS)))
+    short = replace(SPEC, idling=idling(hold_seconds=START_SECONDS - 1.0))
+    made, _ = plan(short, seen(), None, QUIET, LEAD_SECONDS)
+    assert not made.idle
+    assert "one is kept, since a start takes longer than scaleToZero.holdSeconds" in made.message
+
+
+def test_what_keeps_a_replica_is_said() -> None:
+    early = replace(QUIET, quiet_since=NOW)
+    assert "one is kept until nobody has asked" in plan(SPEC, seen(), None, early, LEAD_SECONDS)[0].message
+    lost = seen(activator_ready=False)
+    assert "since the activator is not ready" in plan(SPEC, lost, None, QUIET, LEAD_SECONDS)[0].message
+
+
 def test_somebody_is_expected_when_more_might_come_than_the_activator_holds() -> None:
     ahead_seconds = START_SECONDS + LEAD_SECONDS
     assert is_idle(ahead=forecast(9.9, usual_rps=10_000.0))
     assert 9.9 < 500.0 / ahead_seconds < 10.1
     assert not is_idle(ahead=forecast(10.1, usual_rps=10_000.0))
+    few = replace(SPEC, idling=idling(most_held=10))
+    assert is_idle(few, ahead=forecast(0.09, usual_rps=10_000.0))
+    assert not is_idle(few, ahead=forecast(0.11, usual_rps=10_000.0))
 
 
 OFFICE = Schedule("0 8 * * *", "0 18 * * *", "UTC", 3)
@@ -320,7 +344,7 @@ def test_stabilisation_has_nothing_to_hold_but_one_replica_when_somebody_comes_a
 
 
 def test_every_candidate_loses_against_nothing_when_nobody_asks() -> None:
-    spec = workload(idle_after_seconds=300.0)
+    spec = workload(idling=idling(300.0))
     taken, *lost = weigh(spec, seen(), None, QUIET, LEAD_SECONDS)
     assert taken.option.candidate.pool == CPU_INT8
     assert {(one.lost_by, one.why_not) for one in lost} == {
@@ -331,9 +355,9 @@ def test_every_candidate_loses_against_nothing_when_nobody_asks() -> None:
 
 def test_one_does_not_rest_when_its_pool_has_left_the_spec() -> None:
     """It is planned for again, so it must take part where accelerators are shared."""
-    left = workload(idle_after_seconds=300.0, variants=(VariantOption("full", 0.92),))
+    left = workload(idling=idling(300.0), variants=(VariantOption("full", 0.92),))
     assert not rests(left, ASLEEP, None, QUIET, LEAD_SECONDS)
-    assert rests(workload(idle_after_seconds=300.0), ASLEEP, None, QUIET, LEAD_SECONDS)
+    assert rests(workload(idling=idling(300.0)), ASLEEP, None, QUIET, LEAD_SECONDS)
 
 
 # --- whatever happens
@@ -350,7 +374,7 @@ def zero_case_of(seed: int) -> Situation:
     side = None if rng.random() < 0.7 else found.state.side
     state = replace(found.state, quiet_since=began, side=side)
     ahead = found.ahead if rng.random() < 0.3 else None
-    return Situation(replace(found.spec, idle_after_seconds=90.0), looked, ahead, state)
+    return Situation(replace(found.spec, idling=idling(90.0)), looked, ahead, state)
 
 
 ZERO_CASES = st.integers(0, 10_000_000).map(zero_case_of)
@@ -366,8 +390,9 @@ def test_cases_are_of_both_kinds() -> None:
 def test_nobody_goes_to_zero_on_what_is_not_known(case: Situation, unknown: Any, of_queue: bool) -> None:
     name = "queued" if of_queue else "offered"
     made, state = plan(case.spec, replace(case.seen, **{name: unknown}), case.ahead, case.state, 15.0)
-    if case.seen.held and not of_queue:
-        return  # a sleep may go on for some ticks, which has a test of its own
+    if case.seen.held and not of_queue:  # a sleep may go on for some ticks, which has a test of its own
+        assert state.quiet_since is None or case.state.quiet_since is not None, "none begins"
+        return
     assert not made.idle
     assert state.quiet_since is None
     assert made.target.replicas >= 1
@@ -376,7 +401,7 @@ def test_nobody_goes_to_zero_on_what_is_not_known(case: Situation, unknown: Any,
 @CASES
 @given(ZERO_CASES)
 def test_nobody_goes_to_zero_who_does_not_ask_for_it(case: Situation) -> None:
-    spec = replace(case.spec, idle_after_seconds=None)
+    spec = replace(case.spec, idling=None)
     made, state = plan(spec, case.seen, case.ahead, case.state, 15.0)
     assert (made.idle, state.quiet_since) == (False, None)
     assert made.target.replicas >= 1

@@ -16,6 +16,7 @@ from builders import (
     capacity,
     fallback,
     forecast,
+    idling,
     observation,
     placement,
     pool,
@@ -30,9 +31,9 @@ from modelscaler.planner.transition import next_step
 from pool_simulator import Operator, happen
 from zero_simulator import ZeroCluster
 
-SPEC = single_pool(idle_after_seconds=60.0, scale_down=rules(0.0))
+SPEC = single_pool(idling=idling(60.0), scale_down=rules(0.0))
 TWO = workload(
-    idle_after_seconds=60.0,
+    idling=idling(60.0),
     variants=(VariantOption("full", 0.92),),
     placements=(placement("cpu", 0.48, 20.0), placement("gpu", 0.5, 60.0, accelerator="example.com/gpu")),
     capacities=(capacity(CPU_FULL, 20.0), capacity(GPU_FULL, 4.0)),
@@ -116,7 +117,7 @@ def test_nothing_changes_any_more_when_all_are_asleep() -> None:
 
 
 def test_activator_is_there_from_the_start_when_zero_is_asked_for_and_never_when_it_is_not() -> None:
-    asked = [spec.idle_after_seconds is not None for spec in (SPEC, single_pool())]
+    asked = [spec.idling is not None for spec in (SPEC, single_pool())]
     first = [step_of(observation(), spec, PolicyState()) for spec in (SPEC, single_pool())]
     later = [step_of(observation(10.0, pool(), selected=CPU_INT8), spec) for spec in (SPEC, single_pool())]
     assert [step.activator for step in first] == [step.activator for step in later] == asked
@@ -135,7 +136,7 @@ def test_replicas_stay_when_the_activator_is_lost_between_the_two_steps() -> Non
 
 
 def test_what_is_left_of_another_pool_goes_when_nobody_asks_though_none_serves() -> None:
-    spec = workload(idle_after_seconds=60.0)
+    spec = workload(idling=idling(60.0))
     draining = step_of(seen(pool(CPU_INT8, 0), pool(GPU_INT8, 1), held=True), spec)
     assert sizes(draining) == {CPU_INT8: 0, GPU_INT8: 0}
     gone = step_of(seen(pool(CPU_INT8, 0), pool(GPU_INT8, 0), held=True), spec)
@@ -143,7 +144,7 @@ def test_what_is_left_of_another_pool_goes_when_nobody_asks_though_none_serves()
 
 
 def test_what_is_left_of_another_pool_stays_when_somebody_is_woken_for() -> None:
-    spec = workload(idle_after_seconds=60.0)
+    spec = workload(idling=idling(60.0))
     step = step_of(seen(pool(CPU_INT8, 0), pool(GPU_INT8, 1), held=True, queued=observation(5.0).offered), spec)
     assert sizes(step) == {CPU_INT8: 1, GPU_INT8: 1}
 
@@ -282,7 +283,7 @@ def test_first_pool_starts_behind_the_activator_when_the_memory_of_a_sleeper_is_
 
 MIXED = workload(
     routed=True,
-    idle_after_seconds=60.0,
+    idling=idling(60.0),
     variants=(VariantOption("full", 0.92),),
     placements=(placement("cpu", 0.25, 20.0), placement("gpu", 1.0, 60.0)),
     capacities=(capacity(CPU_FULL, 20.0), capacity(GPU_FULL, 4.0)),

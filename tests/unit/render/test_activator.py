@@ -148,3 +148,24 @@ def test_service_of_the_pool_beside_never_selects_the_activator() -> None:
     made = rendering()
     assert made.beside is None
     assert [scale.replicas for scale in made.scales] == [1]
+
+
+def test_its_pod_bears_what_is_asked_for_all_pods_and_what_is_ours_wins() -> None:
+    asked = {
+        "spec.serving.podLabels": {"team": "search", "tier": "front"},
+        "spec.serving.podAnnotations": {"example.com/note": "x"},
+    }
+    template = activator(asked)["spec"]["template"]["metadata"]
+    assert {"team": "search", "tier": "front"}.items() <= template["labels"].items()
+    assert SELECTOR.items() <= template["labels"].items()
+    assert template["annotations"]["example.com/note"] == "x"
+    assert template["annotations"]["prometheus.io/port"] == "8080"
+    assert "team" not in activator(asked)["metadata"]["labels"]
+
+
+def test_a_pod_that_is_told_to_stop_goes_on_as_long_as_endpoints_may_lag_however_short_it_holds() -> None:
+    short = {"spec.scaling": {"minReplicas": 0, "scaleToZero": {"holdSeconds": 1}}, "spec.placements.0.startSeconds": 1}
+    asked = command(short)
+    assert asked[asked.index("--hold-seconds") + 1] == "1"
+    assert asked[asked.index("--shutdown-seconds") + 1] == "10"
+    assert pod(short)["terminationGracePeriodSeconds"] > 10

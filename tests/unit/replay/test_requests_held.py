@@ -5,11 +5,11 @@ from datetime import UTC, datetime
 import numpy as np
 import pytest
 
-from builders import CPU_INT8, single_pool
+from builders import CPU_INT8, idling, single_pool
 from modelscaler.backtest.trace import Trace
-from modelscaler.domain import PolicySettings, Workload
+from modelscaler.domain import Idling, PolicySettings, Workload
 from modelscaler.replay.case import Case, Cluster
-from modelscaler.replay.holding import MOST_HELD, Holding
+from modelscaler.replay.holding import Holding
 from modelscaler.replay.load import Arrivals, Load, Part, load_of
 from modelscaler.replay.outcome import outcome_of
 from modelscaler.replay.policies.keda import Keda
@@ -21,6 +21,8 @@ from modelscaler.replay.timeline import Timeline
 
 STEP_SECONDS = 300.0
 QUIET_SECONDS = 6 * STEP_SECONDS
+MOST_HELD = 1000.0
+IDLE = idling()
 
 
 def arriving(requests: float) -> Arriving:
@@ -28,7 +30,7 @@ def arriving(requests: float) -> Arriving:
 
 
 def test_all_that_is_held_is_late_and_none_of_it_lost() -> None:
-    house = Holding(active=True)
+    house = Holding(MOST_HELD, active=True)
     first, second = house.take(arriving(10.0)), house.take(arriving(6.0))
     assert (first.offered, first.late, first.refused) == (10.0, 10.0, 0.0)
     assert (house.requests, second.late) == (16.0, 6.0)
@@ -36,19 +38,19 @@ def test_all_that_is_held_is_late_and_none_of_it_lost() -> None:
 
 
 def test_who_comes_when_too_many_are_held_is_refused() -> None:
-    house = Holding(active=True, requests=MOST_HELD - 4.0)
+    house = Holding(MOST_HELD, active=True, requests=MOST_HELD - 4.0)
     tally = house.take(arriving(10.0))
     assert (tally.offered, tally.late, tally.refused, house.requests) == (10.0, 4.0, 6.0, MOST_HELD)
 
 
 def test_what_is_held_is_measured_where_it_is_answered_and_nobody_knows_how_late() -> None:
-    house = Holding(active=True, requests=MOST_HELD - 4.0)
+    house = Holding(MOST_HELD, active=True, requests=MOST_HELD - 4.0)
     held = house.measured(house.take(arriving(10.0)))
     assert (held.offered, held.late, held.refused) == (6.0, 0.0, 6.0), "the activator counts what it refuses"
     calm = house.measured(house.take(arriving(0.0)))
     assert (calm.offered, calm.late) == (0.0, 0.0)
     released = house.let_go()
-    answered = house.measured(Holding().take(arriving(3.0)))
+    answered = house.measured(Holding(MOST_HELD).take(arriving(3.0)))
     assert answered.offered == 3.0 + released
 
 
@@ -59,15 +61,15 @@ def quiet_then(rps: float) -> Load:
     return load_of(trace, Part(0.0, 1.0 / 24.0), Arrivals())
 
 
-def run(rps: float, kind: PolicyKind | None = None, idle_after_seconds: float | None = 300.0) -> Timeline:
-    load, workload = quiet_then(rps), spec(idle_after_seconds)
+def run(rps: float, kind: PolicyKind | None = None, idle: Idling | None = IDLE) -> Timeline:
+    load, workload = quiet_then(rps), spec(idle)
     reactive = Modelscaler(None, load.start, PolicySettings(forecaster="Reactive"))
     return replay(Case(workload, CPU_INT8, load, Cluster(start_spread=0.0)), kind or reactive, 1)
 
 
-def spec(idle_after_seconds: float | None) -> Workload:
+def spec(idle: Idling | None) -> Workload:
     """Return a workload of which one replica carries 91 requests/s, twenty seconds after it is asked for."""
-    return single_pool(idle_after_seconds=idle_after_seconds)
+    return single_pool(idling=idle)
 
 
 def asked(timeline: Timeline, seconds: float) -> int:
@@ -85,7 +87,7 @@ def test_ours_goes_to_zero_and_whoever_comes_is_answered_late() -> None:
 
 
 def test_a_replica_stays_when_zero_is_not_asked_for() -> None:
-    timeline = run(2.0, idle_after_seconds=None)
+    timeline = run(2.0, idle=None)
     assert (asked(timeline, 1500.0), outcome_of(timeline).violating) == (1, 0.0)
 
 
@@ -100,4 +102,4 @@ def test_keda_goes_to_zero_too_and_nobody_holds_who_comes_then() -> None:
     outcome = outcome_of(timeline)
     assert asked(timeline, 1500.0) == 0
     assert outcome.refused == outcome.violating > 5.0
-    assert asked(run(2.0, Keda(), idle_after_seconds=None), 1500.0) == 1
+    assert asked(run(2.0, Keda(), idle=None), 1500.0) == 1

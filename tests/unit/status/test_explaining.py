@@ -327,7 +327,7 @@ def test_explaining_is_refused_when_nothing_can_be_found(
 
 
 def test_every_pool_is_told_to_be_of_no_use_when_nobody_asks() -> None:
-    spec = builders.workload(idle_after_seconds=60.0)
+    spec = builders.workload(idling=builders.idling(60.0))
     state = PolicyState(active=builders.GPU_INT8, quiet_since=builders.NOW - timedelta(seconds=60))
     asleep = builders.observation(0.0, builders.pool(builders.GPU_INT8, 0), held=True, activator_ready=True)
     made, _ = plan(spec, asleep, None, state, 15.0)

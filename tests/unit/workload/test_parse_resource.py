@@ -73,6 +73,13 @@ def test_field_is_named_when_its_value_breaks_the_schema(changes: dict[str, Any]
             "spec.scaling.scaleToZero: got 'given', expected absent, or spec.scaling.minReplicas 0",
         ),
         (
+            {
+                "spec.scaling": {"minReplicas": 0, "scaleToZero": {"holdSeconds": 5}},
+                "spec.placements.0.startSeconds": 90,
+            },
+            "spec.scaling.scaleToZero.holdSeconds: got 5, expected at least the longest startSeconds of the placements (90)",
+        ),
+        (
             {"spec.scaling.maxReplicas": 3, "spec.scaling.fallback": {"replicas": 4}},
             "spec.scaling.fallback.replicas: got 4, expected at most spec.scaling.maxReplicas (3)",
         ),

@@ -7,6 +7,7 @@ import yaml
 from modelscaler.domain import (
     DirectionRules,
     FallbackRule,
+    Idling,
     Objective,
     PlacementOption,
     PolicySettings,
@@ -63,18 +64,18 @@ def test_behaviour_is_the_spec_s_when_it_says_so() -> None:
 
 
 @pytest.mark.parametrize(
-    ("scaling", "idle_after_seconds"),
+    ("scaling", "idling"),
     [
         ({}, None),
         ({"minReplicas": 2}, None),
-        ({"minReplicas": 0}, 300.0),
-        ({"minReplicas": 0, "scaleToZero": {"afterSeconds": 45}}, 45.0),
-        ({"minReplicas": 0, "scaleToZero": {"holdSeconds": 5}}, 300.0),
+        ({"minReplicas": 0}, Idling(300.0, 600.0, 1000)),
+        ({"minReplicas": 0, "scaleToZero": {"afterSeconds": 45}}, Idling(45.0, 600.0, 1000)),
+        ({"minReplicas": 0, "scaleToZero": {"holdSeconds": 60, "maxHeldRequests": 7}}, Idling(300.0, 60.0, 7)),
     ],
 )
-def test_zero_is_a_time_without_requests_and_no_size(scaling: dict[str, Any], idle_after_seconds: float | None) -> None:
+def test_zero_is_a_time_without_requests_and_no_size(scaling: dict[str, Any], idling: Idling | None) -> None:
     made = workload_from(model_deployment({"spec.scaling": scaling}), None)
-    assert made.idle_after_seconds == idle_after_seconds
+    assert made.idling == idling
     assert made.min_replicas == max(scaling.get("minReplicas", 1), 1)
 
 

@@ -42,6 +42,12 @@ def holding() -> web.Response:
     return _closing(503, message, {HEADER: HOLDING, "Retry-After": str(RETRY_AFTER_SECONDS)})
 
 
+def nobody_here() -> web.Response:
+    """Return the answer to who asks for something else than an answer of the model, which wakes nobody."""
+    message = "No replica runs, and only POST …/infer starts one; ask again once there was such a request."
+    return _closing(503, message, {"Retry-After": str(RETRY_AFTER_SECONDS)})
+
+
 def _closing(status: int, message: str, headers: dict[str, str]) -> web.Response:
     body = json.dumps({"error": message})
     response = web.Response(status=status, text=body, content_type="application/json", headers=own_headers(headers))

@@ -13,7 +13,7 @@ from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-from modelscaler.activator.answers import holding, pass_on, refusal
+from modelscaler.activator.answers import holding, nobody_here, pass_on, refusal
 from modelscaler.activator.bodies import read_body
 from modelscaler.activator.framing import request_headers
 from modelscaler.activator.holding import Holding, Place
@@ -38,7 +38,7 @@ PROBE_SECONDS: Final = 0.25
 METRICS_PATH: Final = "/metrics"
 LIVE_PATH: Final = "/v2/health/live"
 _OWN_PATHS: Final = frozenset({METRICS_PATH, LIVE_PATH, READY_PATH})
-"""Prometheus, gateways and load balancers ask these of every pod behind a Service; nobody is to be woken by that."""
+"""Prometheus, gateways and load balancers ask these of every pod behind a Service."""
 _IDLE_SECONDS: Final = 60.0
 """For a client to send the headers of a request."""
 _BUFFER_BYTES: Final = 64 << 10
@@ -92,6 +92,8 @@ class Activator:
             return holding()
         if own := own_answer(request, self._metrics):
             return own
+        if not asks_the_model(request) and not (self._turns.is_replica_known or await self._upstream.has_replica()):
+            return nobody_here()
         arrived = time.monotonic()
         try:
             with self._house.place(request.content_length) as place:
@@ -120,6 +122,11 @@ class Activator:
             raise RefusedError(
                 RefusalReason.MALFORMED,
                 f"{request.method} {request.raw_path[:80]!r}: send a path that begins with a /.",
+            )
+        if (header_bytes := sum(len(name) + len(value) for name, value in request.raw_headers)) > HEADER_BYTES:
+            raise RefusedError(
+                RefusalReason.HEADERS_TOO_LARGE,
+                f"The headers have {header_bytes} bytes; send {HEADER_BYTES} at most.",
             )
         body = await read_body(request, place, self._house.limits)
         return Sending(request.method, request.rel_url, request_headers(request.headers, len(body)), body)
@@ -195,9 +202,14 @@ def _broken_off(error: BrokenOffError) -> RefusedError:
     )
 
 
+def asks_the_model(request: web.BaseRequest) -> bool:
+    """Tell whether somebody is to be woken for a request: servers count no other as load, so nothing else would keep them awake."""
+    return request.method == "POST" and request.path.endswith("/infer")
+
+
 def own_answer(request: web.BaseRequest, metrics: ActivatorMetrics) -> web.Response | None:
     """Return what is asked of this pod, as of any, and not of the model; None where it is the model that is asked."""
-    if request.method != "GET" or request.path not in _OWN_PATHS:
+    if request.method not in ("GET", "HEAD") or request.path not in _OWN_PATHS:
         return None
     if request.path == METRICS_PATH:
         return web.Response(body=generate_latest(metrics.registry), headers={"Content-Type": CONTENT_TYPE_LATEST})

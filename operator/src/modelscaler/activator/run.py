@@ -47,7 +47,7 @@ class ActivatorSettings:
         upstream: The ModelDeployment's Service.
         host: Address to listen on.
         port: Of the requests; 0 for any that is free.
-        status_port: Of health and metrics; 0 for any that is free.
+        status_port: Of health; 0 for any that is free.
         limits: What is held.
         shutdown_seconds: From being told to stop until what is still held is refused.
         labels: Of the series that the servers have as well.

@@ -22,6 +22,7 @@ class RefusalReason(StrEnum):
     STOPPING = "Stopping"
     BODY_TOO_LARGE = "BodyTooLarge"
     BODY_TOO_SLOW = "BodyTooSlow"
+    HEADERS_TOO_LARGE = "HeadersTooLarge"
     MALFORMED = "MalformedRequest"
     BROKEN_OFF = "UpstreamBrokeOff"
 
@@ -29,6 +30,7 @@ class RefusalReason(StrEnum):
 _STATUSES: Final = {
     RefusalReason.BODY_TOO_LARGE: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     RefusalReason.BODY_TOO_SLOW: HTTPStatus.REQUEST_TIMEOUT,
+    RefusalReason.HEADERS_TOO_LARGE: HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
     RefusalReason.MALFORMED: HTTPStatus.BAD_REQUEST,
     RefusalReason.BROKEN_OFF: HTTPStatus.BAD_GATEWAY,
 }

@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 from pathlib import Path
+from typing import Final
 
 from modelscaler import __version__
 from modelscaler.activator.upstream import upstream_url
@@ -11,6 +12,8 @@ from modelscaler.cluster.connection import ConnectionSettingsError
 from modelscaler.controller.accelerators import NodeSupply
 from modelscaler.controller.run import Operator, RunSettings, SettingsError, identity, own_namespace
 from modelscaler.render import RenderDefaults
+
+LOOPBACK: Final = "127.0.0.1"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -98,16 +101,21 @@ def _add_place(parser: argparse.ArgumentParser) -> None:
 
 
 def _service_url(text: str) -> str:
-    """Return a template that has an address for any Service.
+    """Return a template that has an address of its own for any Service: what is held for one must not reach another.
+
+    One on this machine is for the local cluster, which has no addresses of Services.
 
     Raises:
         argparse.ArgumentTypeError: It has none.
     """
+    expected = "http://HOST or http://HOST:PORT with {name} and {namespace} in it"
+    services = (("a", "x"), ("b", "x"), ("a", "y"))
     try:
-        upstream_url(text.format(name="name", namespace="namespace"))
+        urls = {upstream_url(text.format(name=name, namespace=namespace)) for name, namespace in services}
     except (LookupError, AttributeError, TypeError, ValueError) as error:
-        expected = "http://HOST or http://HOST:PORT with {name} and {namespace} in it"
         raise argparse.ArgumentTypeError(f"got {text!r}, expected {expected}") from error
+    if len(urls) < len(services) and urls.pop().host != LOOPBACK:
+        raise argparse.ArgumentTypeError(f"got {text!r}, expected {expected}")
     return text
 
 

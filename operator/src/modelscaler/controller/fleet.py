@@ -11,6 +11,7 @@ from modelscaler.controller.history import History
 from modelscaler.controller.mirror import Mirror
 from modelscaler.controller.summaries import Entry, observe_pool, observe_route
 from modelscaler.domain import (
+    Absent,
     AtLeast,
     ForecastSettings,
     Observation,
@@ -133,7 +134,7 @@ class Fleet:
         return Observation(
             now=now,
             offered=self._offered(entry.key),
-            queued=self._metrics.queued(entry.key),
+            queued=self._of_replicas(entry.key, self._metrics.queued(entry.key)),
             latency=self._metrics.latency(entry.key, percentile / 100.0),
             answered=self._metrics.answered(entry.key),
             waited=self._metrics.waited(entry.key),
@@ -154,7 +155,7 @@ class Fleet:
             route=observe_route(self._mirror.route(entry.key), beside, beside_name(entry.key.name)),
             remembered_starts=tuple(remembered.items()),
             rise_rps_per_second=self._course(entry.key).rise_rps_per_second,
-            activator_ready=any(pod.ready and pod.pool == ACTIVATOR for pod in pods),
+            activator_ready=self._is_activator_ready(entry.key),
             held=service is not None and service.held,
         )
 
@@ -168,7 +169,8 @@ class Fleet:
     def _offered(self, key: WorkloadKey) -> Reading:
         """Return the offered load: a lower bound where it leaves out replicas that have been ready for a whole rate window."""
         assert self._metrics is not None  # noqa: S101 - the loop reads first
-        offered, reporting = self._metrics.offered(key), self._metrics.reporting(key)
+        offered = self._of_replicas(key, self._metrics.offered(key))
+        reporting = self._metrics.reporting(key)
         by = self._read_at - self._rate_window
         replicas = (pod for pod in self._mirror.pods(key) if pod.pool != ACTIVATOR)
         expected = sum(pod.ready and pod.ready_at is not None and pod.ready_at <= by for pod in replicas)
@@ -178,6 +180,21 @@ class Fleet:
             return reporting
         missing = expected - round(least(reporting))
         return AtLeast(least(offered), missing) if missing > 0 else offered
+
+    def _of_replicas(self, key: WorkloadKey, reading: Reading) -> Reading:
+        """Return a sum over replicas, which is not known where an activator alone reports, unless the Service selects it."""
+        assert self._metrics is not None  # noqa: S101 - the loop reads first
+        service = self._mirror.service(key)
+        if is_unknown(self._metrics.activated(key)) or (service is not None and service.held):
+            return reading
+        reporting = self._metrics.reporting(key)
+        return reporting if is_unknown(reporting) else reading
+
+    def _is_activator_ready(self, key: WorkloadKey) -> bool:
+        """Tell whether the activator would take requests, and be heard of; while Prometheus does not answer the first will do."""
+        assert self._metrics is not None  # noqa: S101 - the loop reads first
+        ready = any(pod.ready and pod.pool == ACTIVATOR for pod in self._mirror.pods(key))
+        return ready and not isinstance(self._metrics.activated(key), Absent)
 
     def _starts_seconds(self, key: WorkloadKey, pool: PoolKey, remembered: Mapping[PoolKey, int]) -> list[float]:
         """Return the measured starts of a pool's pods; before this process saw one, what the status remembers of them."""

@@ -143,6 +143,18 @@ class Schedule:
 
 
 @dataclass(frozen=True, slots=True)
+class Idling:
+    """No replica is kept where nobody has asked, nor been expected to, for `after_seconds`.
+
+    Meanwhile an activator holds up to `most_held` requests at once, each for `hold_seconds` at most.
+    """
+
+    after_seconds: float
+    hold_seconds: float
+    most_held: int
+
+
+@dataclass(frozen=True, slots=True)
 class Workload:
     """A ModelDeployment's spec as the planner sees it.
 
@@ -150,8 +162,7 @@ class Workload:
     `priority`: who has shared accelerators first, the higher.
     `routed`: requests come through a gateway whose route may share them between two pools.
     `stated` names the policy settings that the spec states itself, which self-tuning leaves alone.
-    `idle_after_seconds` is how long nobody must have asked, nor been expected to, for no replica to be kept; None: at least
-    `min_replicas`, which is 1 or more, always are.
+    `idling` None: at least `min_replicas`, which is 1 or more, are always kept.
     """
 
     key: WorkloadKey
@@ -176,7 +187,7 @@ class Workload:
     priority: int = 0
     routed: bool = False
     stated: frozenset[str] = frozenset()
-    idle_after_seconds: float | None = None
+    idling: Idling | None = None
 
     def __hash__(self) -> int:
         """Hash what tells workloads apart nearly always; all of a spec takes longer to hash than a plan to look it up."""

@@ -120,6 +120,7 @@ class PrometheusSource:
                 latency if isinstance(latency, SourceError) else histograms(latency, queries.LATENCY)
             ),
             reporting_replicas=newest.readings(_numbers(answers, queries.REPORTING)),
+            activators=newest.readings(_numbers(answers, queries.ACTIVATORS)),
             served_rows=newest.labelled(_labelled(answers, queries.SERVED, queries.POOL_LABEL, queries.VARIANT_LABEL)),
             budget_shares=newest.labelled(_labelled(answers, queries.BUDGETS, queries.POOL_LABEL, least=-math.inf)),
         )

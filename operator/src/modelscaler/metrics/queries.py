@@ -30,6 +30,7 @@ WAITED: Final = "requests that waited throughout"
 LATENCY: Final = "request latency"
 FRESHNESS: Final = "newest samples"
 REPORTING: Final = "reporting replicas"
+ACTIVATORS: Final = "activators"
 SERVED: Final = "rows served"
 BUDGETS: Final = "budgets of accuracy"
 
@@ -40,6 +41,7 @@ MOST_NAMED: Final = 8
 """So many ModelDeployments are asked for by name: a query goes into an address, where proxies take some thousand characters."""
 
 _OURS: Final = f'{{{NAME_LABEL}!=""}}'
+_ACTIVATORS: Final = f'{{{NAME_LABEL}!="", {POOL_LABEL}="{ACTIVATOR}"}}'
 _REPLICAS: Final = f'{{{NAME_LABEL}!="", {POOL_LABEL}!="{ACTIVATOR}"}}'
 _GROUP: Final = f"{NAMESPACE_LABEL}, {NAME_LABEL}"
 _COUNTER: Final = "modelserver_requests_offered_total"
@@ -70,6 +72,7 @@ def current(rate_window_seconds: float, stale_after_seconds: float) -> dict[str,
             f"sum by ({_GROUP}, {BOUND_LABEL}) (rate(modelserver_request_duration_seconds_bucket{_OURS}[{window}]))"
         ),
         REPORTING: f"count by ({_GROUP}) (rate({_COUNTER}{_REPLICAS}[{window}]))",
+        ACTIVATORS: f"count by ({_GROUP}) (modelserver_queue_depth{_ACTIVATORS})",
         SERVED: f"sum by ({_GROUP}, {POOL_LABEL}, {VARIANT_LABEL}) (rate(modelserver_rows_total{_OURS}[{window}]))",
         BUDGETS: f"sum by ({_GROUP}, {POOL_LABEL}) (modelserver_reflex_budget{_OURS})",
     }

@@ -35,6 +35,7 @@ class FleetMetrics:
     waited_requests: Mapping[WorkloadKey, Reading] | SourceError = field(default_factory=dict)
     latencies: Mapping[WorkloadKey, LatencyReading] | SourceError = field(default_factory=dict)
     reporting_replicas: Mapping[WorkloadKey, Reading] | SourceError = field(default_factory=dict)
+    activators: Mapping[WorkloadKey, Reading] | SourceError = field(default_factory=dict)
     served_rows: Mapping[WorkloadKey, Mapping[tuple[str, ...], float]] = field(default_factory=dict)
     budget_shares: Mapping[WorkloadKey, Mapping[tuple[str, ...], float]] = field(default_factory=dict)
 
@@ -81,6 +82,10 @@ class FleetMetrics:
     def reporting(self, key: WorkloadKey) -> Reading:
         """Return how many replicas the offered load is summed over; fewer than are ready means that some are not scraped."""
         return _row(self.reporting_replicas, key)
+
+    def activated(self, key: WorkloadKey) -> Reading:
+        """Return how many activators are heard of."""
+        return _row(self.activators, key)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from typing import Final
 from modelscaler.api.words import Binding, DecisionReason
 from modelscaler.domain import (
     Choice,
+    Idling,
     Observation,
     Plan,
     PolicyState,
@@ -32,8 +33,8 @@ QUIET_SHARE: Final = 0.01
 """So is one of less than this share of the mean of the last day: quantiles of a load that rests are noise of about a thousandth
 of what it is by day, a hundredth at the highest ones."""
 
-MOST_TO_HOLD: Final = 500.0
-"""But not where so many might come until a replica is ready: half of what an activator holds by default."""
+HELD_SHARE: Final = 0.5
+"""But not where so much of what the activator holds might come until a replica is ready."""
 
 MOST_MISSING_TICKS: Final = 3
 """So many ticks without metrics wake nobody: a Prometheus that starts anew takes two scrapes to know a rate, and whoever asks
@@ -56,16 +57,16 @@ def quiet_since(
         state: What earlier decisions left behind.
         lead_seconds: How far to look ahead besides the start of a replica.
     """
-    if workload.idle_after_seconds is None:
+    if workload.idling is None:
         return None
-    if observation.held and is_unknown(observation.offered) and state.missing_ticks <= MOST_MISSING_TICKS:
+    if _is_gap(observation, state):
         return state.quiet_since
     if not isinstance(observation.offered, Zero) or known(observation.queued) != 0.0:
         return None
     ahead_seconds = longest_start(workload.placements, observation.starts) + lead_seconds
     if is_any_active(workload, observation.now, ahead_seconds):
         return None
-    if forecast is not None and _somebody(workload, observation, forecast, ahead_seconds):
+    if forecast is not None and _somebody(workload, workload.idling, observation, forecast, ahead_seconds):
         return None
     return state.quiet_since or observation.now
 
@@ -93,7 +94,7 @@ def is_idle(workload: Workload, observation: Observation, state: PolicyState, si
     Not while another pool is on its way, or beside the serving one: that is over first. Nor where nothing may be taken away.
     Nor while the pool that is to serve does not yet: a model that does not start must not pass for one that rests.
     """
-    if since is None or workload.idle_after_seconds is None or workload.scale_down.select == "Disabled":
+    if since is None or workload.idling is None or what_keeps_awake(workload, observation) is not None:
         return False
     if state.active is None or state.switch is not None or _is_shared(observation, state):
         return False
@@ -101,14 +102,27 @@ def is_idle(workload: Workload, observation: Observation, state: PolicyState, si
     if found.replicas and not found.ready and not observation.held:
         return False
     lasted_seconds = (observation.now - since).total_seconds()
-    return observation.activator_ready and lasted_seconds >= workload.idle_after_seconds
+    return lasted_seconds >= workload.idling.after_seconds
 
 
-def idle_plan(workload: Workload, serving: Option) -> Plan:
+def what_keeps_awake(workload: Workload, observation: Observation) -> str | None:
+    """Return why no quiet of any length leads to zero replicas; None where one does, or where zero is not asked for."""
+    if workload.idling is None:
+        return None
+    if workload.scale_down.select == "Disabled":
+        return "scaling.behavior.scaleDown is Disabled"
+    if longest_start(workload.placements, observation.starts) > workload.idling.hold_seconds:
+        return "a start takes longer than scaleToZero.holdSeconds"
+    if not observation.activator_ready:
+        return "the activator is not ready, or Prometheus does not scrape it"
+    return None
+
+
+def idle_plan(idling: Idling, serving: Option) -> Plan:
     """Return the plan to keep no replica; the runner-up is to keep as many as there would be otherwise.
 
     Args:
-        workload: What the user asked for.
+        idling: What the user asked for.
         serving: The pool that serves, and shall when somebody asks.
     """
     candidate, kept = serving.candidate, serving.choice(serving.replicas)
@@ -116,7 +130,7 @@ def idle_plan(workload: Workload, serving: Option) -> Plan:
         target=Choice(candidate.pool, 0, 0.0, candidate.accuracy, latency_seconds=candidate.start_seconds),
         reason=DecisionReason.IDLE,
         message=(
-            f"nobody has asked for {workload.idle_after_seconds:g} s, nor is expected to within "
+            f"nobody has asked for {idling.after_seconds:g} s, nor is expected to within "
             f"{serving.demand.horizon_seconds:.0f} s: 0 replicas of {candidate.pool}; who comes is held until one is ready, "
             f"which takes {candidate.start_seconds:.0f} s"
         ),
@@ -140,7 +154,15 @@ def _is_shared(observation: Observation, state: PolicyState) -> bool:
     return bool(side.replicas or side.alive) or (route is not None and route.share_of(side.pool) > 0.0)
 
 
-def _somebody(workload: Workload, observation: Observation, forecast: QuantileForecast, ahead_seconds: float) -> bool:
+def _is_gap(observation: Observation, state: PolicyState) -> bool:
+    """Tell whether metrics have only been missing for a moment, while the activator has whoever asks, and nobody is known to."""
+    missing = is_unknown(observation.offered) and not known(observation.queued)
+    return observation.held and missing and state.missing_ticks <= MOST_MISSING_TICKS
+
+
+def _somebody(
+    workload: Workload, idling: Idling, observation: Observation, forecast: QuantileForecast, ahead_seconds: float
+) -> bool:
     """Tell whether requests are forecast, at the quantile that the spec plans for.
 
     What self-tuning finds changes nothing here, neither the quantile nor whether the forecast is heeded: settings are for
@@ -148,5 +170,5 @@ def _somebody(workload: Workload, observation: Observation, forecast: QuantileFo
     """
     age_seconds = max((observation.now - forecast.made_at).total_seconds(), 0.0)
     (peak_rps,) = forecast.peaks((workload.forecast.quantile,), ahead_seconds + age_seconds)
-    negligible_rps = min(QUIET_SHARE * forecast.usual_rps, MOST_TO_HOLD / ahead_seconds)
+    negligible_rps = min(QUIET_SHARE * forecast.usual_rps, HELD_SHARE * idling.most_held / ahead_seconds)
     return peak_rps >= max(EXPECTED_REQUESTS / forecast.step_seconds, negligible_rps)

@@ -63,8 +63,8 @@ def plan(
     found = considered(workload, observation, forecast, state, lead_seconds)
     minimum = Binding.MIN_REPLICAS if found.workload is workload else Binding.SCHEDULE
     size = _size(found.workload, observation, found.selection.option, found.state, minimum)
-    if found.idle:
-        made = idle_plan(workload, found.selection.option)
+    if found.idle and workload.idling is not None:
+        made = idle_plan(workload.idling, found.selection.option)
     elif found.scene is None or found.shared.mix is None:
         made = _plan(observation, found, size)
     else:

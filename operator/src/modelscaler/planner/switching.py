@@ -25,7 +25,7 @@ WORTHWHILE_RELIEF = 0.10
 """Where no pool carries the whole demand, another must carry this much more to be worth a switch."""
 
 CALL_OFF_MARGIN = 0.10
-"""A switch is called off when the serving pool would do after all, with this much to spare."""
+"""A switch away from a pool that was only silent is called off when that would do after all, with this much to spare."""
 
 FOR_THE_LOAD = frozenset({DecisionReason.FORECAST_DEMAND, DecisionReason.MEASURED_DEMAND})
 """Reasons of switches that the serving pool was too small for."""

@@ -371,7 +371,7 @@ def _step(
     targets += [_leftover(scene, pool, serving) for pool in scene.observation.pools if pool.pool not in sizes]
     shared = (route or alone()) if scene.workload.routed else None
     pools = tuple(sorted(targets, key=lambda t: t.pool))
-    activator = held or scene.observation.held or scene.workload.idle_after_seconds is not None
+    activator = held or scene.observation.held or scene.workload.idling is not None
     return Step(pools=pools, serving=serving, state=state, notes=notes, route=shared, held=held, activator=activator)
 
 

@@ -9,6 +9,7 @@ from modelscaler.planner.allowances import WHY as WHY_NO_ACCELERATOR
 from modelscaler.planner.allowances import denied, sentence
 from modelscaler.planner.choice import NEAR_EQUAL_COST, Option
 from modelscaler.planner.demand import aim_of
+from modelscaler.planner.idling import what_keeps_awake
 from modelscaler.planner.pairing import Mix, needed
 from modelscaler.planner.savings import account_of
 from modelscaler.planner.switching import Selection, saves
@@ -71,7 +72,7 @@ def message(
     elif option.degraded_rps > 0.0:
         parts.append(f"{rps(option.degraded_rps)} rps of it by cheaper answers, {SHORT.get(binding, 'no more is had')}")
     elif binding in HELD:
-        parts.append(_kept_awake(workload) if binding is Binding.MIN_REPLICAS else HELD[binding])
+        parts.append(_minimum(workload, observation) if binding is Binding.MIN_REPLICAS else HELD[binding])
     parts += _woken(observation)
     if state.active not in (None, option.candidate.pool):
         parts.append(f"instead of {state.active}")
@@ -81,11 +82,14 @@ def message(
     return ", ".join(parts)
 
 
-def _kept_awake(workload: Workload) -> str:
+def _minimum(workload: Workload, observation: Observation) -> str:
     """Return why there is a replica that the demand does not ask for."""
-    if workload.idle_after_seconds is None:
+    if workload.idling is None:
         return HELD[Binding.MIN_REPLICAS]
-    return f"kept until nobody has asked, nor been expected to, for {workload.idle_after_seconds:g} s"
+    why = what_keeps_awake(workload, observation)
+    if why is not None:
+        return f"one is kept, since {why}"
+    return f"one is kept until nobody has asked, nor been expected to, for {workload.idling.after_seconds:g} s"
 
 
 def _woken(observation: Observation) -> list[str]:

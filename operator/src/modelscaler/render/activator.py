@@ -23,6 +23,9 @@ CONTAINER_NAME: Final = "activator"
 RESOURCES: Final[Fields] = {"requests": {"cpu": "20m", "memory": "96Mi"}, "limits": {"memory": "320Mi"}}
 """Bodies that are held take 128 MiB at most, and the process itself less than 100."""
 
+LEAST_SHUTDOWN_SECONDS: Final = 10
+"""Endpoints lag: requests still come to a pod that is told to stop, whatever the longest hold."""
+
 SHUTDOWN_SLACK_SECONDS: Final = 15
 """After the last request was given up: for the rest of its answer, and for kubelet."""
 
@@ -48,21 +51,24 @@ def activator_spec(resource: ModelDeployment, image: Image, upstream: str, label
         "revisionHistoryLimit": 2,
         "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}},
         "template": {
-            "metadata": {"labels": labels, "annotations": scrape_annotations()},
+            "metadata": {
+                "labels": labels,
+                "annotations": {**resource.spec.serving.pod_annotations, **scrape_annotations()},
+            },
             "spec": _pod(resource, image, upstream),
         },
     }
 
 
 def _pod(resource: ModelDeployment, image: Image, upstream: str) -> Fields:
-    serving, hold_seconds = resource.spec.serving, _settings(resource).hold_seconds
+    serving = resource.spec.serving
     optional = {
         "imagePullSecrets": [{"name": name} for name in serving.image_pull_secrets],
         "priorityClassName": serving.priority_class_name,
     }
     return {
         "automountServiceAccountToken": False,
-        "terminationGracePeriodSeconds": hold_seconds + SHUTDOWN_SLACK_SECONDS,
+        "terminationGracePeriodSeconds": _shutdown_seconds(resource) + SHUTDOWN_SLACK_SECONDS,
         "securityContext": POD_SECURITY,
         "containers": [_container(resource, image, upstream)],
         **{name: value for name, value in optional.items() if value},
@@ -75,7 +81,7 @@ def _container(resource: ModelDeployment, image: Image, upstream: str) -> Fields
         "name": CONTAINER_NAME,
         "image": image.name,
         "imagePullPolicy": image.pull_policy,
-        "command": _command(_settings(resource), upstream),
+        "command": _command(resource, upstream),
         "env": [pod_ip(), {"name": METRIC_LABELS_VARIABLE, "value": metric_labels(resource, ACTIVATOR)}],
         "ports": [{"name": name, "containerPort": port, "protocol": "TCP"} for name, port in ports],
         "resources": RESOURCES,
@@ -86,7 +92,8 @@ def _container(resource: ModelDeployment, image: Image, upstream: str) -> Fields
     }
 
 
-def _command(settings: ScaleToZero, upstream: str) -> list[str]:
+def _command(resource: ModelDeployment, upstream: str) -> list[str]:
+    settings = _settings(resource)
     return [
         *("modelscaler", "activator"),
         *("--upstream", upstream),
@@ -95,12 +102,16 @@ def _command(settings: ScaleToZero, upstream: str) -> list[str]:
         *("--status-port", str(STATUS_PORT)),
         *("--hold-seconds", str(settings.hold_seconds)),
         *("--most-held", str(settings.max_held_requests)),
-        *("--shutdown-seconds", str(settings.hold_seconds)),
+        *("--shutdown-seconds", str(_shutdown_seconds(resource))),
     ]
 
 
 def _settings(resource: ModelDeployment) -> ScaleToZero:
     return resource.spec.scaling.scale_to_zero or ScaleToZero()
+
+
+def _shutdown_seconds(resource: ModelDeployment) -> int:
+    return max(_settings(resource).hold_seconds, LEAST_SHUTDOWN_SECONDS)
 
 
 def _get(path: str) -> Fields:

@@ -164,13 +164,14 @@ def _deployment(resource: ModelDeployment, target: PoolTarget, defaults: RenderD
 
 def _activator(resource: ModelDeployment, defaults: RenderDefaults) -> Manifest:
     meta = resource.metadata
-    labels = {**_labels(resource, ACTIVATOR), "app.kubernetes.io/name": "modelscaler-activator"}
+    own = {**_labels(resource, ACTIVATOR), "app.kubernetes.io/name": "modelscaler-activator"}
+    labels = {**resource.spec.serving.pod_labels, **own}
     upstream = defaults.service_url.format(name=meta.name, namespace=meta.namespace)
     image = Image(defaults.activator_image, defaults.image_pull_policy)
     manifest = {
         "apiVersion": "apps/v1",
         "kind": "Deployment",
-        "metadata": _metadata(resource, activator_name(meta.name), labels),
+        "metadata": _metadata(resource, activator_name(meta.name), own),
         "spec": activator_spec(resource, image, upstream, labels, _selector(resource, ACTIVATOR)),
     }
     return _digested(manifest, {})

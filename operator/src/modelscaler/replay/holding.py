@@ -1,12 +1,8 @@
 """The simulated activator: it holds requests while no replica runs, until one serves."""
 
 from dataclasses import dataclass, replace
-from typing import Final
 
 from modelscaler.replay.pool import Arriving, Tally
-
-MOST_HELD: Final = 1000.0
-"""As `scaling.scaleToZero.maxHeldRequests` is by default."""
 
 
 @dataclass(slots=True)
@@ -14,18 +10,20 @@ class Holding:
     """What is held. All of it is late: no replica starts within a latency objective.
 
     Attributes:
+        most: How many are held at once.
         active: Whether requests come to the activator.
         requests: How many are held.
         unmeasured: How many of a step's arrivals nobody has counted yet; below 0: so many of earlier ones are counted in it.
     """
 
+    most: float
     active: bool = False
     requests: float = 0.0
     unmeasured: float = 0.0
 
     def take(self, arriving: Arriving) -> Tally:
         """Hold what arrives, and refuse what is too much; those that are held are answered by the pool that gets them."""
-        taken = min(arriving.total, MOST_HELD - self.requests)
+        taken = min(arriving.total, self.most - self.requests)
         self.requests += taken
         self.unmeasured += taken
         return Tally(offered=arriving.total, late=taken, refused=arriving.total - taken)

@@ -56,7 +56,7 @@ class _Run:
         self._saved = 0.0
         self._serving: PoolKey | None = case.pool
         self._route: RouteTarget | None = None
-        self._holding = Holding()
+        self._holding = Holding(case.workload.idling.most_held if case.workload.idling else 0.0)
         self._metering = Metering(self._step_seconds, case.cluster.lag_seconds)
         self._remember(max(first_replicas, 1))
         self._log = _Log(self._steps)

@@ -78,8 +78,8 @@ def _decided(inputs: StatusInputs, workload: Workload, plan: Plan, step: Step) -
 
 def _most_missing_ticks(workload: Workload) -> int:
     """Return how many ticks without metrics make a difference to a decision."""
-    held = workload.fallback.failure_threshold if workload.fallback else 1
-    return held if workload.idle_after_seconds is None else max(held, MOST_MISSING_TICKS + 1)
+    threshold = workload.fallback.failure_threshold if workload.fallback else 1
+    return threshold if workload.idling is None else max(threshold, MOST_MISSING_TICKS + 1)
 
 
 def _active(pool: PoolKey, seen: Observation, step: Step | None) -> ActivePool:

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from typing import Final
 
 from modelscaler.api import RESERVED_DIRECTORIES, RESERVED_VARIABLES, RESERVED_VOLUMES
-from modelscaler.api.v1alpha1 import CapacityEntry, Forecast, ModelDeployment, ModelDeploymentSpec
+from modelscaler.api.v1alpha1 import CapacityEntry, Forecast, ModelDeployment, ModelDeploymentSpec, ScaleToZero
 from modelscaler.forecast.clocks import countries, is_date, time_zones
 from modelscaler.planner.schedules import is_cron
 from modelscaler.workload.invalid import InvalidSpec
@@ -73,10 +73,19 @@ def _replicas(spec: ModelDeploymentSpec) -> Iterator[InvalidSpec]:
     limit = f"at most spec.scaling.maxReplicas ({scaling.max_replicas})"
     if scaling.min_replicas > scaling.max_replicas:
         yield InvalidSpec("spec.scaling.minReplicas", scaling.min_replicas, limit)
-    if scaling.scale_to_zero and scaling.min_replicas:
-        yield InvalidSpec("spec.scaling.scaleToZero", "given", "absent, or spec.scaling.minReplicas 0")
+    yield from _zero(spec)
     if scaling.fallback and scaling.fallback.replicas > scaling.max_replicas:
         yield InvalidSpec("spec.scaling.fallback.replicas", scaling.fallback.replicas, limit)
+
+
+def _zero(spec: ModelDeploymentSpec) -> Iterator[InvalidSpec]:
+    asked, slowest = spec.scaling.scale_to_zero, max(placement.start_seconds for placement in spec.placements)
+    if asked and spec.scaling.min_replicas:
+        yield InvalidSpec("spec.scaling.scaleToZero", "given", "absent, or spec.scaling.minReplicas 0")
+    hold_seconds = (asked or ScaleToZero()).hold_seconds
+    if not spec.scaling.min_replicas and hold_seconds < slowest:
+        expected = f"at least the longest startSeconds of the placements ({slowest}): whoever asks waits for a start"
+        yield InvalidSpec("spec.scaling.scaleToZero.holdSeconds", hold_seconds, expected)
 
 
 def _schedules(spec: ModelDeploymentSpec) -> Iterator[InvalidSpec]:

@@ -16,6 +16,7 @@ from modelscaler.domain import (
     DirectionRules,
     FallbackRule,
     ForecastSettings,
+    Idling,
     Objective,
     PlacementOption,
     PoolKey,
@@ -60,7 +61,7 @@ def workload_from(resource: ModelDeployment, profile: tuple[CapacityEntry, ...] 
         objective=_objective(spec),
         capacities=_capacities(spec, profile or ()),
         min_replicas=max(scaling.min_replicas, 1),
-        idle_after_seconds=_idle_after_seconds(scaling),
+        idling=_idling(scaling),
         max_replicas=scaling.max_replicas,
         max_hourly_cost=None if scaling.max_hourly_cost is None else float(scaling.max_hourly_cost),
         scale_up=_rules(scaling.behavior.scale_up, SCALE_UP_STABILIZATION_SECONDS),
@@ -142,8 +143,11 @@ def _capacity(entry: CapacityEntry, *, from_profile: bool) -> ReplicaCapacity:
     )
 
 
-def _idle_after_seconds(scaling: Scaling) -> float | None:
-    return None if scaling.min_replicas else float((scaling.scale_to_zero or ScaleToZero()).after_seconds)
+def _idling(scaling: Scaling) -> Idling | None:
+    if scaling.min_replicas:
+        return None
+    asked = scaling.scale_to_zero or ScaleToZero()
+    return Idling(float(asked.after_seconds), float(asked.hold_seconds), asked.max_held_requests)
 
 
 def _rules(rules: ScalingRules, default_seconds: float) -> DirectionRules:

@@ -1,6 +1,8 @@
 """KEDA: what an autoscaler does with a query's value, nothing as zero, made-up values, zero and back."""
 
-from builders import CPU_INT8, single_pool
+from typing import Any
+
+from builders import CPU_INT8, idling, single_pool
 from meters import ToldMeter, sight
 from modelscaler.replay.policies.keda import Fallback, Keda
 from modelscaler.replay.policies.knowledge import carried_rps
@@ -9,7 +11,7 @@ from modelscaler.replay.sight import Policy
 NOTHING = ToldMeter(rps=float("nan"))
 
 
-def started(kind: Keda, **overrides: float) -> Policy:
+def started(kind: Keda, **overrides: Any) -> Policy:
     return kind.start(single_pool(**overrides), CPU_INT8)
 
 
@@ -43,7 +45,7 @@ def test_the_fallback_is_held_when_errors_exceed_its_threshold() -> None:
 
 
 def test_it_goes_to_zero_only_when_the_trigger_was_inactive_for_the_cooldown() -> None:
-    policy = started(Keda(), idle_after_seconds=300.0)
+    policy = started(Keda(), idling=idling(300.0))
     assert replicas(policy, ToldMeter(rps=1.0), 1, 30.0) == 1
     assert [replicas(policy, ToldMeter(), 1, 30.0 * n) for n in range(2, 12)] == [1] * 10
     assert replicas(policy, ToldMeter(), 1, 360.0) == 0
@@ -55,7 +57,7 @@ def test_it_stays_at_one_when_the_minimum_is_not_zero() -> None:
 
 
 def test_it_wakes_at_the_next_poll_when_it_sleeps() -> None:
-    policy = started(Keda(), idle_after_seconds=300.0)
+    policy = started(Keda(), idling=idling(300.0))
     assert replicas(policy, ToldMeter(), 0, 30.0) == 0
     assert replicas(policy, ToldMeter(rps=500.0), 0, 45.0) == 0
     assert replicas(policy, ToldMeter(rps=500.0), 0, 60.0) == 1

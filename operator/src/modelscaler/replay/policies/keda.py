@@ -68,7 +68,7 @@ class Keda:
     def start(self, workload: Workload, pool: PoolKey) -> Policy:
         """Return the policy for a run."""
         limits = Limits(behavior_of(self.stabilization_seconds), max(workload.min_replicas, 1), workload.max_replicas)
-        least = workload.min_replicas if workload.idle_after_seconds is None else 0
+        least = workload.min_replicas if workload.idling is None else 0
         return _ScaledObject(self, pool, self.threshold * carried_rps(workload, pool), limits, least)
 
 

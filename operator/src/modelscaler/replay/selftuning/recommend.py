@@ -65,9 +65,8 @@ def recommend(
     parts = parts_of(trace, extent, spared_days=0.0 if tuner is None else LEARNED_DAYS)
     if isinstance(parts, TuningRefused):
         return parts
-    awake = replace(
-        workload, idle_after_seconds=None
-    )  # settings are for sizes: when there is none is the user's choice
+    # Settings are for sizes: when there is no replica at all is the user's choice.
+    awake = replace(workload, idling=None)
     setting = Setting(trace, awake, usual_pool(workload), parts.older, parts.newer, arrivals, 1, Cluster())
     replays = Replays(setting, shipped, tuner)
     allowed = list(dict.fromkeys(settings.within(workload.stated) for settings in grid or grid_for(workload)))
