@@ -27,6 +27,7 @@ PATIENCE_SECONDS = 20.0
 BUSY, IDLE, BROKEN, SILENT, MORTAL, RESTARTED = (
     WorkloadKey("shop", name) for name in ("busy", "idle", "broken", "silent", "mortal", "restarted")
 )
+ASLEEP = WorkloadKey("shop", "asleep")
 BUSY_RPS = 40.0
 RESTARTED_EVERY_SECONDS = 3.0
 STORMY, PATIENT, CALMED, ORPHANED = (WorkloadKey("shop", name) for name in ("stormy", "patient", "calmed", "orphaned"))
@@ -62,9 +63,16 @@ def budget(key: WorkloadKey, share: float, instance: str) -> str:
     return f"modelserver_reflex_budget{labels(key, of=instance)} {share}\n"
 
 
+def activator(key: WorkloadKey, held: float) -> str:
+    mine = labels(key, pool="activator")
+    return f"modelserver_requests_offered_total{mine} 0\nmodelserver_queue_depth{mine} {held}\n"
+
+
 def fleet(seconds: float) -> str:
     return "".join(
         [
+            activator(BUSY, 0.0),
+            activator(ASLEEP, 2.0),
             budget(BUSY, 1.0, "one") + budget(BUSY, 0.25, "other"),
             retrying(STORMY, seconds, retried_rps=25.0, refused=15.0 * seconds),
             retrying(PATIENT, seconds, retried_rps=5.0, refused=15.0 * seconds),
@@ -189,6 +197,15 @@ def test_demand_is_a_true_zero_when_a_fresh_counter_stands_still(url: str) -> No
     assert metrics.latency(IDLE, 0.99) == Absent()
 
 
+def test_activator_is_heard_of_and_is_no_replica(url: str) -> None:
+    metrics = eventually(lambda: source(url).read(now()), lambda found: known(found.activated(ASLEEP)) == 1.0)
+    assert (known(metrics.offered(ASLEEP)), known(metrics.queued(ASLEEP))) == (0.0, 2.0)
+    assert metrics.reporting(ASLEEP) == metrics.waited(ASLEEP) == Absent()
+    assert known(metrics.activated(BUSY)) == 1.0
+    assert known(metrics.waited(BUSY)) == 3.0, "the activator's empty queue is none of its replicas'"
+    assert metrics.activated(IDLE) == Absent()
+
+
 def test_reading_is_absent_when_prometheus_has_no_such_series(url: str) -> None:
     metrics = source(url).read(now())
     assert metrics.offered(SILENT) == metrics.queued(SILENT) == metrics.latency(SILENT, 0.9) == Absent()
@@ -226,11 +243,11 @@ def test_latency_is_what_prometheus_would_say_when_asked_for_any_percentile(
     assert known(reading) == pytest.approx(float(answer["data"]["result"][0]["value"][1]), rel=0.01)
 
 
-def test_eight_queries_are_sent_when_the_fleet_is_read(url: str) -> None:
+def test_nine_queries_are_sent_when_the_fleet_is_read(url: str) -> None:
     sent: list[None] = []
     settings = PrometheusSettings(url, RATE_WINDOW_SECONDS, STALE_AFTER_SECONDS)
     PrometheusSource(settings, on_query=lambda: sent.append(None)).read(now())
-    assert len(sent) == 8
+    assert len(sent) == 9
 
 
 def test_reading_goes_stale_and_in_the_end_absent_when_the_exporter_dies(program: Path, tmp_path: Path) -> None:

@@ -203,7 +203,7 @@ def _broken_off(error: BrokenOffError) -> RefusedError:
 
 
 def asks_the_model(request: web.BaseRequest) -> bool:
-    """Tell whether somebody is to be woken for a request: servers count no other as load, so nothing else would keep them awake."""
+    """Tell whether a request wakes: servers count no other as load, so nothing would keep awake what another had woken."""
     return request.method == "POST" and request.path.endswith("/infer")
 
 

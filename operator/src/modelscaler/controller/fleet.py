@@ -191,7 +191,7 @@ class Fleet:
         return reporting if is_unknown(reporting) else reading
 
     def _is_activator_ready(self, key: WorkloadKey) -> bool:
-        """Tell whether the activator would take requests, and be heard of; while Prometheus does not answer the first will do."""
+        """Tell whether the activator takes requests, and is heard of; while Prometheus does not answer the first will do."""
         assert self._metrics is not None  # noqa: S101 - the loop reads first
         ready = any(pod.ready and pod.pool == ACTIVATOR for pod in self._mirror.pods(key))
         return ready and not isinstance(self._metrics.activated(key), Absent)

@@ -155,7 +155,7 @@ def _is_shared(observation: Observation, state: PolicyState) -> bool:
 
 
 def _is_gap(observation: Observation, state: PolicyState) -> bool:
-    """Tell whether metrics have only been missing for a moment, while the activator has whoever asks, and nobody is known to."""
+    """Tell whether metrics have only been missing for a moment, and the activator has whoever asks, of whom nobody is known."""
     missing = is_unknown(observation.offered) and not known(observation.queued)
     return observation.held and missing and state.missing_ticks <= MOST_MISSING_TICKS
 
