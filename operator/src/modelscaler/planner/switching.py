@@ -5,7 +5,8 @@ switch runs two pools while the new one starts, and that price is worth paying o
 long that the saving would have covered it (ski rental: at most twice the cost of knowing the future, Karlin et al. 1988). For
 accuracy alone, which has no price, when it has been better for a whole stabilisation window. For fewer cheaper answers, where
 the pool in use keeps its objective with its ladder (it lost replicas that may soon be back), after such a window too, or as
-soon as the other pool would otherwise come too late for the mean accuracy.
+soon as the other pool would otherwise come too late for the mean accuracy. A switch is called off at once where the pool in
+use was only silent; where it was too small for the load, once it has been enough for as long as the other takes to start.
 """
 
 import math
@@ -67,13 +68,15 @@ def select(
         return Selection(incumbent)
     if must_leave(incumbent, first):
         return Selection(first)
-    stays_seconds = _stays_seconds(listed, state, first, incumbent)
-    if stays_seconds == 0.0 and _is_ample(first):
+    is_back, for_the_load = _is_back(listed, state, first), _is_for_the_load(state)
+    if is_back and not for_the_load and _is_ample(first):
         return Selection(first)
     if not load_is_known or not (_degrades_less(first, incumbent) or _is_better(first, incumbent)):
         return Selection(incumbent)
     since = state.cheaper_since or now
-    patience_seconds = max(_patience_seconds(first, incumbent, window_seconds), stays_seconds or 0.0)
+    patience_seconds = _patience_seconds(first, incumbent, window_seconds)
+    if is_back and for_the_load:
+        patience_seconds = max(patience_seconds, incumbent.candidate.start_seconds)
     if (now - since).total_seconds() < patience_seconds:
         return Selection(incumbent, first, since, patience_seconds)
     return Selection(first, better_since=since)
@@ -132,15 +135,18 @@ def _degrades_less(first: Option, incumbent: Option) -> bool:
     return first.degraded_rps <= 0.0 or (first.own_carried_rps >= incumbent.own_carried_rps * (1.0 + WORTHWHILE_RELIEF))
 
 
-def _stays_seconds(listed: Sequence[Option], state: PolicyState, first: Option, incumbent: Option) -> float | None:
-    """Return for how long the serving pool must be the best again until a switch away from it is called off.
+def _is_back(listed: Sequence[Option], state: PolicyState, first: Option) -> bool:
+    """Tell whether the pool that a switch leads away from is the best again."""
+    return state.switch is not None and first is option_of(listed, state.active)
 
-    At once where its pods were only silent for a while. But not where it was left for the load: forecasts go to and fro, and to
-    begin anew costs a start, as to go on does. None: no switch is under way, or another pool is the best.
+
+def _is_for_the_load(state: PolicyState) -> bool:
+    """Tell whether the switch under way is one from a pool that is too small for the load, and not from one that is silent.
+
+    Such a switch is called off only once its start would have been worth it: forecasts go to and fro, and to begin anew costs
+    another start.
     """
-    if state.switch is None or first is not option_of(listed, state.active):
-        return None
-    return incumbent.candidate.start_seconds if state.switch.reason in FOR_THE_LOAD else 0.0
+    return state.switch is not None and state.switch.reason in FOR_THE_LOAD
 
 
 def _is_ample(first: Option) -> bool:
