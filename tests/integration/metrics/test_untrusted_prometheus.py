@@ -156,7 +156,7 @@ def test_only_one_query_s_readings_fail_when_only_that_query_does() -> None:
         metrics = PrometheusSource(settings(url)).read(NOW)
     assert isinstance(metrics.queued(RANKER), SourceError)
     assert not isinstance(metrics.offered(RANKER), SourceError)
-    assert asked == 8
+    assert asked == 9
 
 
 def test_history_is_an_error_when_a_chunk_fails() -> None:
