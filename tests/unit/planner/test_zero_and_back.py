@@ -351,35 +351,31 @@ def test_no_step_takes_away_who_takes_requests_when_anything_happens(
         assert step.activator
 
 
-@settings(deadline=None)
-@given(st.sampled_from([SPEC, TWO, MIXED]), WALKS)
-def test_somebody_answers_in_the_end_when_requests_wait(spec: Workload, walk: list[tuple[float, float, str]]) -> None:
+def after(spec: Workload, walk: list[tuple[float, float, str]], waiting: float) -> ZeroCluster:
+    """Return the cluster long after a walk, when all has healed and so many wait."""
     cluster = ZeroCluster(spec, room={"gpu": 20, "cpu": 20})
     operator = Operator(cluster)
-    for load, waiting, event in walk:
+    for load, waited, event in walk:
         happen(cluster, event)
-        cluster.waiting = waiting
+        cluster.waiting = waited
         operator.tick(None if event == "blind" else load)
     happen(cluster, "heal gpu")
     happen(cluster, "heal cpu")
-    cluster.waiting = 1.0
+    cluster.waiting = waiting
     for _ in range(60):
         operator.tick(0.0)
+    return cluster
+
+
+@settings(deadline=None)
+@given(st.sampled_from([SPEC, TWO, MIXED]), WALKS)
+def test_somebody_answers_in_the_end_when_requests_wait(spec: Workload, walk: list[tuple[float, float, str]]) -> None:
+    cluster = after(spec, walk, waiting=1.0)
     assert (cluster.held, cluster.ready(cluster.selected) > 0) == (False, True)
 
 
 @settings(deadline=None)
 @given(st.sampled_from([SPEC, TWO, MIXED]), WALKS)
 def test_everybody_sleeps_in_the_end_when_nobody_asks(spec: Workload, walk: list[tuple[float, float, str]]) -> None:
-    cluster = ZeroCluster(spec, room={"gpu": 20, "cpu": 20})
-    operator = Operator(cluster)
-    for load, waiting, event in walk:
-        happen(cluster, event)
-        cluster.waiting = waiting
-        operator.tick(None if event == "blind" else load)
-    happen(cluster, "heal gpu")
-    happen(cluster, "heal cpu")
-    cluster.waiting = 0.0
-    for _ in range(60):
-        operator.tick(0.0)
+    cluster = after(spec, walk, waiting=0.0)
     assert (cluster.held, sum(cluster.replicas.values())) == (True, 0)

@@ -23,7 +23,7 @@ from modelscaler.domain import (
 )
 from modelscaler.planner.candidates import candidate_of
 from modelscaler.planner.choice import Option
-from modelscaler.planner.schedules import is_any_active
+from modelscaler.planner.schedules import active
 from modelscaler.planner.starts import longest_start
 
 EXPECTED_REQUESTS: Final = 1.0
@@ -64,7 +64,7 @@ def quiet_since(
     if not isinstance(observation.offered, Zero) or known(observation.queued) != 0.0:
         return None
     ahead_seconds = longest_start(workload.placements, observation.starts) + lead_seconds
-    if is_any_active(workload, observation.now, ahead_seconds):
+    if active(workload, observation.now, ahead_seconds):
         return None
     if forecast is not None and _somebody(workload, workload.idling, observation, forecast, ahead_seconds):
         return None

@@ -7,6 +7,7 @@ from datetime import datetime
 from modelscaler.api.words import Binding, DecisionReason
 from modelscaler.domain import (
     AtLeast,
+    Idling,
     Observation,
     Plan,
     PolicyState,
@@ -61,11 +62,11 @@ def plan(
         NoCandidateError: The spec allows no pool at all.
     """
     found = considered(workload, observation, forecast, state, lead_seconds)
-    minimum = Binding.MIN_REPLICAS if found.workload is workload else Binding.SCHEDULE
-    size = _size(found.workload, observation, found.selection.option, found.state, minimum)
-    if found.idle and workload.idling is not None:
-        made = idle_plan(workload.idling, found.selection.option)
+    if found.idling is not None:
+        made = idle_plan(found.idling, found.selection.option)
     elif found.scene is None or found.shared.mix is None:
+        minimum = Binding.MIN_REPLICAS if found.workload is workload else Binding.SCHEDULE
+        size = _size(found.workload, observation, found.selection.option, found.state, minimum)
         made = _plan(observation, found, size)
     else:
         made = mixed_plan(found.scene, found.shared, found.shared.mix)
@@ -108,7 +109,7 @@ class Considered:
         scene: What is decided from whether two pools serve; None where no route may share requests.
         shared: Whether they do, and how large each.
         quiet_since: Since when nobody has asked, nor been expected to; None: somebody does, or may.
-        idle: Whether no replica is to run for that.
+        idling: By which rule no replica is to run for that; None: some are.
     """
 
     workload: Workload
@@ -119,7 +120,7 @@ class Considered:
     scene: Scene | None
     shared: Mixing
     quiet_since: datetime | None
-    idle: bool
+    idling: Idling | None
 
 
 def considered(
@@ -144,10 +145,10 @@ def considered(
     serving = option_of(listed, state.active)
     if serving is not None and is_idle(workload, observation, state, since):
         chosen = Selection(serving)
-        return Considered(workload, released(state), listed, unlimited, chosen, None, Mixing(), since, idle=True)
+        return Considered(workload, released(state), listed, unlimited, chosen, None, Mixing(), since, workload.idling)
     scene = _scene(workload, observation, state, listed, selection)
     shared = mixing(scene) if scene else Mixing()
-    return Considered(workload, state, listed, unlimited, selection, scene, shared, since, idle=False)
+    return Considered(workload, state, listed, unlimited, selection, scene, shared, since, None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,15 +39,14 @@ def least_replicas(workload: Workload, now: datetime, lead_seconds: float) -> in
         now: The time.
         lead_seconds: A schedule counts so much earlier, so that its replicas are ready when it begins.
     """
-    soon = now + timedelta(seconds=lead_seconds)
-    asked = [s.min_replicas for s in workload.schedules if is_active(s, now) or is_active(s, soon)]
+    asked = [schedule.min_replicas for schedule in active(workload, now, lead_seconds)]
     return min(max([workload.min_replicas, *asked]), max(workload.max_replicas, workload.min_replicas))
 
 
-def is_any_active(workload: Workload, now: datetime, lead_seconds: float) -> bool:
-    """Tell whether any schedule asks for replicas now, or after so many seconds."""
+def active(workload: Workload, now: datetime, lead_seconds: float) -> list[Schedule]:
+    """Return the schedules that ask for replicas now, or after so many seconds."""
     soon = now + timedelta(seconds=lead_seconds)
-    return any(is_active(s, now) or is_active(s, soon) for s in workload.schedules)
+    return [schedule for schedule in workload.schedules if is_active(schedule, now) or is_active(schedule, soon)]
 
 
 def is_active(schedule: Schedule, now: datetime) -> bool:

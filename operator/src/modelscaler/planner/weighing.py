@@ -54,7 +54,7 @@ def _others(found: Considered, observation: Observation) -> list[Weighed]:
     """Return the candidates that lost against one pool, or against no replica at all."""
     chosen = found.selection.option.candidate.pool
     others = [option for option in found.unlimited if option.candidate.pool != chosen]
-    if found.idle:
+    if found.idling is not None:
         return [Weighed(option, Binding.COST, of_no_use(option)) for option in others]
     losses = [loss(found.workload, observation, found.state, found.selection, option) for option in others]
     return [Weighed(option, why.word, why.text) for option, why in zip(others, losses, strict=True)]
