@@ -99,11 +99,13 @@ def stage(cluster: Cluster, forwarder: Forwarder) -> Iterator[Stage]:
 
 @pytest.fixture(autouse=True)
 def _tell_on_failure(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Print what the operator said when a scenario fails."""
+    """Print what the operator said when a scenario fails, and leave nothing of it to the next ones."""
     yield
     report = getattr(request.node, "report_call", None)
     if report is not None and report.failed and "stage" in request.fixturenames:
-        print(request.getfixturevalue("stage").post_mortem())
+        stage: Stage = request.getfixturevalue("stage")
+        print(stage.post_mortem())
+        stage.delete_all()
 
 
 @pytest.hookimpl(hookwrapper=True)

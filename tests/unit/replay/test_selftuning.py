@@ -49,13 +49,24 @@ def trial(cost: float, violating_share: float = 0.0, accuracy: float = 1.0, wobb
     return Trial(outcome, cost + wobble * np.array([1.0, -1.0, 1.0, -1.0]))
 
 
-class FakeReplay:
+class FakeReplays:
     """Answers what a test says that settings come to, and counts seconds."""
 
-    def __init__(self, older: Mapping[PolicySettings, Trial], newer: Mapping[PolicySettings, Trial]) -> None:
+    def __init__(
+        self,
+        older: Mapping[PolicySettings, Trial],
+        newer: Mapping[PolicySettings, Trial],
+        preparing_seconds: float = 0.0,
+    ) -> None:
         self.told = {"older": older, "newer": newer}
         self.runs: list[tuple[Half, PolicySettings]] = []
+        self.prepared: list[Half] = []
+        self.preparing_seconds = preparing_seconds
         self.seconds = 0.0
+
+    def prepare(self, half: Half) -> None:
+        self.prepared.append(half)
+        self.seconds += self.preparing_seconds
 
     def __call__(self, half: Half, settings: PolicySettings) -> Trial:
         self.runs.append((half, settings))
@@ -63,15 +74,15 @@ class FakeReplay:
         return self.told[half][settings]
 
 
-def chosen(replay: FakeReplay, floor: float | None = None, budget: float = 1e6) -> Recommendation | TuningRefused:
-    return choose(CURRENT, GRID_OF_THREE, Goal(floor), PARTS, replay, lambda: budget - replay.seconds)
+def chosen(replays: FakeReplays, floor: float | None = None, budget: float = 1e6) -> Recommendation | TuningRefused:
+    return choose(CURRENT, GRID_OF_THREE, Goal(floor), PARTS, replays, lambda: budget - replays.seconds)
 
 
 OLDER = {CURRENT: trial(10.0), CHEAP: trial(8.0), SAFE: trial(12.0), PLAIN: trial(11.0)}
 
 
 def test_cheaper_settings_are_adopted_when_they_hold_on_the_newer_part() -> None:
-    found = chosen(FakeReplay(OLDER, {CURRENT: trial(10.0), CHEAP: trial(8.5), PLAIN: trial(11.0)}))
+    found = chosen(FakeReplays(OLDER, {CURRENT: trial(10.0), CHEAP: trial(8.5), PLAIN: trial(11.0)}))
 
     assert isinstance(found, Recommendation)
     assert (found.settings, found.reason, found.tried) == (CHEAP, TuningReason.CHEAPER, 4)
@@ -85,7 +96,7 @@ def test_cheaper_settings_are_adopted_when_they_hold_on_the_newer_part() -> None
     ids=["hardly cheaper", "misses the objective", "within luck", "not accurate enough"],
 )
 def test_settings_stay_when_the_best_of_the_older_part_does_not_hold_on_the_newer(newer: Trial) -> None:
-    found = chosen(FakeReplay(OLDER, {CURRENT: trial(10.0), CHEAP: newer, PLAIN: trial(11.0)}), floor=0.95)
+    found = chosen(FakeReplays(OLDER, {CURRENT: trial(10.0), CHEAP: newer, PLAIN: trial(11.0)}), floor=0.95)
 
     assert isinstance(found, Recommendation)
     assert (found.settings, found.reason, found.cost_ratio) == (CURRENT, TuningReason.KEPT, 1.0)
@@ -94,7 +105,7 @@ def test_settings_stay_when_the_best_of_the_older_part_does_not_hold_on_the_newe
 def test_dearer_settings_are_adopted_when_those_in_use_miss_the_objective() -> None:
     missed = trial(10.0, violating_share=0.01)
     older = {CURRENT: missed, CHEAP: missed, SAFE: trial(12.0), PLAIN: missed}
-    found = chosen(FakeReplay(older, {CURRENT: missed, SAFE: trial(12.0), PLAIN: missed}))
+    found = chosen(FakeReplays(older, {CURRENT: missed, SAFE: trial(12.0), PLAIN: missed}))
 
     assert isinstance(found, Recommendation)
     assert (found.settings, found.reason) == (SAFE, TuningReason.MENDED)
@@ -103,34 +114,52 @@ def test_dearer_settings_are_adopted_when_those_in_use_miss_the_objective() -> N
 
 def test_reactive_rule_is_adopted_when_it_beats_those_in_use_and_the_best_does_not_hold() -> None:
     newer = {CURRENT: trial(10.0), CHEAP: trial(8.0, violating_share=0.01), PLAIN: trial(9.0)}
-    found = chosen(FakeReplay(OLDER, newer))
+    found = chosen(FakeReplays(OLDER, newer))
 
     assert isinstance(found, Recommendation)
     assert found.settings == PLAIN
 
 
 def test_newer_part_is_replayed_three_times_at_most() -> None:
-    replay = FakeReplay(OLDER, {CURRENT: trial(10.0), CHEAP: trial(8.5), PLAIN: trial(11.0)})
-    chosen(replay)
+    replays = FakeReplays(OLDER, {CURRENT: trial(10.0), CHEAP: trial(8.5), PLAIN: trial(11.0)})
+    chosen(replays)
 
-    assert [half for half, _ in replay.runs].count("newer") == 3
+    assert [half for half, _ in replays.runs].count("newer") == 3
 
 
 def test_a_decision_is_made_from_what_was_tried_when_time_ends_early() -> None:
     newer = {CURRENT: trial(10.0), PLAIN: trial(9.0)}
     older = {**OLDER, PLAIN: trial(9.0)}
-    replay = FakeReplay(older, newer)
-    found = chosen(replay, budget=62.0)
+    replays = FakeReplays(older, newer)
+    found = chosen(replays, budget=62.0)
 
     assert isinstance(found, Recommendation)
     assert (found.settings, found.tried) == (PLAIN, 2)
     assert "the time ended after 2 of 4 settings" in found.message
-    assert replay.seconds <= 62.0
+    assert replays.seconds <= 62.0
+
+
+def test_all_is_tried_that_time_is_left_for_when_forecasts_take_longer_than_all_runs() -> None:
+    replays = FakeReplays(OLDER, {CURRENT: trial(10.0), CHEAP: trial(8.5), PLAIN: trial(11.0)}, preparing_seconds=200.0)
+    found = chosen(replays, budget=540.0)
+
+    assert isinstance(found, Recommendation)
+    assert (found.settings, found.tried) == (CHEAP, 4)
+    assert replays.prepared == ["older", "newer"]
+    assert replays.seconds <= 540.0
+
+
+def test_the_newer_part_is_not_begun_when_there_is_no_time_for_its_forecasts() -> None:
+    replays = FakeReplays(OLDER, {CURRENT: trial(10.0), PLAIN: trial(9.0)}, preparing_seconds=200.0)
+    found = chosen(replays, budget=440.0)
+
+    assert isinstance(found, TuningRefused)
+    assert replays.prepared == ["older"]
 
 
 @pytest.mark.parametrize("budget", [0.0, 5.0, 49.0])
 def test_nothing_is_said_when_time_ends_before_the_reactive_rule_was_compared(budget: float) -> None:
-    found = chosen(FakeReplay(OLDER, {CURRENT: trial(10.0), PLAIN: trial(9.0)}), budget=budget)
+    found = chosen(FakeReplays(OLDER, {CURRENT: trial(10.0), PLAIN: trial(9.0)}), budget=budget)
 
     assert isinstance(found, TuningRefused)
     assert found.reason == TuningReason.OUT_OF_TIME
@@ -189,8 +218,8 @@ def test_short_gaps_are_told_and_long_ones_refused() -> None:
 
 def test_a_gap_is_named_in_the_recommendation() -> None:
     parts = replace(PARTS, missing_share=0.042)
-    replay = FakeReplay(OLDER, {CURRENT: trial(10.0), CHEAP: trial(8.5), PLAIN: trial(11.0)})
-    found = choose(CURRENT, GRID_OF_THREE, Goal(), parts, replay, lambda: float("inf"))
+    replays = FakeReplays(OLDER, {CURRENT: trial(10.0), CHEAP: trial(8.5), PLAIN: trial(11.0)})
+    found = choose(CURRENT, GRID_OF_THREE, Goal(), parts, replays, lambda: float("inf"))
 
     assert "4.2% of the history was missing" in found.message
 

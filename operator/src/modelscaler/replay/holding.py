@@ -36,5 +36,7 @@ class Holding:
 
     def measured(self, tally: Tally) -> Tally:
         """Return what is measured of a step: what is held counts as offered where it is answered, and how late nobody knows."""
+        if not self.unmeasured:
+            return tally
         unmeasured, self.unmeasured = self.unmeasured, 0.0
         return replace(tally, offered=tally.offered - unmeasured, late=tally.late - max(unmeasured, 0.0))

@@ -4,9 +4,10 @@ The reactive rule is always among what is tried, and is taken when it beats what
 ModelDeployment cannot stay worse than the reactive rule by much (docs/self-tuning.md).
 """
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final, Literal, TypeAlias
+from typing import Final, Literal, Protocol, TypeAlias
 
 from modelscaler.api.words import TuningReason
 from modelscaler.domain import PolicySettings
@@ -15,38 +16,60 @@ from modelscaler.replay.selftuning.parts import Parts
 from modelscaler.replay.tuning import Goal, Trial, Tried, chosen_of, is_worth_adopting, keeps
 
 Half: TypeAlias = Literal["older", "newer"]
-Replay: TypeAlias = Callable[[Half, PolicySettings], Trial]
-"""Replays settings on a part of the history."""
 
 SPREAD: Final = 5
 NEWER_RUNS: Final = 3
 """Of the settings in use, of the best and of the best reactive ones: there must be time left for them."""
 
 MARGIN: Final = 1.25
-"""Runs differ in length."""
+"""Runs differ in length, and so do preparations."""
+
+
+class Replays(Protocol):
+    """Replays settings on a part of the history."""
+
+    def prepare(self, half: Half) -> None:
+        """Make what all runs on a part share: its load, and forecasts, which may take longer than all of those runs."""
+        ...
+
+    def __call__(self, half: Half, settings: PolicySettings) -> Trial:
+        """Replay settings on a part that was prepared."""
+        ...
 
 
 @dataclass(slots=True)
 class Runs:
-    """What was tried so far, and how long a run takes at most."""
+    """What was tried so far, and how long a run and a preparation take at most."""
 
-    replay: Replay
+    replays: Replays
     left_seconds: Callable[[], float]
     longest_seconds: float = 0.0
-    tried: dict[Half, dict[PolicySettings, Trial]] = field(default_factory=lambda: {"older": {}, "newer": {}})
+    prepared_seconds: float = 0.0
+    tried: dict[Half, dict[PolicySettings, Trial]] = field(default_factory=dict)
 
-    def enough_for(self, runs: int) -> bool:
-        """Tell whether so many more runs fit into the time that is left."""
-        return self.left_seconds() > runs * self.longest_seconds * MARGIN
+    def enough_for(self, runs: int, preparations: int = 0) -> bool:
+        """Tell whether so many more runs and preparations fit into the time that is left."""
+        needed_seconds = runs * self.longest_seconds + preparations * self.prepared_seconds
+        return self.left_seconds() > needed_seconds * MARGIN
+
+    def prepare(self, half: Half) -> None:
+        """Make a part ready for runs."""
+        self.prepared_seconds = self._took(lambda: self.replays.prepare(half))
+        self.tried[half] = {}
 
     def run(self, half: Half, settings: PolicySettings) -> None:
         """Try settings, once."""
-        if settings in self.tried[half]:
-            return
+        if settings not in self.tried[half]:
+            self.longest_seconds = max(self.longest_seconds, self._took(lambda: self._try(half, settings)))
+
+    def _try(self, half: Half, settings: PolicySettings) -> None:
+        self.tried[half][settings] = self.replays(half, settings)
+
+    def _took(self, work: Callable[[], None]) -> float:
+        """Do work and return how long it took, in seconds of the time that is left; 0 where that has no end."""
         before = self.left_seconds()
-        self.tried[half][settings] = self.replay(half, settings)
-        took = before - self.left_seconds()
-        self.longest_seconds = max(self.longest_seconds, took if took == took else 0.0)  # noqa: PLR0124 - inf less inf
+        work()
+        return before - self.left_seconds() if math.isfinite(before) else 0.0
 
 
 def in_order(current: PolicySettings, grid: Sequence[PolicySettings]) -> list[PolicySettings]:
@@ -62,7 +85,7 @@ def choose(
     grid: Sequence[PolicySettings],
     goal: Goal,
     parts: Parts,
-    replay: Replay,
+    replays: Replays,
     left_seconds: Callable[[], float],
 ) -> Recommendation | TuningRefused:
     """Return which settings to use from now on.
@@ -72,12 +95,13 @@ def choose(
         grid: Those to try; where none is reactive, the plain reactive rule besides.
         goal: What to keep.
         parts: What is replayed: for the message.
-        replay: Replays.
+        replays: Replays settings.
         left_seconds: Returns how much time is left.
     """
-    runs, wanted = Runs(replay, left_seconds), in_order(current, grid)
+    runs, wanted = Runs(replays, left_seconds), in_order(current, grid)
+    runs.prepare("older")
     for settings in wanted:
-        if not runs.enough_for(NEWER_RUNS + 1):
+        if not runs.enough_for(NEWER_RUNS + 1, preparations=1):
             break
         runs.run("older", settings)
     older = [Tried(settings, trial.outcome) for settings, trial in runs.tried["older"].items()]
@@ -85,6 +109,7 @@ def choose(
     if not reactive or older[0].settings != current:
         return _out_of_time(len(older), len(wanted))
     best, plain = chosen_of(older, goal).settings, chosen_of(reactive, goal).settings
+    runs.prepare("newer")
     for settings in (current, plain, best):
         if not runs.enough_for(1):
             break

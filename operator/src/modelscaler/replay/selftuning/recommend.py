@@ -80,19 +80,18 @@ class Replays:
         self._setting, self._shipped, self._tuner = setting, shipped, tuner
         self._made: dict[Half, tuple[Case, Foresight]] = {}
 
+    def prepare(self, half: Half) -> None:
+        """Draw the load of a part, and make its forecasts."""
+        name = NAMES[half]
+        foresight = foresight_of(self._setting, name, self._shipped, self._tuner)
+        self._made[half] = self._setting.case(name, 0), foresight
+
     def __call__(self, half: Half, settings: PolicySettings) -> Trial:
-        """Replay settings on a part."""
-        case, foresight = self._part(half)
+        """Replay settings on a part that was prepared."""
+        case, foresight = self._made[half]
         kind = Modelscaler(foresight, case.load.start, settings, case.cluster.lag_seconds)
         timeline = replay(case, kind, first_replicas(case))
         return Trial(outcome_of(timeline), block_costs(timeline))
-
-    def _part(self, half: Half) -> tuple[Case, Foresight]:
-        if half not in self._made:
-            name = NAMES[half]
-            foresight = foresight_of(self._setting, name, self._shipped, self._tuner)
-            self._made[half] = self._setting.case(name, 0), foresight
-        return self._made[half]
 
 
 def block_costs(timeline: Timeline) -> Floats:
