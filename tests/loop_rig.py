@@ -18,6 +18,7 @@ from modelscaler.cluster.errors import ApiCallError, NotOursError
 from modelscaler.cluster.writes import Write, WriteQueue
 from modelscaler.controller.accelerators import Accelerators
 from modelscaler.controller.decide import Settings
+from modelscaler.controller.doorbells import Doorbells
 from modelscaler.controller.fleet import Fleet
 from modelscaler.controller.loop import Loop
 from modelscaler.controller.mirror import Mirror
@@ -209,6 +210,7 @@ class Harness:
         self.mirror = mirror
         self.writes = WriteQueue(self._written)
         calls: Any = self.cluster
+        self.doorbells = Doorbells(self._touch, clock=lambda: self.seconds)
         self.loop = Loop(
             calls=calls,
             mirror=mirror,
@@ -221,6 +223,7 @@ class Harness:
             tuning=SelfTuning(
                 tuner, 60.0, lambda _: LoadWindow(3600.0, self.now, np.ones(48)), lambda _: False, lambda _: None
             ),
+            doorbells=self.doorbells,
             child_selector="",
             reporter="test",
             clock=lambda: self.now,
@@ -288,5 +291,5 @@ def run_all_pods(harness: Harness, since: datetime | None = None) -> None:
             labels = body["spec"]["template"]["metadata"]["labels"]
             meta = {"name": f"{name}-{number}", "namespace": "shop", "labels": labels, "creationTimestamp": begun}
             ready = {"type": "Ready", "status": "True", "lastTransitionTime": begun}
-            pod = {"kind": "Pod", "metadata": meta, "status": {"conditions": [ready]}}
+            pod = {"kind": "Pod", "metadata": meta, "status": {"conditions": [ready], "podIP": "10.0.0.7"}}
             harness.mirror.absorb("Pod", harness.cluster.put(pod))

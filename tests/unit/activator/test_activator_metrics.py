@@ -4,6 +4,7 @@ from aiohttp.test_utils import TestClient, TestServer
 from prometheus_client import generate_latest
 
 from modelscaler.activator.app import status_application
+from modelscaler.activator.holding import Holding, Limits
 from modelscaler.activator.labels import LabelsError, parse_labels
 from modelscaler.activator.metrics import ActivatorMetrics
 from modelscaler.activator.words import RefusalReason
@@ -56,7 +57,7 @@ def test_series_have_no_labels_when_none_are_given() -> None:
 
 @pytest.mark.parametrize(("draining", "status"), [(False, 200), (True, 503)])
 async def test_status_port_says_whether_it_accepts(draining: bool, status: int) -> None:
-    application: web.Application = status_application(lambda: draining)
+    application: web.Application = status_application(lambda: draining, Holding(Limits()))
     async with TestClient(TestServer(application)) as client:
         assert (await client.get("/readyz")).status == status
         assert (await client.get("/healthz")).status == 200

@@ -285,3 +285,29 @@ async def test_accelerators_are_bid_for_again_when_the_pool_that_sleeps_has_left
         other = {"spec.capacity.0.variant": "int8", "metadata.generation": 2}
         edit(harness, **{**ON_GPU, **other})
         assert claim(harness) is not None
+
+
+async def test_pool_starts_between_two_ticks_when_an_activator_says_that_somebody_waits() -> None:
+    async with running(Harness()) as harness:
+        await asleep(harness)
+        reads = harness.source.reads
+        harness.doorbells._note((KEY, "10.0.0.7"), 2)
+        await harness.settled()
+        assert (selected(harness), replicas(harness)) == ("activator", 1)
+        assert harness.source.reads == reads, "nobody asked Prometheus"
+        assert "2 requests are held until one is ready" in harness.status["lastDecision"]["message"]
+
+        await tick(harness)
+        await tick(harness)
+        assert (selected(harness), replicas(harness)) == ("cpu-full", 1)
+
+
+async def test_activators_are_listened_to_only_while_they_take_requests() -> None:
+    async with running(Harness()) as harness:
+        harness.deploy(**ZERO)
+        await tick(harness)
+        assert harness.doorbells._doors == set()
+        await tick(harness, ticks=7)
+        assert (selected(harness), harness.doorbells._doors) == ("activator", {(KEY, "10.0.0.7")})
+        await tick(harness, 5.0, ticks=2)
+        assert (selected(harness), harness.doorbells._doors) == ("cpu-full", set())

@@ -27,7 +27,16 @@ from modelscaler.activator.upstream import (
     Sending,
     Upstream,
 )
-from modelscaler.activator.words import ATTEMPT_HEADER, FORWARDED, HEADER, PROBE, RefusalReason, RefusedError
+from modelscaler.activator.words import (
+    ATTEMPT_HEADER,
+    FORWARDED,
+    HEADER,
+    HELD_PATH,
+    LONGEST_LISTEN_SECONDS,
+    PROBE,
+    RefusalReason,
+    RefusedError,
+)
 
 log = logging.getLogger(__name__)
 _server_log = logging.getLogger(f"{__name__}.server")
@@ -46,6 +55,7 @@ _OF_ACTIVATORS: Final = frozenset({PROBE, FORWARDED})
 _IDEMPOTENT: Final = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"})
 """RFC 9110, 9.2.2: sent twice, they do what they do once."""
 _MOST_BREAKS: Final = 2
+_MOST_LISTENERS: Final = 16
 _BUSY: Final = frozenset({429, 503})
 _BUSY_SECONDS: Final = 0.5
 _TRIES: Final = (1, 2, 3)
@@ -231,8 +241,9 @@ def main_server(activator: Activator) -> web.Server:
     )
 
 
-def status_application(is_draining: Callable[[], bool]) -> web.Application:
-    """Return what serves kubelet's questions after health."""
+def status_application(is_draining: Callable[[], bool], house: Holding) -> web.Application:
+    """Return what serves kubelet's questions after health, and the operator's after who is held."""
+    listeners = asyncio.Semaphore(_MOST_LISTENERS)
 
     async def healthz(_: web.Request) -> web.Response:
         return web.Response(text="ok\n")
@@ -240,7 +251,27 @@ def status_application(is_draining: Callable[[], bool]) -> web.Application:
     async def readyz(_: web.Request) -> web.Response:
         return web.Response(text="draining\n", status=503) if is_draining() else web.Response(text="ok\n")
 
+    async def held(request: web.Request) -> web.Response:
+        seconds = _listen_seconds(request.query.get("seconds", "0"))
+        if listeners.locked():
+            raise web.HTTPServiceUnavailable(text=f"{_MOST_LISTENERS} listen already, which is the most\n")
+        async with listeners:
+            return web.json_response({"held": await house.waited_within(seconds)})
+
     application = web.Application()
     application.router.add_get("/healthz", healthz)
     application.router.add_get("/readyz", readyz)
+    application.router.add_get(HELD_PATH, held)
     return application
+
+
+def _listen_seconds(given: str) -> float:
+    """Read how long to wait. Raises HTTPBadRequest when it is no number, or out of bounds."""
+    expected = f"seconds: got {given[:20]!r}, expected a number from 0 to {LONGEST_LISTEN_SECONDS:g}\n"
+    try:
+        seconds = float(given)
+    except ValueError as error:
+        raise web.HTTPBadRequest(text=expected) from error
+    if not 0.0 <= seconds <= LONGEST_LISTEN_SECONDS:
+        raise web.HTTPBadRequest(text=expected)
+    return seconds

@@ -40,6 +40,7 @@ class Holding:
         self.body_bytes = 0
         self.waiting = 0
         self._admitted = 0
+        self._somebody_waits = asyncio.Event()
         self._empty = asyncio.Event()
         self._empty.set()
 
@@ -48,6 +49,21 @@ class Holding:
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._empty.wait()
+
+    async def waited_within(self, seconds: float) -> int:
+        """Wait until a request waits for a replica, at most that long; return how many do."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._somebody_waits.wait()
+        return self.waiting
+
+    def count_waiting(self, more: int) -> None:
+        """Count requests that begin to wait for a replica, or, below 0, that no longer do."""
+        self.waiting += more
+        if self.waiting:
+            self._somebody_waits.set()
+        else:
+            self._somebody_waits.clear()
 
     @contextmanager
     def place(self, announced_bytes: int | None) -> Iterator["Place"]:
@@ -133,13 +149,13 @@ class Place:
         """It is on its way to a replica: it does not wait here."""
         if self._waits:
             self._waits = False
-            self._holding.waiting -= 1
+            self._holding.count_waiting(-1)
 
     def come_back(self) -> None:
         """It waits here, again."""
         if not self._waits:
             self._waits = True
-            self._holding.waiting += 1
+            self._holding.count_waiting(1)
 
     def leave(self) -> None:
         """It is answered, or nobody wants the answer."""

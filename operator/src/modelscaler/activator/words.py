@@ -9,6 +9,10 @@ PROBE: Final = "probe"
 FORWARDED: Final = "forwarded"
 HOLDING: Final = "holding"
 RETRY_AFTER_SECONDS: Final = 5
+HELD_PATH: Final = "/held"
+"""On the status port: how many requests wait, said as soon as one does. `seconds` in the query is how long to wait for that."""
+
+LONGEST_LISTEN_SECONDS: Final = 60.0
 ATTEMPT_HEADER: Final = "x-envoy-attempt-count"
 """As Envoy counts attempts, from 1 on: a server that knows does not take a retry for more demand."""
 

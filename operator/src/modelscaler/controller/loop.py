@@ -18,6 +18,7 @@ from modelscaler.controller.accelerators import Accelerators
 from modelscaler.controller.apply import Applier
 from modelscaler.controller.conflicts import Target, conflict, scaled_elsewhere
 from modelscaler.controller.decide import Inputs, Outcome, Settings, Trouble, bidder, decide, shares_accelerators
+from modelscaler.controller.doorbells import Doorbells
 from modelscaler.controller.events import Announcement, announcements, event_body
 from modelscaler.controller.fleet import Fleet
 from modelscaler.controller.mirror import Mirror, MirroredKind
@@ -56,6 +57,7 @@ class Loop:
         telemetry: Telemetry,
         settings: Settings,
         tuning: SelfTuning,
+        doorbells: Doorbells,
         child_selector: str,
         reporter: str,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
@@ -72,6 +74,7 @@ class Loop:
         self._telemetry = telemetry
         self._settings = settings
         self._tuning = tuning
+        self._doorbells = doorbells
         self._child_selector = child_selector
         self._reporter = reporter
         self._clock = clock
@@ -224,6 +227,7 @@ class Loop:
             except Exception:
                 self._telemetry.errors.labels("decision").inc()
                 log.exception("%s: no decision", key)
+        self._doorbells.attend(self._mirror.holders())
 
     def _forget_gone(self) -> None:
         """Drop what is known of ModelDeployments that are gone, also where there is another of that name by now."""
@@ -262,13 +266,15 @@ class Loop:
         profile, trouble = self._profiles.of(entry)
         forecast, health = self._fleet.forecast(entry.key)
         now = self._clock()
+        seen = self._fleet.observation(entry, now, new_readings)
         return Inputs(
             now=now,
             entry=entry,
             profile=profile,
             trouble=trouble or self._conflict(entry),
             observation=replace(
-                self._fleet.observation(entry, now, new_readings),
+                seen,
+                queued=self._doorbells.queued(entry.key, seen.queued, now),
                 allowances=self._accelerators.allowances(entry.key),
                 unmakeable=self._applier.unmakeable(entry.key),
             ),

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from typing import Any, Literal, TypeAlias
 
+from modelscaler.api import ACTIVATOR
 from modelscaler.controller.summaries import (
     SUMMARISE,
     ActivatorSummary,
@@ -77,6 +78,13 @@ class Mirror:
     def pods(self, key: WorkloadKey) -> list[PodSummary]:
         """Return the pods of a ModelDeployment that have not ended: objects of evicted ones may stay for ever."""
         return [pod for pod in self._pods.get(key, {}).values() if not pod.ended]
+
+    def holders(self) -> Iterator[tuple[WorkloadKey, str]]:
+        """Return the addresses of the activators that take requests, and whose they are."""
+        for key in self._services:
+            service = self.service(key)
+            if service is not None and service.held:
+                yield from ((key, pod.ip) for pod in self.pods(key) if pod.pool == ACTIVATOR and pod.ready and pod.ip)
 
     def starts_seconds(self, key: WorkloadKey, pool: PoolKey) -> list[float]:
         """Return the newest measured starts of a pool's pods, in seconds."""

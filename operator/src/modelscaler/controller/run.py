@@ -20,6 +20,7 @@ from modelscaler.cluster.writes import Write, WriteQueue
 from modelscaler.controller import health
 from modelscaler.controller.accelerators import Accelerators, NodeSupply
 from modelscaler.controller.decide import Settings
+from modelscaler.controller.doorbells import Doorbells
 from modelscaler.controller.fleet import Fleet
 from modelscaler.controller.handlers import CHILD_SELECTOR, registry, settings
 from modelscaler.controller.leadership import Leadership
@@ -138,13 +139,14 @@ class Operator:
             forecasting.has_own_trees,
             lambda reason: self._telemetry.tunings.labels(reason).inc(),
         )
-        profiles = Profiles(self._calls)
-        self._loop = self._assemble(mirror, writes, forecasting, tuning, profiles)
+        profiles, doorbells = Profiles(self._calls), Doorbells(self._touch)
+        self._loop = self._assemble(mirror, writes, forecasting, tuning, profiles, doorbells)
         forecasting.start()
         try:
             tasks = [
                 asyncio.create_task(self._watch(mirror), name="watches"),
                 asyncio.create_task(writes.run(), name="writes"),
+                asyncio.create_task(doorbells.run(), name="doorbells"),
                 asyncio.create_task(self._loop.run(), name="loop"),
                 asyncio.create_task(self._stop.wait(), name="stop"),
             ]
@@ -164,7 +166,13 @@ class Operator:
         await kopf.operator(registry=handlers, settings=settings(), standalone=True, ready_flag=started, **scope)
 
     def _assemble(
-        self, mirror: Mirror, writes: WriteQueue, forecasting: Forecasting, tuning: SelfTuning, profiles: Profiles
+        self,
+        mirror: Mirror,
+        writes: WriteQueue,
+        forecasting: Forecasting,
+        tuning: SelfTuning,
+        profiles: Profiles,
+        doorbells: Doorbells,
     ) -> Loop:
         chosen = self._chosen
         return Loop(
@@ -190,6 +198,7 @@ class Operator:
                 rate_window_seconds=chosen.rate_window_seconds,
             ),
             tuning=tuning,
+            doorbells=doorbells,
             child_selector=CHILD_SELECTOR,
             reporter=chosen.identity,
         )

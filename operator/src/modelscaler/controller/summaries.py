@@ -147,7 +147,7 @@ class PodSummary:
 
     `ready_at` None: not ready. `unready_since`: created, or since it lost its readiness. `waiting` is the first container's
     waiting reason, "" for none. `ready_before`: it was ready and lost it, so what it takes to get ready again is no start.
-    `ended`: evicted, or refused by its node; its object stays, and another pod has been made in its place.
+    `ended`: evicted, or refused by its node; its object stays, and another pod has been made in its place. `ip` "": none yet.
     """
 
     namespace: str
@@ -165,6 +165,7 @@ class PodSummary:
     deleting: bool
     ready_before: bool = False
     ended: bool = False
+    ip: str = ""
 
     @property
     def failing(self) -> bool:
@@ -355,6 +356,7 @@ def pod_from(body: Body) -> PodSummary | None:
         deleting=bool(meta.get("deletionTimestamp")),
         ready_before=ready_at is not None and _starts_no_longer(body, ready_at),
         ended=status.get("phase") in ENDED_PHASES,
+        ip=status.get("podIP") or "",
     )
 
 

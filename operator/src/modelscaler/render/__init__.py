@@ -4,7 +4,7 @@ Templates and replicas have field managers of their own, so applying the one nev
 a digest of itself, so that after a restart the operator sees that it need not apply again.
 """
 
-from modelscaler.render.activator import activator_name
+from modelscaler.render.activator import STATUS_PORT, activator_name
 from modelscaler.render.children import (
     OVERDRAFT_ANNOTATION,
     TEMPLATE_DIGEST_ANNOTATION,
@@ -25,6 +25,7 @@ __all__ = [
     "GATEWAY_VERSION",
     "OVERDRAFT_ANNOTATION",
     "ROUTE_KIND",
+    "STATUS_PORT",
     "TEMPLATE_DIGEST_ANNOTATION",
     "TEMPLATE_MANAGER",
     "RenderDefaults",

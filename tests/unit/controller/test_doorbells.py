@@ -1,0 +1,189 @@
+"""Who asks where no replica runs is heard of at once; what does not answer, or not sensibly, is left to Prometheus."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+from modelscaler.activator.app import status_application
+from modelscaler.activator.holding import Holding, Limits
+from modelscaler.controller import doorbells
+from modelscaler.controller.doorbells import Doorbells
+from modelscaler.domain import Absent, AtLeast, Value, WorkloadKey, Zero
+
+HOST = "127.0.0.1"
+NOW = datetime(2026, 3, 2, tzinfo=UTC)
+KEY, OTHER = WorkloadKey("shop", "ranker"), WorkloadKey("shop", "other")
+
+
+@asynccontextmanager
+async def serving(application: web.Application) -> AsyncIterator[int]:
+    runner = web.AppRunner(application, shutdown_timeout=0.01)
+    await runner.setup()
+    site = web.TCPSite(runner, HOST, 0)
+    await site.start()
+    try:
+        yield int(runner.addresses[0][1])
+    finally:
+        await runner.cleanup()
+
+
+class Ear:
+    """Doorbells that run, and whoever they told of."""
+
+    def __init__(self, port: int) -> None:
+        self.rings: list[WorkloadKey] = []
+        self.rung = asyncio.Event()
+        self.seconds = 0.0
+        self.bells = Doorbells(self._note, port, lambda: self.seconds)
+
+    def _note(self, key: WorkloadKey) -> None:
+        self.rings.append(key)
+        self.rung.set()
+
+    async def hears(self, seconds: float = 5.0) -> None:
+        await asyncio.wait_for(self.rung.wait(), seconds)
+
+    def queued(self, key: WorkloadKey = KEY) -> float:
+        reading = self.bells.queued(key, Zero(NOW), NOW)
+        return reading.value if isinstance(reading, Value) else 0.0
+
+
+@asynccontextmanager
+async def listening(port: int) -> AsyncIterator[Ear]:
+    ear = Ear(port)
+    task = asyncio.create_task(ear.bells.run())
+    try:
+        yield ear
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        assert not [other for other in asyncio.all_tasks() if other.get_name().startswith("doorbell")]
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    async with asyncio.timeout(5.0):
+        while not holds():
+            await asyncio.sleep(0.005)
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("AGAIN_SECONDS", "SILENCE_SECONDS", "RETRY_SECONDS"):
+        monkeypatch.setattr(doorbells, name, 0.01)
+
+
+async def test_ring_comes_once_as_soon_as_somebody_waits_and_how_many_do_is_known() -> None:
+    house = Holding(Limits())
+    async with serving(status_application(lambda: False, house)) as port, listening(port) as ear:
+        ear.bells.attend([(KEY, HOST)])
+        await asyncio.sleep(0.1)
+        assert (ear.rings, ear.queued()) == ([], 0.0)
+
+        with house.place(None):
+            await ear.hears()
+            with house.place(None):
+                await until(lambda: ear.queued() == 2.0)
+            assert (ear.rings, ear.queued(OTHER)) == ([KEY], 0.0)
+        await until(lambda: ear.queued() == 0.0)
+
+        with house.place(None):
+            await until(lambda: ear.rings == [KEY, KEY])
+
+
+async def test_nothing_is_known_any_more_of_whom_nobody_listens_to() -> None:
+    house = Holding(Limits())
+    async with serving(status_application(lambda: False, house)) as port, listening(port) as ear:
+        with house.place(None):
+            ear.bells.attend([(KEY, HOST)])
+            await ear.hears()
+            ear.bells.attend([])
+            assert ear.queued() == 0.0
+            await asyncio.sleep(0.05)
+            assert ear.queued() == 0.0
+
+
+async def test_what_was_heard_is_forgotten_when_the_activator_is_silent_for_long() -> None:
+    house = Holding(Limits())
+    async with listening(port := 9) as ear:
+        assert port
+        ear.bells.attend([(KEY, HOST)])
+        ear.bells._note((KEY, HOST), 3)
+        assert ear.queued() == 3.0
+        ear.seconds = 61.0
+        assert ear.queued() == 0.0
+    assert house.waiting == 0
+
+
+@pytest.mark.parametrize(
+    ("scraped", "expected"),
+    [(Zero(NOW), Value(3.0, NOW)), (Absent(), Value(3.0, NOW)), (Value(5.0, NOW), Value(5.0, NOW))],
+)
+async def test_the_larger_of_what_is_scraped_and_what_is_heard_counts(scraped: Any, expected: Value) -> None:
+    bells = Doorbells(lambda _: None)
+    bells.attend([(KEY, HOST)])
+    bells._note((KEY, HOST), 3)
+    assert bells.queued(KEY, scraped, NOW) == expected
+    assert bells.queued(OTHER, scraped, NOW) == scraped
+    assert bells.queued(KEY, AtLeast(7.0, 1), NOW) == AtLeast(7.0, 1)
+
+
+def answering(**said: Any) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+    async def answer(_: web.Request) -> web.StreamResponse:
+        return web.Response(**said)
+
+    return answer
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"text": "nobody"},
+        {"text": '{"held": -1}'},
+        {"text": '{"held": "many"}'},
+        {"text": '{"held": 1' + " " * 5000 + "}"},
+        {"status": 302, "headers": {"Location": "http://127.0.0.1:9/held"}},
+        {"status": 503, "text": '{"held": 3}'},
+    ],
+    ids=["no JSON", "below zero", "no number", "too long", "elsewhere", "refused"],
+)
+async def test_nobody_is_heard_when_the_answer_is_none_of_an_activator(said: dict[str, Any]) -> None:
+    asked = asyncio.Event()
+
+    async def noting(request: web.Request) -> web.StreamResponse:
+        asked.set()
+        return await answering(**said)(request)
+
+    application = web.Application()
+    application.router.add_get("/held", noting)
+    async with serving(application) as port, listening(port) as ear:
+        ear.bells.attend([(KEY, HOST)])
+        await asyncio.wait_for(asked.wait(), 5.0)
+        await asyncio.sleep(0.05)
+        assert (ear.rings, ear.queued()) == ([], 0.0)
+
+
+async def test_it_is_asked_again_when_nobody_answered_at_first() -> None:
+    house = Holding(Limits())
+    async with serving(web.Application()) as port:
+        pass
+    async with listening(port) as ear:
+        ear.bells.attend([(KEY, HOST)])
+        await asyncio.sleep(0.05)
+        with house.place(None):
+            runner = web.AppRunner(status_application(lambda: False, house), shutdown_timeout=0.01)
+            await runner.setup()
+            await web.TCPSite(runner, HOST, port).start()
+            await ear.hears()
+            await runner.cleanup()
+
+
+async def test_no_more_are_listened_to_than_there_may_be_connections(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doorbells, "MOST_LISTENED", 2)
+    async with listening(9) as ear:
+        ear.bells.attend([(WorkloadKey("shop", f"m{number}"), HOST) for number in range(5)])
+        await until(lambda: len(ear.bells._tasks) == 2)
