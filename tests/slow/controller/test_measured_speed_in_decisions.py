@@ -62,8 +62,8 @@ class Scene:
             waited=Zero(self.now) if busy < 0.98 else Value(2.0 * each, self.now),
         )
         entry = Entry(WorkloadKey("default", "ranker"), "u", 1, 1, self.resource, None, self.status, False)
-        measured = self.outcome.measured if self.outcome else None
-        self.outcome = decide(Inputs(self.now, entry, None, None, seen, None, HEALTHY, measured), SETTINGS)
+        left = self.outcome.remembered if self.outcome else None
+        self.outcome = decide(Inputs(self.now, entry, None, None, seen, None, HEALTHY, left), SETTINGS)
         self.status = self.outcome.status
         assert self.status.desired is not None
         self.replicas = self.status.desired.replicas
@@ -133,11 +133,11 @@ def test_what_is_known_is_kept_when_the_spec_is_broken_for_a_while() -> None:
     scene = Scene(0.75, 300.0)
     scene.after(40)
     assert scene.outcome is not None
-    known = scene.outcome.measured
+    known = scene.outcome.remembered
     entry = Entry(WorkloadKey("default", "ranker"), "u", 1, 1, None, None, scene.status, False)
     seen = observation(None, pool(POOL, scene.replicas), now=scene.now)
     broken = decide(Inputs(scene.now, entry, None, None, seen, None, HEALTHY, known), SETTINGS)
-    assert broken.measured is known
+    assert broken.remembered == known
     assert broken.status.capacity == scene.status.capacity
 
 

@@ -311,3 +311,16 @@ async def test_activators_are_listened_to_only_while_they_take_requests() -> Non
         assert (selected(harness), harness.doorbells._doors) == ("activator", {(KEY, "10.0.0.7")})
         await tick(harness, 5.0, ticks=2)
         assert (selected(harness), harness.doorbells._doors) == ("cpu-full", set())
+
+
+async def test_pool_that_one_request_woke_sleeps_again_when_nothing_else_is_worth_a_write() -> None:
+    """What was answered before the first scrape is in no rate: the load is zero all the while."""
+    async with running(Harness()) as harness:
+        await asleep(harness)
+        harness.doorbells._note((KEY, "10.0.0.7"), 1)
+        await harness.settled()
+        run_all_pods(harness)
+        await harness.settled()
+        assert (selected(harness), replicas(harness)) == ("cpu-full", 1)
+        await tick(harness, ticks=8)
+        assert (selected(harness), replicas(harness)) == ("activator", 0)

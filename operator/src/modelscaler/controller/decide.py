@@ -56,12 +56,24 @@ class Trouble(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
+class Remembered:
+    """What a decision leaves to the next one of this process: in more detail than the status has it, or before it does.
+
+    `measured` is of the replicas' speed, `savings` of what answers have saved, `quiet_since` since when nobody has asked.
+    """
+
+    measured: Measured | None = None
+    savings: Savings | None = None
+    quiet_since: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Inputs:
     """Everything one decision may look at.
 
     `profile` None: the spec names none. `trouble` is why the ModelDeployment cannot be managed although its spec is
-    valid (a profile that cannot be had, an HPA in the way), None when nothing is. `measured` and `savings` are what the last
-    decision of this process left of them, None when there was none. `tuned` is what self-tuning found last in it, likewise.
+    valid (a profile that cannot be had, an HPA in the way), None when nothing is. `remembered` is what the last decision of
+    this process left, None when there was none. `tuned` is what self-tuning found last in it, likewise.
     `unroutable` is why there can be no HTTPRoute, None when there can. `refused` is what of the last decisions could not be
     written, None when all was.
     """
@@ -73,8 +85,7 @@ class Inputs:
     observation: Observation
     forecast: QuantileForecast | None
     forecast_health: ForecastHealth
-    measured: Measured | None = None
-    savings: Savings | None = None
+    remembered: Remembered | None = None
     tuned: TuningStatus | None = None
     unroutable: Trouble | None = None
     refused: Trouble | None = None
@@ -84,16 +95,14 @@ class Inputs:
 class Outcome:
     """What to write. `rendering` None: leave the children as they are. `plan` None: none could be made.
 
-    `measured` and `savings` are for the next decision: what is known of the replicas' speed, in more detail than the status has
-    it, and what answers have saved, which the status has later. `tunable` is what self-tuning may replay; None: it may not.
+    `remembered` is for the next decision. `tunable` is what self-tuning may replay; None: it may not.
     """
 
     status: ModelDeploymentStatus
     rendering: Rendering | None = None
     plan: Plan | None = None
     step: Step | None = None
-    measured: Measured | None = None
-    savings: Savings | None = None
+    remembered: Remembered | None = None
     tunable: Tunable | None = None
 
 
@@ -114,11 +123,11 @@ def decide(inputs: Inputs, settings: Settings) -> Outcome:
 
 def _planned(inputs: Inputs, settings: Settings, resource: ModelDeployment, workload: Workload) -> Outcome:
     seen = inputs.observation
-    before = policy_state(inputs.entry.status, inputs.now)
+    before = _before(inputs)
     stated, known = workload, _as_known(inputs, settings, resource, workload, before)
     workload = known.workload
     wanted, state = plan(workload, seen, inputs.forecast, before, settings.lead_seconds)
-    savings = saved(workload, seen, inputs.savings or savings_from(inputs.entry.status))
+    savings = saved(workload, seen, _recalled(inputs).savings or savings_from(inputs.entry.status))
     if workload.paused or workload.recommend_only:
         step, rendering = _hands_off(seen, before, state), None
     else:
@@ -146,7 +155,18 @@ def _planned(inputs: Inputs, settings: Settings, resource: ModelDeployment, work
         )
     )
     tunable = Tunable(workload, stated, seen.starts) if resource.spec.scaling.self_tuning == "Auto" else None
-    return Outcome(status, rendering, wanted, step, known.measured, savings, tunable)
+    remembered = Remembered(known.measured, savings, state.quiet_since)
+    return Outcome(status, rendering, wanted, step, remembered, tunable)
+
+
+def _recalled(inputs: Inputs) -> Remembered:
+    return inputs.remembered or Remembered()
+
+
+def _before(inputs: Inputs) -> PolicyState:
+    """Return what earlier decisions left behind, as the status has it; a quiet that has only begun is not written yet."""
+    stored = policy_state(inputs.entry.status, inputs.now)
+    return replace(stored, quiet_since=inputs.remembered.quiet_since) if inputs.remembered else stored
 
 
 def _digest(rendering: Rendering | None, step: Step) -> str | None:
@@ -163,7 +183,7 @@ def bidder(inputs: Inputs, settings: Settings) -> Bidder | None:
     resource = inputs.entry.resource
     if resource is None or inputs.trouble is not None or not shares_accelerators(resource):
         return None
-    before = recalled(inputs.observation, policy_state(inputs.entry.status, inputs.now))
+    before = recalled(inputs.observation, _before(inputs))
     try:
         spec = workload_from(resource, inputs.profile)
         workload = _as_known(inputs, settings, resource, spec, before).workload
@@ -219,7 +239,7 @@ def _measured(
     """Return what is known of the replicas' speed by now; after a restart the status says what was known before."""
     if resource.spec.scaling.capacity_refinement == "Off":
         return Measured()
-    known = inputs.measured or measured_from(inputs.entry.status.capacity)
+    known = _recalled(inputs).measured or measured_from(inputs.entry.status.capacity)
     return measured(known, workload, inputs.observation, before, settings.rate_window_seconds)
 
 
@@ -234,7 +254,7 @@ def _hands_off(seen: Observation, before: PolicyState, state: PolicyState) -> St
 
 def _rejected(inputs: Inputs, trouble: Trouble) -> Outcome:
     rejected = replace(_status_inputs(inputs), rejected=trouble)
-    return Outcome(next_status(rejected), measured=inputs.measured, savings=inputs.savings)
+    return Outcome(next_status(rejected), remembered=replace(_recalled(inputs), quiet_since=None))
 
 
 def _status_inputs(inputs: Inputs) -> StatusInputs:

@@ -10,14 +10,22 @@ from functools import partial
 from typing import Final
 
 from modelscaler.api.v1alpha1 import ModelDeploymentStatus
-from modelscaler.capacity.measured import Measured
 from modelscaler.cluster.calls import ClusterCalls
 from modelscaler.cluster.errors import ApiCallError
 from modelscaler.cluster.writes import WriteQueue
 from modelscaler.controller.accelerators import Accelerators
 from modelscaler.controller.apply import Applier
 from modelscaler.controller.conflicts import Target, conflict, scaled_elsewhere
-from modelscaler.controller.decide import Inputs, Outcome, Settings, Trouble, bidder, decide, shares_accelerators
+from modelscaler.controller.decide import (
+    Inputs,
+    Outcome,
+    Remembered,
+    Settings,
+    Trouble,
+    bidder,
+    decide,
+    shares_accelerators,
+)
 from modelscaler.controller.doorbells import Doorbells
 from modelscaler.controller.events import Announcement, announcements, event_body
 from modelscaler.controller.fleet import Fleet
@@ -27,7 +35,7 @@ from modelscaler.controller.routes import Routes
 from modelscaler.controller.summaries import Entry
 from modelscaler.controller.telemetry import Telemetry
 from modelscaler.controller.tuning import SelfTuning
-from modelscaler.domain import Savings, WorkloadKey
+from modelscaler.domain import WorkloadKey
 from modelscaler.render import pool_names
 from modelscaler.status import settle, status_body
 
@@ -85,8 +93,7 @@ class Loop:
         self._listed_at = self._checked_at = NEVER
         self._known: dict[WorkloadKey, str] = {}
         self._decided: dict[WorkloadKey, ModelDeploymentStatus] = {}
-        self._measured: dict[WorkloadKey, Measured | None] = {}
-        self._savings: dict[WorkloadKey, Savings | None] = {}
+        self._remembered: dict[WorkloadKey, Remembered | None] = {}
         self.ticked_at: float | None = None
 
     def touch(self, key: WorkloadKey) -> None:
@@ -237,8 +244,7 @@ class Loop:
             self._applier.forget(gone)
             self._writes.decide(gone, ())
             self._decided.pop(gone, None)
-            self._measured.pop(gone, None)
-            self._savings.pop(gone, None)
+            self._remembered.pop(gone, None)
             self._tuning.forget(gone)
             self._telemetry.forget(gone)
         self._known = known
@@ -254,8 +260,7 @@ class Loop:
             self._telemetry.forget(key)
             return
         outcome = decide(self._inputs(entry, new_readings), self._settings)
-        self._measured[key] = outcome.measured
-        self._savings[key] = outcome.savings
+        self._remembered[key] = outcome.remembered
         self._tuning.note(key, outcome.tunable, outcome.status.tuning)
         if outcome.rendering is None:
             self._applier.let_be(key)
@@ -280,8 +285,7 @@ class Loop:
             ),
             forecast=forecast,
             forecast_health=health,
-            measured=self._measured.get(entry.key),
-            savings=self._savings.get(entry.key),
+            remembered=self._remembered.get(entry.key),
             tuned=self._tuning.found(entry.key),
             unroutable=self._routes.trouble,
             refused=self._applier.refused(entry.key),
