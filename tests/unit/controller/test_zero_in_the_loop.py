@@ -99,6 +99,7 @@ async def test_pool_starts_and_the_service_returns_to_it_when_somebody_waits() -
         assert (selected(harness), replicas(harness)) == ("activator", 1), "nothing is ready yet"
         assert (harness.condition("Ready")["status"], harness.condition("Ready")["reason"]) == ("True", "Waking")
         assert "2 requests are held until one is ready" in harness.status["lastDecision"]["message"]
+        events = len(harness.cluster.events)
         run_all_pods(harness)
         await harness.settled()
         assert selected(harness) == "cpu-full"
@@ -106,6 +107,7 @@ async def test_pool_starts_and_the_service_returns_to_it_when_somebody_waits() -
             "True",
             "EnoughReplicasReady",
         )
+        assert harness.cluster.events[events:] == [], "it was True all the while"
         assert "quietSince" not in harness.status["policy"]
 
 

@@ -167,6 +167,14 @@ def test_ready_is_the_pool_s_again_when_requests_are_not_held_any_more() -> None
     assert told(scene(observation=seen), ConditionType.READY) == ("True", "EnoughReplicasReady")
 
 
+def test_ready_stays_true_when_what_wakes_is_ready_and_the_service_is_about_to_select_it() -> None:
+    flipping = replace(HELD, serving=builders.CPU_INT8, held=False)
+    seen = builders.observation(0.0, RUNS, selected=None, held=True, activator_ready=True)
+    assert told(scene(observation=seen, plan=plan(), step=flipping), ConditionType.READY) == ("True", "Waking")
+    lost = replace(seen, activator_ready=False)
+    assert told(scene(observation=lost, plan=plan(), step=flipping), ConditionType.READY)[0] == "False"
+
+
 def test_ready_is_false_when_nobody_may_wake_what_sleeps() -> None:
     hands_off = Step((), None, PolicyState(active=builders.CPU_INT8))
     seen = builders.observation(0.0, NONE, held=True, activator_ready=True)

@@ -95,7 +95,7 @@ def ready(inputs: StatusInputs) -> Judgement:
         return _held(pool, seen, inputs.plan)
     needed = max(1, min(inputs.workload.min_replicas if inputs.workload else 1, found.replicas))
     if found.ready >= needed:
-        return _up(pool, seen)
+        return _up(pool, seen, inputs.step is not None and inputs.step.serving == pool)
     if found.failing:
         why = f"replicas of {pool} do not start: {found.failure}; see `kubectl logs` and `kubectl describe` of its pods"
         return Judgement("False", ConditionReason.MODEL_FAILED, why)
@@ -109,8 +109,10 @@ def ready(inputs: StatusInputs) -> Judgement:
     return Judgement("False", ConditionReason.NOT_STARTED, f"no replica of {pool} is ready")
 
 
-def _up(pool: PoolKey, seen: Observation) -> Judgement:
+def _up(pool: PoolKey, seen: Observation, is_about_to_serve: bool) -> Judgement:
     """Judge readiness where enough replicas are ready."""
+    if seen.held and seen.activator_ready and is_about_to_serve:
+        return Judgement("True", ConditionReason.WAKING, f"requests are held until the Service selects {pool}")
     if seen.selected is None:
         return Judgement("False", ConditionReason.STARTING, f"no Service selects {pool} yet")
     return Judgement("True", ConditionReason.ENOUGH_READY, f"{pool} serves")
