@@ -33,6 +33,7 @@ def test_nobody_asks_and_no_replica_runs_then_somebody_asks_and_is_answered(stag
     asked_at = time.monotonic()
     assert _answers(forwarder, ASKED_AT_ONCE) == [200] * ASKED_AT_ONCE
     print(f"answered {time.monotonic() - asked_at:.1f} s after they were asked, with no replica at first")
+    assert f"shop/{name}: its activator holds" in stage.operator_logs(), "it was heard of before the next tick"
     stage.until_serving(name, "cpu-int8", seconds=30)
     assert _answers(forwarder, 3) == [200] * 3
     assert stage.condition(name, "Ready")["reason"] == "EnoughReplicasReady"

@@ -98,7 +98,7 @@ async def test_pool_starts_and_the_service_returns_to_it_when_somebody_waits() -
         await harness.tick()
         assert (selected(harness), replicas(harness)) == ("activator", 1), "nothing is ready yet"
         assert (harness.condition("Ready")["status"], harness.condition("Ready")["reason"]) == ("True", "Waking")
-        assert "2 requests are held until one is ready" in harness.status["lastDecision"]["message"]
+        assert "the activator holds 2 until one is ready" in harness.status["lastDecision"]["message"]
         events = len(harness.cluster.events)
         run_all_pods(harness)
         await harness.settled()
@@ -297,7 +297,7 @@ async def test_pool_starts_between_two_ticks_when_an_activator_says_that_somebod
         await harness.settled()
         assert (selected(harness), replicas(harness)) == ("activator", 1)
         assert harness.source.reads == reads, "nobody asked Prometheus"
-        assert "2 requests are held until one is ready" in harness.status["lastDecision"]["message"]
+        assert "the activator holds 2 until one is ready" in harness.status["lastDecision"]["message"]
 
         await tick(harness)
         await tick(harness)

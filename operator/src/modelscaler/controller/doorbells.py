@@ -136,7 +136,7 @@ class Doorbells:
             return
         self._heard[door] = held, self._clock() + HEARD_SECONDS
         if was_silent:
-            log.info("%s: %d requests wait at its activator", door[0], held)
+            log.info("%s: its activator holds %d", door[0], held)
             self._on_ring(door[0])
 
 

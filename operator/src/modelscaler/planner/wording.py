@@ -99,7 +99,7 @@ def _woken(observation: Observation) -> list[str]:
     if not observation.activator_ready:
         return ["the activator is not ready"]
     held = known(observation.queued)
-    return [f"{held:.0f} requests are held until one is ready"] if held else []
+    return [f"the activator holds {held:.0f} until one is ready"] if held else []
 
 
 def mixed_message(
