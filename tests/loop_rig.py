@@ -210,7 +210,7 @@ class Harness:
         self.mirror = mirror
         self.writes = WriteQueue(self._written)
         calls: Any = self.cluster
-        self.doorbells = Doorbells(self._touch, clock=lambda: self.seconds)
+        self.doorbells = Doorbells(self._touch, lambda: None, clock=lambda: self.seconds)
         self.loop = Loop(
             calls=calls,
             mirror=mirror,

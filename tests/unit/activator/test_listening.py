@@ -3,6 +3,7 @@
 import asyncio
 import time
 
+import aiohttp
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
@@ -43,6 +44,22 @@ async def test_seconds_are_refused_when_they_are_no_number_or_out_of_bounds(seco
         answer = await asking.get("/held", params={"seconds": seconds})
         assert answer.status == 400
         assert await answer.text() == f"seconds: got {seconds[:20]!r}, expected a number from 0 to 60\n"
+
+
+async def test_a_listener_that_hung_up_takes_nobody_s_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(app, "_MOST_LISTENERS", 1)
+    house = Holding(Limits())
+    runner = web.AppRunner(status_application(lambda: False, house), handler_cancellation=True, shutdown_timeout=0.1)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    url = f"http://127.0.0.1:{runner.addresses[0][1]}/held"
+    async with aiohttp.ClientSession() as session:
+        with pytest.raises(TimeoutError):
+            await session.get(url, params={"seconds": "20"}, timeout=aiohttp.ClientTimeout(total=0.1))
+        async with asyncio.timeout(5.0):
+            while (await session.get(url)).status != 200:
+                await asyncio.sleep(0.01)
+    await runner.cleanup()
 
 
 async def test_listeners_are_refused_when_there_are_too_many(monkeypatch: pytest.MonkeyPatch) -> None:

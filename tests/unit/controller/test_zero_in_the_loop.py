@@ -326,3 +326,51 @@ async def test_pool_that_one_request_woke_sleeps_again_when_nothing_else_is_wort
         assert (selected(harness), replicas(harness)) == ("cpu-full", 1)
         await tick(harness, ticks=8)
         assert (selected(harness), replicas(harness)) == ("activator", 0)
+
+
+async def test_sleepers_sleep_on_when_they_cannot_be_managed_for_a_while() -> None:
+    async with running(Harness()) as harness:
+        await asleep(harness)
+        edit(harness, **{"metadata.generation": 2, **ZERO, "spec.variants": []})
+        await tick(harness)
+        assert harness.condition("Accepted")["status"] == "False"
+        edit(harness, **{"metadata.generation": 3, **ZERO})
+        await tick(harness, ticks=2)
+        assert (selected(harness), replicas(harness)) == ("activator", 0)
+
+
+async def test_nobody_was_quiet_while_it_could_not_be_managed() -> None:
+    async with running(Harness()) as harness:
+        harness.deploy(**ZERO)
+        await tick(harness, ticks=3)
+        edit(harness, **{"metadata.generation": 2, **ZERO, "spec.variants": []})
+        await tick(harness, ticks=8)
+        edit(harness, **{"metadata.generation": 3, **ZERO})
+        await tick(harness, ticks=2)
+        assert (selected(harness), replicas(harness)) == ("cpu-full", 1)
+
+
+async def test_what_wakes_grows_at_once_with_what_is_held_whatever_the_rate_limits() -> None:
+    slowly = {"policies": [{"type": "Pods", "value": 1, "periodSeconds": 60}]}
+    zero = {"spec.scaling": {**ZERO["spec.scaling"], "maxReplicas": 8, "behavior": {"scaleUp": slowly}}}
+    async with running(Harness()) as harness:
+        await asleep(harness, **zero)
+        harness.doorbells._note((KEY, "10.0.0.7"), 1)
+        await harness.settled()
+        assert replicas(harness) == 1
+        harness.doorbells._note((KEY, "10.0.0.7"), 50_000)
+        await harness.settled()
+        assert replicas(harness) == 8
+
+
+async def test_activators_are_not_listened_to_without_a_modeldeployment_or_more_than_two_of_them() -> None:
+    async with running(Harness()) as harness:
+        await asleep(harness)
+        pod = harness.cluster.objects["Pod", f"{ACTIVATOR}-0"]
+        for number in range(1, 4):
+            status = {**pod["status"], "podIP": f"10.0.0.{number}"}
+            another = {**pod, "metadata": {**pod["metadata"], "name": f"another-{number}"}, "status": status}
+            harness.mirror.absorb("Pod", harness.cluster.put(another))
+        assert len(list(harness.mirror.holders())) == 2
+        harness.mirror.drop("ModelDeployment", harness.cluster.objects["ModelDeployment", "ranker"])
+        assert list(harness.mirror.holders()) == []

@@ -171,6 +171,8 @@ def test_ready_stays_true_when_what_wakes_is_ready_and_the_service_is_about_to_s
     flipping = replace(HELD, serving=builders.CPU_INT8, held=False)
     seen = builders.observation(0.0, RUNS, selected=None, held=True, activator_ready=True)
     assert told(scene(observation=seen, plan=plan(), step=flipping), ConditionType.READY) == ("True", "Waking")
+    refused = (ConditionReason.REPLICAS_REFUSED, "a webhook says no")
+    assert told(scene(observation=seen, plan=plan(), step=flipping, refused=refused), ConditionType.READY)[0] == "False"
     lost = replace(seen, activator_ready=False)
     assert told(scene(observation=lost, plan=plan(), step=flipping), ConditionType.READY)[0] == "False"
 

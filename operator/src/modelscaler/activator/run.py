@@ -75,7 +75,9 @@ async def run(settings: ActivatorSettings) -> None:
     metrics = ActivatorMetrics(settings.labels, lambda: float(house.waiting))
     async with new_session() as session:
         activator = Activator(Upstream(settings.upstream, session), house, metrics, turns)
-        status = web.AppRunner(status_application(stop.is_set, house), access_log=None)
+        status = web.AppRunner(
+            status_application(stop.is_set, house), access_log=None, handler_cancellation=True, shutdown_timeout=1.0
+        )
         main = web.ServerRunner(main_server(activator), shutdown_timeout=1.0)
         async with (
             _listening(status, settings.host, settings.status_port, "status"),

@@ -102,7 +102,7 @@ class Outcome:
     rendering: Rendering | None = None
     plan: Plan | None = None
     step: Step | None = None
-    remembered: Remembered | None = None
+    remembered: Remembered = Remembered()
     tunable: Tunable | None = None
 
 
@@ -127,7 +127,7 @@ def _planned(inputs: Inputs, settings: Settings, resource: ModelDeployment, work
     stated, known = workload, _as_known(inputs, settings, resource, workload, before)
     workload = known.workload
     wanted, state = plan(workload, seen, inputs.forecast, before, settings.lead_seconds)
-    savings = saved(workload, seen, _recalled(inputs).savings or savings_from(inputs.entry.status))
+    savings = saved(workload, seen, _left(inputs).savings or savings_from(inputs.entry.status))
     if workload.paused or workload.recommend_only:
         step, rendering = _hands_off(seen, before, state), None
     else:
@@ -159,7 +159,7 @@ def _planned(inputs: Inputs, settings: Settings, resource: ModelDeployment, work
     return Outcome(status, rendering, wanted, step, remembered, tunable)
 
 
-def _recalled(inputs: Inputs) -> Remembered:
+def _left(inputs: Inputs) -> Remembered:
     return inputs.remembered or Remembered()
 
 
@@ -239,7 +239,7 @@ def _measured(
     """Return what is known of the replicas' speed by now; after a restart the status says what was known before."""
     if resource.spec.scaling.capacity_refinement == "Off":
         return Measured()
-    known = _recalled(inputs).measured or measured_from(inputs.entry.status.capacity)
+    known = _left(inputs).measured or measured_from(inputs.entry.status.capacity)
     return measured(known, workload, inputs.observation, before, settings.rate_window_seconds)
 
 
@@ -254,7 +254,8 @@ def _hands_off(seen: Observation, before: PolicyState, state: PolicyState) -> St
 
 def _rejected(inputs: Inputs, trouble: Trouble) -> Outcome:
     rejected = replace(_status_inputs(inputs), rejected=trouble)
-    return Outcome(next_status(rejected), remembered=replace(_recalled(inputs), quiet_since=None))
+    asleep_since = _before(inputs).quiet_since if inputs.observation.held else None  # else nobody has watched meanwhile
+    return Outcome(next_status(rejected), remembered=replace(_left(inputs), quiet_since=asleep_since))
 
 
 def _status_inputs(inputs: Inputs) -> StatusInputs:

@@ -9,6 +9,7 @@ import logging
 import random
 import time
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
 from typing import Final, TypeAlias
@@ -30,19 +31,25 @@ ANSWER_SECONDS: Final = 5.0
 """For the answer to arrive after that, and for the connection to be made."""
 
 AGAIN_SECONDS: Final = 2.0
-"""After somebody was heard."""
+"""After somebody was heard, or an answer that came too soon."""
 
 SILENCE_SECONDS: Final = 0.2
-"""After an answer that nobody is held: whoever begins to wait meanwhile is heard at the next question."""
+"""After a long silence: whoever begins to wait meanwhile is heard at the next question."""
 
 RETRY_SECONDS: Final = 15.0
 """After no answer, half of it more or less: an operator that was restarted must not ask all of them at the same moments."""
 
-HEARD_SECONDS: Final = 60.0
-"""By then Prometheus has heard as well, or the activator is gone."""
+HEARD_SECONDS: Final = 15.0
+"""What was heard counts for so long after the last answer."""
 
-MOST_LISTENED: Final = 1000
-"""Connections are open all the while."""
+MOST_LISTENED: Final = 500
+"""Connections are open all the while, and a process may have no more than 1,024 of all kinds."""
+
+MOST_HELD: Final = 1_000_000
+"""Far more than an activator may be told to hold: who says more is none."""
+
+MUCH_MORE: Final = 2
+"""Times as many are worth another early pass."""
 
 MOST_ANSWER_BYTES: Final = 4096
 
@@ -53,14 +60,24 @@ Door: TypeAlias = tuple[WorkloadKey, str]
 class _Answer(BaseModel):
     """What an activator says."""
 
-    held: int = Field(ge=0)
+    held: int = Field(ge=0, le=MOST_HELD)
+
+
+@dataclass(frozen=True, slots=True)
+class _Heard:
+    """How many are held, how many were when that was last told of, and until when it counts."""
+
+    held: int
+    told: int
+    until: float
 
 
 class Doorbells:
     """Listens to activators.
 
     Args:
-        on_ring: Told of a ModelDeployment when somebody begins to wait there.
+        on_ring: Told of a ModelDeployment when somebody begins to wait there, and when they have become twice as many.
+        on_error: Told of an error that nobody foresaw.
         port: Where activators say how many they hold.
         clock: Seconds, monotonic.
     """
@@ -68,16 +85,18 @@ class Doorbells:
     def __init__(
         self,
         on_ring: Callable[[WorkloadKey], None],
+        on_error: Callable[[], None],
         port: int = STATUS_PORT,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._on_ring = on_ring
+        self._on_error = on_error
         self._port = port
         self._clock = clock
         self._doors: set[Door] = set()
         self._changed = asyncio.Event()
         self._tasks: dict[Door, asyncio.Task[None]] = {}
-        self._heard: dict[Door, tuple[int, float]] = {}
+        self._heard: dict[Door, _Heard] = {}
 
     def attend(self, doors: Iterable[Door]) -> None:
         """Listen at these, and at no others; what was heard elsewhere is forgotten."""
@@ -88,15 +107,15 @@ class Doorbells:
             self._changed.set()
 
     def queued(self, key: WorkloadKey, scraped: Reading, now: datetime) -> Reading:
-        """Return how many requests wait, with what was heard since Prometheus last scraped."""
-        held = sum(count for door, (count, until) in self._heard.items() if door[0] == key and self._clock() < until)
+        """Return how many requests wait: as scraped, or as heard just now where that is more."""
+        held = sum(heard.held for door in self._heard if door[0] == key and (heard := self._now_heard(door)))
         return Value(float(held), now) if held > least(scraped) else scraped
 
     async def run(self) -> None:
         """Listen until cancelled."""
         connector = aiohttp.TCPConnector(limit=0)
         timeout = aiohttp.ClientTimeout(total=LISTEN_SECONDS + ANSWER_SECONDS, sock_connect=ANSWER_SECONDS)
-        async with aiohttp.ClientSession(connector=connector, timeout=timeout, trust_env=False) as session:
+        async with aiohttp.ClientSession(connector=connector, timeout=timeout, auto_decompress=False) as session:
             try:
                 while True:
                     self._bring_in_line(session)
@@ -116,28 +135,44 @@ class Doorbells:
         return ending
 
     async def _listen(self, door: Door, session: aiohttp.ClientSession) -> None:
-        key, address = door
-        url = URL.build(scheme="http", host=address, port=self._port, path=HELD_PATH)
+        url = URL.build(scheme="http", host=door[1], port=self._port, path=HELD_PATH)
+        was_reached = True
         while True:
-            listen_seconds = 0.0 if door in self._heard else LISTEN_SECONDS
+            listen_seconds = 0.0 if self._now_heard(door) else LISTEN_SECONDS
+            asked_at = self._clock()
             try:
                 held = await _ask(session, url.with_query(seconds=f"{listen_seconds:g}"))
             except (aiohttp.ClientError, OSError, TimeoutError, ValidationError) as error:
-                log.debug("%s: its activator at %s does not say who is held: %s", key, address, error)
+                level = logging.INFO if was_reached else logging.DEBUG
+                log.log(level, "%s: its activator at %s is not heard, Prometheus is: %r", *door, error)
+                was_reached = False
                 await asyncio.sleep(RETRY_SECONDS * random.uniform(0.5, 1.5))  # noqa: S311 - no secret
+            except Exception:
+                self._on_error()
+                log.exception("%s: listening to its activator at %s failed", *door)
+                await asyncio.sleep(RETRY_SECONDS)
             else:
+                was_reached = True
                 self._note(door, held)
-                await asyncio.sleep(AGAIN_SECONDS if held else SILENCE_SECONDS)
+                waited = self._clock() - asked_at >= LISTEN_SECONDS / 2.0
+                await asyncio.sleep(SILENCE_SECONDS if waited and not held else AGAIN_SECONDS)
 
     def _note(self, door: Door, held: int) -> None:
-        was_silent = door not in self._heard
+        before = self._now_heard(door)
         if not held or door not in self._doors:
             self._heard.pop(door, None)
             return
-        self._heard[door] = held, self._clock() + HEARD_SECONDS
-        if was_silent:
+        is_news = before is None or held >= MUCH_MORE * before.told
+        told = held if before is None or is_news else before.told
+        self._heard[door] = _Heard(held, told, self._clock() + HEARD_SECONDS)
+        if is_news:
             log.info("%s: its activator holds %d", door[0], held)
             self._on_ring(door[0])
+
+    def _now_heard(self, door: Door) -> _Heard | None:
+        """Return what was heard a moment ago; None when it is longer ago, or nobody was held."""
+        heard = self._heard.get(door)
+        return heard if heard is not None and self._clock() < heard.until else None
 
 
 async def _ask(session: aiohttp.ClientSession, url: URL) -> int:

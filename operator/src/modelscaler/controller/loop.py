@@ -93,7 +93,7 @@ class Loop:
         self._listed_at = self._checked_at = NEVER
         self._known: dict[WorkloadKey, str] = {}
         self._decided: dict[WorkloadKey, ModelDeploymentStatus] = {}
-        self._remembered: dict[WorkloadKey, Remembered | None] = {}
+        self._remembered: dict[WorkloadKey, Remembered] = {}
         self.ticked_at: float | None = None
 
     def touch(self, key: WorkloadKey) -> None:

@@ -7,6 +7,7 @@ decide what is newer, so the feeds may arrive in any order.
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
+from itertools import islice
 from typing import Any, Literal, TypeAlias
 
 from modelscaler.api import ACTIVATOR
@@ -29,6 +30,8 @@ from modelscaler.render import activator_name, beside_name
 MirroredKind: TypeAlias = Literal["ModelDeployment", "Deployment", "Service", "Pod", "HTTPRoute"]
 ObjectName: TypeAlias = tuple[str, str]
 TOMBSTONES_KEPT = 10_000
+MOST_ACTIVATORS = 2
+"""Of a ModelDeployment: one, and while it is replaced the next one."""
 
 
 class Mirror:
@@ -83,8 +86,9 @@ class Mirror:
         """Return the addresses of the activators that take requests, and whose they are."""
         for key in self._services:
             service = self.service(key)
-            if service is not None and service.held:
-                yield from ((key, pod.ip) for pod in self.pods(key) if pod.pool == ACTIVATOR and pod.ready and pod.ip)
+            if service is not None and service.held and self.entry(key) is not None:
+                ready = (pod.ip for pod in self.pods(key) if pod.pool == ACTIVATOR and pod.ready and pod.ip)
+                yield from ((key, address) for address in islice(ready, MOST_ACTIVATORS))
 
     def starts_seconds(self, key: WorkloadKey, pool: PoolKey) -> list[float]:
         """Return the newest measured starts of a pool's pods, in seconds."""

@@ -139,7 +139,10 @@ class Operator:
             forecasting.has_own_trees,
             lambda reason: self._telemetry.tunings.labels(reason).inc(),
         )
-        profiles, doorbells = Profiles(self._calls), Doorbells(self._touch)
+        profiles, doorbells = (
+            Profiles(self._calls),
+            Doorbells(self._touch, self._telemetry.errors.labels("doorbells").inc),
+        )
         self._loop = self._assemble(mirror, writes, forecasting, tuning, profiles, doorbells)
         forecasting.start()
         try:

@@ -235,10 +235,15 @@ def _fallback_replicas(workload: Workload, state: PolicyState) -> int:
 
 
 def _size(workload: Workload, observation: Observation, option: Option, state: PolicyState, minimum: Binding) -> Size:
-    """Limit the change of a pool that serves already; a pool that is yet to start gets what it needs at once."""
+    """Limit the change of a pool that serves already; a pool that is yet to start gets what it needs at once.
+
+    So does one that wakes, until a replica is ready: the first who is held is heard of before the others have come.
+    """
     current = _current(observation, state)
     if option.candidate.pool != state.active or not current:
         return Size(0, option.replicas, None, minimum)
+    if observation.held and not observation.pool(option.candidate.pool).ready and option.wanted > current:
+        return Size(current, option.candidate.clipped(option.wanted), None, minimum)
     now = observation.now
     replicas, held_by = limit_change(workload, current, option.wanted, state.recommendations, state.changes, now)
     if replicas < current and option.feasible:

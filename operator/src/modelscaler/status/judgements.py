@@ -95,7 +95,8 @@ def ready(inputs: StatusInputs) -> Judgement:
         return _held(pool, seen, inputs.plan)
     needed = max(1, min(inputs.workload.min_replicas if inputs.workload else 1, found.replicas))
     if found.ready >= needed:
-        return _up(pool, seen, inputs.step is not None and inputs.step.serving == pool)
+        is_about_to_serve = inputs.step is not None and inputs.step.serving == pool and inputs.refused is None
+        return _up(pool, seen, is_about_to_serve)
     if found.failing:
         why = f"replicas of {pool} do not start: {found.failure}; see `kubectl logs` and `kubectl describe` of its pods"
         return Judgement("False", ConditionReason.MODEL_FAILED, why)
