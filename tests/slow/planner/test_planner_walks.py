@@ -3,7 +3,7 @@
 from datetime import timedelta
 from itertools import pairwise
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from builders import CPU_INT8, GPU_INT8, capacity, forecast, observation, placement, pool, rules, single_pool, workload
@@ -27,6 +27,11 @@ WORKLOADS = st.sampled_from(
 )
 
 
+# The load goes unseen, and up, as a switch for a saving is about to end: the ladder of what serves carries it.
+@example(
+    workload(scale_down=rules(0.0), max_replicas=4, reflex=True, policy=PolicySettings(headroom=0.2)),
+    [*[(0.0, "")] * 16, *[(150.0, "")] * 3, (400.0, "blind")],
+)
 @settings(max_examples=150, deadline=None)
 @given(WORKLOADS, WALKS)
 def test_no_step_takes_serving_capacity_below_the_load_when_anything_happens(

@@ -270,7 +270,8 @@ def _may_serve(scene: _Scene, active: PoolKey, target: PoolKey) -> bool:
     """Tell whether the Service may select the target: it carries the load, or no less of it than what serves now does.
 
     A target that cannot carry the load at any size that is allowed is complete all the same, but takes nothing over that the
-    serving pool still carries, unless it was chosen for what counts more than the load (the accuracy, the budget).
+    serving pool still carries, unless it was chosen for what counts more than the load (the accuracy, the budget). While nobody
+    knows the load, it may be all that the serving pool carries, with its ladder: for a saving nothing less will do.
     """
     serves, would_serve = scene.ready_rps(active), scene.ready_rps(target)
     beside = scene.beside(active)
@@ -278,15 +279,23 @@ def _may_serve(scene: _Scene, active: PoolKey, target: PoolKey) -> bool:
         serves += scene.ready_rps(beside.pool)
         would_serve += scene.ready_rps(beside.pool) if beside.pool != target else 0.0
     if scene.seen(target).ready >= scene.needed_now(target):
-        return _counts_more(scene, active, target) or would_serve >= min(serves, scene.load_rps) * (1.0 - ROUNDING)
+        for_a_saving = scene.plan.demand.measured_rps is None and not _is_wished(scene, active, target)
+        carried = serves if for_a_saving else min(serves, scene.load_rps)
+        return _counts_more(scene, active, target) or would_serve >= carried * (1.0 - ROUNDING)
     return (serves < would_serve and serves < scene.load_rps) or (serves == 0.0 < would_serve)
 
 
 def _counts_more(scene: _Scene, active: PoolKey, target: PoolKey) -> bool:
     """Tell whether a complete target that cannot carry the load is to serve all the same; never while the load is unknown."""
-    planned, new, old = scene.plan.target, scene.candidate(target), scene.candidate(active)
+    planned = scene.plan.target
     if planned.feasible or scene.seen(target).ready < planned.replicas or scene.plan.demand.measured_rps is None:
         return False
+    return _is_wished(scene, active, target)
+
+
+def _is_wished(scene: _Scene, active: PoolKey, target: PoolKey) -> bool:
+    """Tell whether the target grants wishes that the serving pool does not, or that one may not be used any more."""
+    new, old = scene.candidate(target), scene.candidate(active)
     return old is None or (new is not None and new.wishes > old.wishes)
 
 
