@@ -124,6 +124,17 @@ def test_accurate_pool_serves_when_it_cannot_carry_the_load_that_an_inaccurate_o
     assert next_step(spec, complete, made, ON_CPU).serving == CPU_INT8, "nothing counts more than the load"
 
 
+@pytest.mark.parametrize(("wished", "serves"), [(False, CPU_INT8), (True, CPU_FULL)])
+def test_unseen_load_waits_for_a_saving_but_not_for_a_wish(wished: bool, serves: PoolKey) -> None:
+    """Eight replicas may carry more than the four that would do for what was planned."""
+    spec = replace(SPEC, capacities=(capacity(CPU_INT8, 10.0), capacity(CPU_FULL, 20.0)))
+    floor = replace(spec, objective=replace(spec.objective, min_mean_accuracy=0.915 if wished else None))
+    made = wanted(CPU_FULL, 4, None, demand=Demand(None, None, 150.0, 35.0))
+    state = PolicyState(active=CPU_INT8, switch=Switch(CPU_FULL, NOW))
+    step = next_step(floor, seen(pool(CPU_INT8, 8), pool(CPU_FULL, 4), selected=CPU_INT8), made, state)
+    assert step.serving == serves
+
+
 def test_new_pool_is_not_said_to_have_failed_when_all_of_it_is_ready() -> None:
     late = replace(TO_GPU, switch=Switch(GPU_INT8, NOW - timedelta(hours=1)))
     step = step_of(late, wanted(GPU_INT8, 1, demand=UNKNOWN), pool(CPU_INT8, 4), pool(GPU_INT8, 1))
