@@ -9,7 +9,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
 from modelscaler.activator import app
-from modelscaler.activator.app import status_application
+from modelscaler.activator.app import status_application, status_runner
 from modelscaler.activator.holding import Holding, Limits
 
 
@@ -49,7 +49,7 @@ async def test_seconds_are_refused_when_they_are_no_number_or_out_of_bounds(seco
 async def test_a_listener_that_hung_up_takes_nobody_s_place(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(app, "_MOST_LISTENERS", 1)
     house = Holding(Limits())
-    runner = web.AppRunner(status_application(lambda: False, house), handler_cancellation=True, shutdown_timeout=0.1)
+    runner = status_runner(lambda: False, house)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     url = f"http://127.0.0.1:{runner.addresses[0][1]}/held"

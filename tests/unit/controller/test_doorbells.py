@@ -2,7 +2,7 @@
 
 import asyncio
 import gzip
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any
@@ -163,13 +163,6 @@ async def test_the_larger_of_what_is_scraped_and_what_is_heard_counts(scraped: A
     assert bells.queued(KEY, AtLeast(7.0, 1), NOW) == AtLeast(7.0, 1)
 
 
-def answering(**said: Any) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
-    async def answer(_: web.Request) -> web.StreamResponse:
-        return web.Response(**said)
-
-    return answer
-
-
 @pytest.mark.parametrize(
     "said",
     [
@@ -187,9 +180,9 @@ def answering(**said: Any) -> Callable[[web.Request], Awaitable[web.StreamRespon
 async def test_nobody_is_heard_when_the_answer_is_none_of_an_activator(said: dict[str, Any]) -> None:
     asked = asyncio.Event()
 
-    async def noting(request: web.Request) -> web.StreamResponse:
+    async def noting(_: web.Request) -> web.StreamResponse:
         asked.set()
-        return await answering(**said)(request)
+        return web.Response(**said)
 
     application = web.Application()
     application.router.add_get("/held", noting)

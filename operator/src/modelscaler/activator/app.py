@@ -241,6 +241,12 @@ def main_server(activator: Activator) -> web.Server:
     )
 
 
+def status_runner(is_draining: Callable[[], bool], house: Holding) -> web.AppRunner:
+    """Return what runs the status application; a listener that goes away is let go at once."""
+    application = status_application(is_draining, house)
+    return web.AppRunner(application, access_log=None, handler_cancellation=True, shutdown_timeout=1.0)
+
+
 def status_application(is_draining: Callable[[], bool], house: Holding) -> web.Application:
     """Return what serves kubelet's questions after health, and the operator's after who is held."""
     listeners = asyncio.Semaphore(_MOST_LISTENERS)

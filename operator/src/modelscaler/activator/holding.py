@@ -46,15 +46,11 @@ class Holding:
 
     async def empties_within(self, seconds: float) -> None:
         """Wait until no request is in the house, at most that long."""
-        with suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await self._empty.wait()
+        await _within(seconds, self._empty)
 
     async def waited_within(self, seconds: float) -> int:
         """Wait until a request waits for a replica, at most that long; return how many do."""
-        with suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await self._somebody_waits.wait()
+        await _within(seconds, self._somebody_waits)
         return self.waiting
 
     def count_waiting(self, more: int) -> None:
@@ -117,6 +113,13 @@ class Holding:
                 f"The bodies of the requests that wait for a replica would exceed {limits.most_held_bytes} bytes, "
                 "which is the most that is held; send it again later.",
             )
+
+
+async def _within(seconds: float, event: asyncio.Event) -> None:
+    """Wait until it happens, at most that long."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await event.wait()
 
 
 class Place:

@@ -14,7 +14,7 @@ from typing import Final
 from aiohttp import web
 from yarl import URL
 
-from modelscaler.activator.app import Activator, main_server, status_application
+from modelscaler.activator.app import Activator, main_server, status_runner
 from modelscaler.activator.holding import Holding, Limits
 from modelscaler.activator.metrics import ActivatorMetrics
 from modelscaler.activator.turns import Turns
@@ -75,9 +75,7 @@ async def run(settings: ActivatorSettings) -> None:
     metrics = ActivatorMetrics(settings.labels, lambda: float(house.waiting))
     async with new_session() as session:
         activator = Activator(Upstream(settings.upstream, session), house, metrics, turns)
-        status = web.AppRunner(
-            status_application(stop.is_set, house), access_log=None, handler_cancellation=True, shutdown_timeout=1.0
-        )
+        status = status_runner(stop.is_set, house)
         main = web.ServerRunner(main_server(activator), shutdown_timeout=1.0)
         async with (
             _listening(status, settings.host, settings.status_port, "status"),

@@ -159,12 +159,12 @@ class Doorbells:
 
     def _note(self, door: Door, held: int) -> None:
         before = self._now_heard(door)
+        told = before.told if before else 0
         if not held or door not in self._doors:
             self._heard.pop(door, None)
             return
-        is_news = before is None or held >= MUCH_MORE * before.told
-        told = held if before is None or is_news else before.told
-        self._heard[door] = _Heard(held, told, self._clock() + HEARD_SECONDS)
+        is_news = held >= MUCH_MORE * told
+        self._heard[door] = _Heard(held, held if is_news else told, self._clock() + HEARD_SECONDS)
         if is_news:
             log.info("%s: its activator holds %d", door[0], held)
             self._on_ring(door[0])
